@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * mytun: a tun/tap device whose frames pass through memory-mapped rings
+ *
+ * Directions are the process's: rx is kernel to process, tx is process to
+ * kernel. One open file of /dev/net/mytun is one queue: one rx ring, one tx
+ * ring. A process
+ *
+ *   1. attaches the file to a device with TUNSETIFF (linux/if_tun.h),
+ *   2. chooses the ring sizes with MYTUN_IOC_SET_RINGS, once,
+ *   3. asks with MYTUN_IOC_GET_INFO where everything is, and maps it,
+ *   4. hands in eventfds with MYTUN_IOC_SET_EVENTFDS.
+ *
+ * All fields are in the byte order of the machine, but for the virtio_net_hdr,
+ * which is little endian as virtio 1.0 says. No structure has a hole, so
+ * 32-bit and 64-bit programs see the same layout.
+ */
+#ifndef _UAPI_LINUX_MYTUN_H
+#define _UAPI_LINUX_MYTUN_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+#include <linux/virtio_net.h>
+
+/* Limits; MYTUN_IOC_GET_INFO reports them too, for programs that outlive them */
+#define MYTUN_RING_SIZE_MIN	(128U << 10)
+#define MYTUN_RING_SIZE_MAX	(64U << 20)
+#define MYTUN_FRAME_ALIGN	64U
+#define MYTUN_FRAME_MAX		65568U
+#define MYTUN_POLL_MAX_USECS	100000U
+
+/**
+ * struct mytun_frame - what stands in front of every payload in a ring
+ * @length:   bytes of payload that follow this header
+ * @flags:    MYTUN_FRAME_*; the kernel refuses a tx frame with an unknown one
+ * @hash:     flow hash, the same for all frames of a flow, if MYTUN_FRAME_HASH
+ *            is set. rx: the kernel sets both. tx: the process may; the stack
+ *            then spreads the flow by it (RPS) and need not compute its own
+ * @vnet:     checksum and segmentation metadata (virtio 1.0 layout, little
+ *            endian). All zero for a plain frame, and always so on a device
+ *            without IFF_VNET_HDR
+ * @reserved: zero; the kernel refuses a tx frame where it is not
+ *
+ * Frames begin at multiples of MYTUN_FRAME_ALIGN bytes: a frame occupies
+ * sizeof(struct mytun_frame) + @length, rounded up.
+ */
+struct mytun_frame {
+	__u32 length;
+	__u32 flags;
+	__u32 hash;
+	struct virtio_net_hdr_v1 vnet;
+	__u32 reserved[2];
+};
+
+#define MYTUN_FRAME_HASH	0x00000001U	/* @hash is valid */
+
+/* Bits of the state word: why a queue no longer carries frames */
+#define MYTUN_STATE_DETACHED	0x00000001U	/* the device is gone */
+#define MYTUN_STATE_RX_BROKEN	0x00000002U	/* rx indices made no sense */
+#define MYTUN_STATE_TX_BROKEN	0x00000004U	/* tx indices made no sense */
+
+/* Feature bits of struct mytun_info */
+#define MYTUN_FEATURE_RX_HASH	0x00000001ULL	/* rx frames carry a flow hash */
+#define MYTUN_FEATURE_TX_VNET	0x00000002ULL	/* tx vnet headers are honoured */
+#define MYTUN_FEATURE_TX_HASH	0x00000004ULL	/* tx flow hashes are honoured */
+#define MYTUN_FEATURE_OFFLOAD	0x00000008ULL	/* TUNSETOFFLOAD, USO included */
+#define MYTUN_FEATURE_BACKPRESSURE 0x00000010ULL /* MYTUN_IOC_SET_BACKPRESSURE */
+
+/**
+ * struct mytun_ring_config - argument of MYTUN_IOC_SET_RINGS
+ * @rx_size:  bytes of the rx data area, a power of two
+ * @tx_size:  bytes of the tx data area, a power of two
+ * @reserved: zero
+ */
+struct mytun_ring_config {
+	__u32 rx_size;
+	__u32 tx_size;
+	__u32 reserved[6];
+};
+
+/**
+ * struct mytun_eventfds - argument of MYTUN_IOC_SET_EVENTFDS
+ * @rx_doorbell: kernel signals: frames are in the rx ring, or the state changed
+ * @tx_doorbell: process signals: frames are in the tx ring past its
+ *               need_wakeup, or the rx consumer moved past rx need_space
+ * @tx_space:    kernel signals: the tx consumer moved past tx need_space, or
+ *               the state changed
+ * @reserved:    zero
+ *
+ * -1 stands for none. All three are replaced together, or none on error.
+ */
+struct mytun_eventfds {
+	__s32 rx_doorbell;
+	__s32 tx_doorbell;
+	__s32 tx_space;
+	__u32 reserved[5];
+};
+
+/**
+ * struct mytun_ring_info - where one ring is
+ * @data_offset:  offset for mmap() of the data area
+ * @data_length:  bytes to map there: twice @size, for the area follows itself,
+ *                so that a frame that wraps is contiguous all the same
+ * @size:         bytes of the data area; byte index modulo @size is the place
+ * @producer:     byte offset of the producer index in its writer's page
+ * @consumer:     byte offset of the consumer index in its writer's page
+ * @need_wakeup:  byte offset, in the consumer's page: the consumer wants a
+ *                signal when the producer index moves past this value
+ * @need_space:   byte offset, in the producer's page: the producer wants a
+ *                signal when the consumer index moves past this value
+ * @reserved:     zero
+ *
+ * The four words are 32 bits wide. Indices count bytes, begin at 0, are always
+ * multiples of MYTUN_FRAME_ALIGN, run freely and wrap at 2^32. The event words
+ * of the process begin at a value that is not passed before it sets its own.
+ * The kernel's words (rx producer and need_space, tx consumer and
+ * need_wakeup) are in the kernel page, the process's in the user page.
+ *
+ * "X moves past E" means: X was old, is new, and
+ * (__u32)(new - E - 1) < (__u32)(new - old), as virtio's event index.
+ */
+struct mytun_ring_info {
+	__u64 data_offset;
+	__u64 data_length;
+	__u32 size;
+	__u32 producer;
+	__u32 consumer;
+	__u32 need_wakeup;
+	__u32 need_space;
+	__u32 reserved;
+};
+
+/**
+ * struct mytun_info - answer of MYTUN_IOC_GET_INFO
+ * @features:           MYTUN_FEATURE_*
+ * @kernel_page_offset: offset for mmap() of the words that the kernel writes;
+ *                      can be mapped for reading only
+ * @user_page_offset:   offset for mmap() of the words that the process writes
+ * @page_length:        bytes of each of these two
+ * @state:              byte offset of the state word in the kernel page
+ * @frame_header:       sizeof(struct mytun_frame)
+ * @frame_align:        frames begin at multiples of this many bytes
+ * @frame_max:          largest payload in bytes
+ * @ring_size_min:      smallest size that MYTUN_IOC_SET_RINGS takes
+ * @ring_size_max:      largest size that MYTUN_IOC_SET_RINGS takes
+ * @queue:              index of this queue in its device; ~0 when not attached
+ * @poll_usecs:         longest time that the kernel polls before it sleeps
+ * @rx:                 the rx ring; all zero before MYTUN_IOC_SET_RINGS
+ * @tx:                 the tx ring; all zero before MYTUN_IOC_SET_RINGS
+ * @reserved:           zero
+ */
+struct mytun_info {
+	__u64 features;
+	__u64 kernel_page_offset;
+	__u64 user_page_offset;
+	__u32 page_length;
+	__u32 state;
+	__u32 frame_header;
+	__u32 frame_align;
+	__u32 frame_max;
+	__u32 ring_size_min;
+	__u32 ring_size_max;
+	__u32 queue;
+	__u32 poll_usecs;
+	__u32 reserved0;
+	struct mytun_ring_info rx;
+	struct mytun_ring_info tx;
+	__u64 reserved[4];
+};
+
+/**
+ * struct mytun_stats - answer of MYTUN_IOC_GET_STATS, since the queue was opened
+ * @rx_frames:              frames put into the rx ring
+ * @rx_bytes:               their payload
+ * @rx_ring_full:           times the kernel found the rx ring full and waited
+ * @rx_dropped:             frames dropped because too many waited for the ring
+ * @rx_doorbells:           rx doorbells sent
+ * @rx_doorbells_suppressed: batches that found the process awake
+ * @tx_frames:              frames given to the network stack
+ * @tx_bytes:               their payload
+ * @tx_refused_length:      refused: empty, too long, or shorter than its headers
+ * @tx_refused_flags:       refused: unknown flag or reserved field not zero
+ * @tx_refused_vnet:        refused: virtio_net_hdr that does not fit the frame,
+ *                          or present on a device without IFF_VNET_HDR
+ * @tx_refused_protocol:    refused: neither IPv4 nor IPv6 on a TUN device
+ * @tx_dropped_down:        dropped: the interface was down
+ * @tx_dropped_memory:      dropped: no memory
+ * @tx_doorbells:           tx doorbells received
+ * @tx_space_signals:       tx space signals sent
+ * @tx_space_suppressed:    releases that found no process waiting for space
+ * @kthread_sleeps:         times the queue's kernel thread went to sleep
+ * @rx_direct:              frames that their sender put into the ring, because
+ *                          the kernel thread slept and nothing waited
+ * @rx_queue_stops:         times the stack was told to hold its frames, with
+ *                          MYTUN_IOC_SET_BACKPRESSURE
+ * @reserved:               zero
+ */
+struct mytun_stats {
+	__u64 rx_frames;
+	__u64 rx_bytes;
+	__u64 rx_ring_full;
+	__u64 rx_dropped;
+	__u64 rx_doorbells;
+	__u64 rx_doorbells_suppressed;
+	__u64 tx_frames;
+	__u64 tx_bytes;
+	__u64 tx_refused_length;
+	__u64 tx_refused_flags;
+	__u64 tx_refused_vnet;
+	__u64 tx_refused_protocol;
+	__u64 tx_dropped_down;
+	__u64 tx_dropped_memory;
+	__u64 tx_doorbells;
+	__u64 tx_space_signals;
+	__u64 tx_space_suppressed;
+	__u64 kthread_sleeps;
+	__u64 rx_direct;
+	__u64 rx_queue_stops;
+	__u64 reserved[4];
+};
+
+/*
+ * Besides these, TUNSETIFF, TUNGETIFF, TUNGETFEATURES, TUNSETPERSIST,
+ * TUNSETOWNER, TUNSETGROUP and TUNSETOFFLOAD of linux/if_tun.h mean what they
+ * mean there. Without TUNSETOFFLOAD the stack segments and checksums every
+ * frame before the rx ring; in the tx direction a device with IFF_VNET_HDR
+ * takes segmentation and checksum metadata in any case.
+ *
+ * MYTUN_IOC_SET_BACKPRESSURE, with 1, makes the device hold up its senders
+ * instead of dropping frames while the rx ring is full; with 0, the default,
+ * it drops them. It is the device's, not the queue's.
+ *
+ * E2BIG   TUNSETIFF: the device has all the queues it can have
+ * EBADFD  not attached to a device, or the device is gone
+ * EBUSY   TUNSETIFF: the device has its one queue, or IFF_TUN_EXCL and it
+ *         exists; MYTUN_IOC_SET_RINGS: the queue has its rings already
+ * EEXIST  TUNSETIFF: the file is attached already
+ * EPERM   TUNSETIFF: no CAP_NET_ADMIN, and not owner or group of the device
+ * EINVAL  a size, flag or reserved field out of range; MYTUN_IOC_SET_RINGS: a
+ *         device without IFF_NO_PI; MYTUN_IOC_SET_EVENTFDS: before the rings,
+ *         or not an eventfd; TUNSETOFFLOAD: an unknown offload, segmentation
+ *         without checksum, or any on a device without IFF_VNET_HDR
+ * EBADF   MYTUN_IOC_SET_EVENTFDS: not an open file
+ * ENOMEM  no memory, or the memory cgroup is at its limit
+ * ENOTTY  no such ioctl
+ *
+ * On any error the state is what it was before.
+ */
+#define MYTUN_IOC_MAGIC		0xF7
+#define MYTUN_IOC_GET_INFO	_IOR(MYTUN_IOC_MAGIC, 0x00, struct mytun_info)
+#define MYTUN_IOC_SET_RINGS	_IOW(MYTUN_IOC_MAGIC, 0x01, struct mytun_ring_config)
+#define MYTUN_IOC_SET_EVENTFDS	_IOW(MYTUN_IOC_MAGIC, 0x02, struct mytun_eventfds)
+#define MYTUN_IOC_SET_POLL	_IOW(MYTUN_IOC_MAGIC, 0x03, __u32)
+#define MYTUN_IOC_GET_STATS	_IOR(MYTUN_IOC_MAGIC, 0x04, struct mytun_stats)
+#define MYTUN_IOC_SET_BACKPRESSURE _IOW(MYTUN_IOC_MAGIC, 0x05, __u32)
+
+#endif /* _UAPI_LINUX_MYTUN_H */
