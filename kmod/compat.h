@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What differs between the kernels that the module builds for */
+#ifndef _MYTUN_COMPAT_H
+#define _MYTUN_COMPAT_H
+
+#include <linux/eventfd.h>
+#include <linux/if_tun.h>
+#include <linux/mm.h>
+#include <linux/netdevice.h>
+#include <linux/version.h>
+#include <net/udp.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
+#error "mytun needs Linux 6.1 or newer"
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
+{
+	vma->vm_flags |= flags;
+}
+
+static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
+{
+	vma->vm_flags &= ~flags;
+}
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#define TUN_F_USO4	0x20
+#define TUN_F_USO6	0x40
+#endif
+
+/* Has any socket asked for UDP GRO? The key is no longer for all since 6.15 */
+static inline bool mytun_udp_gro_needed(void)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 15, 0)
+	return static_branch_unlikely(&udp_encap_needed_key);
+#else
+	return true;
+#endif
+}
+
+static inline void mytun_eventfd_signal(struct eventfd_ctx *eventfd)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
+	eventfd_signal(eventfd, 1);
+#else
+	eventfd_signal(eventfd);
+#endif
+}
+
+/* Our xmit takes its own lock, so the stack's would be a second one */
+static inline void mytun_set_lockless_tx(struct net_device *dev)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+	dev->features |= NETIF_F_LLTX;
+#else
+	dev->lltx = true;
+#endif
+}
+
+#endif /* _MYTUN_COMPAT_H */

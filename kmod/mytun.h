@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the module's files share
+ *
+ * The way of a frame: what the stack sends comes to mytun_netdev.c, waits and
+ * is copied into the rx ring in mytun_rx.c, mostly by mytun_kthread.c. What the
+ * process put into the tx ring is noticed by mytun_kthread.c, or announced to
+ * mytun_doorbell.c; mytun_tasklet.c gives it to the stack.
+ *
+ * Locks, outermost first: rtnl, queue->config, rx_lock, sk_receive_queue.lock.
+ * mmap_lock may be held when mmap() comes in, so nothing touches user memory
+ * under queue->config.
+ */
+#ifndef _MYTUN_H
+#define _MYTUN_H
+
+#include <linux/atomic.h>
+#include <linux/fs.h>
+#include <linux/if_tun.h>
+#include <linux/interrupt.h>
+#include <linux/irq_work.h>
+#include <linux/mutex.h>
+#include <linux/netdevice.h>
+#include <linux/skbuff.h>
+#include <linux/wait.h>
+#include <net/sock.h>
+
+#include "compat.h"
+#include "mytun_ring.h"
+
+struct eventfd_ctx;
+struct seq_file;
+struct task_struct;
+
+#define MYTUN_QUEUES_MAX	256
+#define MYTUN_POLL_DEFAULT_US	50
+
+/* Flags of TUNSETIFF that a device keeps; TUN_EXCL acts once */
+#define MYTUN_DEVICE_FLAGS	(IFF_TUN | IFF_TAP | IFF_NO_PI | \
+				 IFF_MULTI_QUEUE | IFF_VNET_HDR)
+
+/* What a process can ask for with TUNSETOFFLOAD */
+#define MYTUN_OFFLOADS	(NETIF_F_HW_CSUM | NETIF_F_TSO | NETIF_F_TSO6 | \
+			 NETIF_F_TSO_ECN | NETIF_F_GSO_UDP_L4)
+
+/* One counter for each field of struct mytun_stats, in its order */
+enum mytun_counter {
+	MYTUN_RX_FRAMES,
+	MYTUN_RX_BYTES,
+	MYTUN_RX_RING_FULL,
+	MYTUN_RX_DROPPED,
+	MYTUN_RX_DOORBELLS,
+	MYTUN_RX_DOORBELLS_SUPPRESSED,
+	MYTUN_TX_FRAMES,
+	MYTUN_TX_BYTES,
+	MYTUN_TX_REFUSED_LENGTH,
+	MYTUN_TX_REFUSED_FLAGS,
+	MYTUN_TX_REFUSED_VNET,
+	MYTUN_TX_REFUSED_PROTOCOL,
+	MYTUN_TX_DROPPED_DOWN,
+	MYTUN_TX_DROPPED_MEMORY,
+	MYTUN_TX_DOORBELLS,
+	MYTUN_TX_SPACE_SIGNALS,
+	MYTUN_TX_SPACE_SUPPRESSED,
+	MYTUN_KTHREAD_SLEEPS,
+	MYTUN_RX_DIRECT,
+	MYTUN_RX_QUEUE_STOPS,
+	MYTUN_COUNTERS
+};
+
+/**
+ * struct mytun_area - pages that the process maps and the kernel maps too
+ * @pages:   the pages; for a ring's data the whole list stands twice
+ * @mapped:  entries of @pages
+ * @owned:   entries that were allocated: the first half for a ring's data
+ * @address: the kernel's mapping of all of @pages
+ */
+struct mytun_area {
+	struct page **pages;
+	unsigned int mapped;
+	unsigned int owned;
+	void *address;
+};
+
+/**
+ * struct mytun_rings - the memory of a queue's two rings
+ *
+ * Created by MYTUN_IOC_SET_RINGS, never changed, freed with the queue's file.
+ * A mapping keeps the file open, so the pages outlive all mappings.
+ */
+struct mytun_rings {
+	struct mytun_area kernel_page;
+	struct mytun_area user_page;
+	struct mytun_area rx_data;
+	struct mytun_area tx_data;
+	u32 rx_size;
+	u32 tx_size;
+};
+
+/**
+ * struct mytun_device - private part of a net device
+ * @dev:       the net device
+ * @flags:     IFF_* of linux/if_tun.h; written under rtnl
+ * @owner:     who may attach without CAP_NET_ADMIN; written under rtnl
+ * @group:     the same for a group
+ * @offloads:  NETIF_F_* that the process takes in rx frames; under rtnl
+ * @backpressure: hold senders up instead of dropping; written under rtnl
+ * @security:  the security module's blob
+ * @rx_errors: tx ring frames that were refused
+ * @attached:  number of queues; under rtnl
+ * @queues:    by transmit queue index, NULL where there is none; written under
+ *             rtnl, read under RCU. A queue keeps its index all its life
+ * @live:      the indices in use, for flow steering; written under rtnl
+ */
+struct mytun_device {
+	struct net_device *dev;
+	unsigned int flags;
+	kuid_t owner;
+	kgid_t group;
+	netdev_features_t offloads;
+	bool backpressure;
+	void *security;
+	atomic64_t rx_errors;
+	unsigned int attached;
+	struct mytun_queue __rcu *queues[MYTUN_QUEUES_MAX];
+	u16 live[MYTUN_QUEUES_MAX];
+};
+
+/**
+ * struct mytun_queue - an open file of /dev/net/mytun
+ *
+ * Owned by the file and freed with it (sock_put() in release). The device
+ * refers to it from attach to detach.
+ */
+struct mytun_queue {
+	struct sock sk;			/* first: sk_alloc() makes the whole */
+
+	/* Configuration: written under @config, and rtnl for @device, @index */
+	struct mutex config;
+	struct mytun_device *device;	/* NULL: not attached */
+	unsigned int index;
+	struct mytun_rings *rings;	/* set once; mytun_queue_rings() */
+	unsigned int poll_us;
+
+	/* Doorbells: written under @config, signalled under RCU */
+	struct eventfd_ctx __rcu *rx_doorbell;
+	struct eventfd_ctx __rcu *tx_space;
+	struct eventfd_ctx *tx_doorbell;
+	wait_queue_entry_t tx_doorbell_entry;
+	poll_table tx_doorbell_table;
+	wait_queue_head_t *tx_doorbell_head;
+	u64 tx_doorbell_ns;		/* under the eventfd's lock */
+	struct irq_work tx_work;
+
+	/* Why the queue carries no frames: MYTUN_STATE_*, under @state_lock */
+	spinlock_t state_lock;
+	u32 state;
+
+	/* poll(): set by the poller, cleared by who wakes it */
+	wait_queue_head_t poll_wait;
+	bool poll_armed;
+
+	/* rx ring: of who holds @rx_lock, the kthread or a sender */
+	spinlock_t rx_lock;
+	struct mytun_ring rx;
+	u64 rx_last_ns;
+
+	/* kthread and stack: written under sk_receive_queue.lock */
+	bool asleep;
+	bool rx_stopped;
+
+	/* kthread: all its own, but the tasklet looks at @tx_watched */
+	struct task_struct *kthread;
+	struct sk_buff_head backlog;
+	bool rx_stalled;
+	bool tx_watched;
+	u32 tx_seen;
+	u64 poll_window_ns;
+
+	/* tasklet: all its own, but @stopping */
+	struct tasklet_struct tasklet ____cacheline_aligned_in_smp;
+	struct mytun_ring tx;
+	struct napi_struct napi;
+	bool stopping;
+
+	atomic64_t counters[MYTUN_COUNTERS];
+};
+
+/*
+ * The rings, or NULL before MYTUN_IOC_SET_RINGS. Needs no lock: once there,
+ * they stay for as long as the file is open.
+ */
+static inline struct mytun_rings *
+mytun_queue_rings(const struct mytun_queue *queue)
+{
+	/* pairs with the release in mytun_queue_install() */
+	return smp_load_acquire(&queue->rings);
+}
+
+/* For counters that have one writer: no locked instruction */
+static inline void mytun_count(struct mytun_queue *queue,
+			       enum mytun_counter counter, u64 n)
+{
+	atomic64_t *c = &queue->counters[counter];
+
+	atomic64_set(c, atomic64_read(c) + n);
+}
+
+/* mytun_chardev.c: open, mmap, poll, release */
+extern const struct file_operations mytun_file_operations;
+
+/* mytun_ioctl.c: one function a command */
+long mytun_ioctl(struct file *file, unsigned int command, unsigned long arg);
+
+/* mytun_netdev.c: the net device and its creation */
+extern struct rtnl_link_ops mytun_link_ops;
+int mytun_netdev_create(struct net *net, const char *name, unsigned int flags,
+			struct net_device **created);
+struct mytun_device *mytun_netdev_find(struct net *net, const char *name);
+int mytun_netdev_set_offloads(struct mytun_device *device, unsigned long arg);
+void mytun_netdev_set_backpressure(struct mytun_device *device, bool on);
+
+/* mytun_ethtool.c */
+extern const struct ethtool_ops mytun_ethtool_ops;
+extern const char *const mytun_counter_names[MYTUN_COUNTERS];
+
+/* mytun_queue.c: life of a queue, from attach to detach */
+struct mytun_queue *mytun_queue_create(struct net *net);
+void mytun_queue_destroy(struct mytun_queue *queue);
+int mytun_queue_attach(struct mytun_queue *queue, struct mytun_device *device);
+void mytun_queue_detach(struct mytun_queue *queue);
+void mytun_queue_leave(struct mytun_queue *queue);
+int mytun_queue_set_rings(struct mytun_queue *queue,
+			  const struct mytun_ring_config *config);
+void mytun_queue_set_state(struct mytun_queue *queue, u32 state);
+
+/* mytun_memory.c: the pages of the rings */
+struct mytun_rings *mytun_rings_create(const struct mytun_ring_config *config);
+void mytun_rings_destroy(struct mytun_rings *rings);
+void mytun_rings_describe(const struct mytun_rings *rings,
+			  struct mytun_info *info);
+void mytun_rings_connect(const struct mytun_rings *rings,
+			 struct mytun_queue *queue);
+void mytun_rings_post_state(const struct mytun_rings *rings, u32 state);
+int mytun_rings_mmap(const struct mytun_rings *rings,
+		     struct vm_area_struct *vma);
+__poll_t mytun_rings_poll(const struct mytun_rings *rings);
+
+/* mytun_doorbell.c: eventfds, in both directions */
+int mytun_doorbell_set(struct mytun_queue *queue,
+		       const struct mytun_eventfds *fds);
+void mytun_doorbell_unhook(struct mytun_queue *queue);
+void mytun_doorbell_put(struct mytun_queue *queue);
+void mytun_doorbell_ring(struct eventfd_ctx __rcu **eventfd);
+void mytun_poll_wake(struct mytun_queue *queue, __poll_t events);
+
+/* mytun_rx.c: kernel to process */
+bool mytun_rx_enqueue(struct mytun_queue *queue, struct sk_buff *skb);
+bool mytun_rx_drain(struct mytun_queue *queue);
+bool mytun_rx_may_sleep(struct mytun_queue *queue);
+void mytun_rx_let_senders(struct mytun_queue *queue);
+
+/* mytun_kthread.c: both directions, while there is traffic */
+int mytun_kthread_start(struct mytun_queue *queue);
+void mytun_kthread_stop(struct mytun_queue *queue);
+
+/* mytun_frame.c: from a header and bytes of the process to an skb */
+struct sk_buff *mytun_frame_receive(struct mytun_queue *queue,
+				    const struct mytun_frame *header,
+				    const void *payload);
+
+/* mytun_vnet.c: checksum and segmentation metadata */
+bool mytun_vnet_valid(const struct mytun_queue *queue,
+		      const struct mytun_frame *header);
+int mytun_vnet_apply(struct sk_buff *skb, const struct virtio_net_hdr_v1 *from);
+bool mytun_vnet_matches(const struct sk_buff *skb);
+int mytun_vnet_describe(struct sk_buff *skb, struct virtio_net_hdr_v1 *to);
+
+/* mytun_deliver.c: from skbs to the stack */
+void mytun_deliver_start(struct mytun_queue *queue);
+void mytun_deliver_stop(struct mytun_queue *queue);
+void mytun_deliver(struct mytun_queue *queue, struct sk_buff_head *skbs);
+
+/* mytun_tasklet.c: process to kernel */
+void mytun_tasklet_setup(struct mytun_queue *queue);
+void mytun_tasklet_schedule(struct mytun_queue *queue);
+void mytun_tasklet_kill(struct mytun_queue *queue);
+
+#endif /* _MYTUN_H */

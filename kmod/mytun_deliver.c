@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * From skbs to the stack
+ *
+ * What can be merged goes through GRO, so that the layers above see one large
+ * packet where the process sent many; the rest goes up one by one, which for
+ * UDP to a local socket is cheaper than as a list.
+ *
+ * GRO lives in NAPI. The queue has an instance of its own, which is never
+ * scheduled: the tasklet claims it for a batch and completes it, as tun does
+ * for its fragments, so nothing is held back longer than a batch.
+ */
+
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/netdevice.h>
+
+#include "mytun.h"
+
+/* By the timer of the device's gro_flush_timeout alone */
+static int mytun_napi_poll(struct napi_struct *napi, int budget)
+{
+	napi_complete_done(napi, 0);
+	return 0;
+}
+
+/* Under rtnl */
+void mytun_deliver_start(struct mytun_queue *queue)
+{
+	netif_napi_add_tx(queue->device->dev, &queue->napi, mytun_napi_poll);
+	napi_enable(&queue->napi);
+}
+
+/* Under rtnl, after the tasklet was killed */
+void mytun_deliver_stop(struct mytun_queue *queue)
+{
+	napi_disable(&queue->napi);
+	netif_napi_del(&queue->napi);
+}
+
+static bool mytun_is_udp(const struct sk_buff *skb)
+{
+	if (skb->protocol == htons(ETH_P_IP))
+		return skb_headlen(skb) >= sizeof(struct iphdr) &&
+		       ((struct iphdr *)skb->data)->protocol == IPPROTO_UDP;
+	if (skb->protocol == htons(ETH_P_IPV6))
+		return skb_headlen(skb) >= sizeof(struct ipv6hdr) &&
+		       ((struct ipv6hdr *)skb->data)->nexthdr == IPPROTO_UDP;
+	return false;
+}
+
+/*
+ * UDP is merged only for a socket or a device that asked for it: otherwise GRO
+ * would be a detour. The packets of a flow all go the same way.
+ */
+static bool mytun_is_gro_wanted(const struct sk_buff *skb)
+{
+	netdev_features_t features = skb->dev->features;
+
+	if (!(features & NETIF_F_GRO))
+		return false;
+	return !mytun_is_udp(skb) || mytun_udp_gro_needed() ||
+	       features & (NETIF_F_GRO_FRAGLIST | NETIF_F_GRO_UDP_FWD);
+}
+
+/* Bottom halves off, one caller at a time. The list is empty afterwards */
+void mytun_deliver(struct mytun_queue *queue, struct sk_buff_head *skbs)
+{
+	struct sk_buff *skb;
+	bool gro = false;
+
+	while ((skb = __skb_dequeue(skbs))) {
+		if (!mytun_is_gro_wanted(skb)) {
+			netif_receive_skb(skb);
+			continue;
+		}
+		gro = gro || napi_schedule_prep(&queue->napi);
+		if (gro)
+			napi_gro_receive(&queue->napi, skb);
+		else
+			netif_receive_skb(skb);
+	}
+	if (gro)
+		napi_complete(&queue->napi);
+}

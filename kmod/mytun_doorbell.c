@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Eventfds, in both directions
+ *
+ * The kernel signals rx_doorbell and tx_space. For tx_doorbell it hangs an
+ * entry on the eventfd's wait queue, as irqfd does, and so learns of a write
+ * in the writer's context. It keeps a reference to the eventfd's context, not
+ * to its file: the process may close the file, nothing rings then.
+ */
+
+#include <linux/eventfd.h>
+#include <linux/file.h>
+#include <linux/poll.h>
+#include <linux/sched/clock.h>
+
+#include "mytun.h"
+
+/* Any context: the kthread, the tasklet, whoever changes the state */
+void mytun_doorbell_ring(struct eventfd_ctx __rcu **eventfd)
+{
+	struct eventfd_ctx *context;
+
+	rcu_read_lock();
+	context = rcu_dereference(*eventfd);
+	if (context)
+		mytun_eventfd_signal(context);
+	rcu_read_unlock();
+}
+
+/* The caller has a full barrier between its change and this */
+void mytun_poll_wake(struct mytun_queue *queue, __poll_t events)
+{
+	if (!READ_ONCE(queue->poll_armed))
+		return;
+	WRITE_ONCE(queue->poll_armed, false);
+	wake_up_interruptible_poll(&queue->poll_wait, events);
+}
+
+/*
+ * A doorbell that follows another so soon is part of a stream: then the kthread
+ * is to watch the ring, so that the process need not ring again. So it is when
+ * the kthread waits for room in the rx ring, which the same doorbell announces.
+ */
+static bool mytun_doorbell_wakes_kthread(struct mytun_queue *queue)
+{
+	u64 now = local_clock();
+	u64 last = queue->tx_doorbell_ns;
+
+	queue->tx_doorbell_ns = now;
+	return now - last < (u64)READ_ONCE(queue->poll_us) * NSEC_PER_USEC ||
+	       !READ_ONCE(queue->asleep);
+}
+
+/*
+ * In the context of the process's write(), under the wait queue's lock with
+ * interrupts off. The frames are injected as soon as interrupts are on again,
+ * in the softirq behind the irq_work: no other task need be scheduled for a
+ * frame that comes alone. The entry is removed before the kthread is stopped,
+ * so the kthread is there. A doorbell that the process itself closes rings no
+ * more.
+ */
+static int mytun_doorbell_wake(wait_queue_entry_t *entry, unsigned int mode,
+			       int sync, void *key)
+{
+	struct mytun_queue *queue =
+		container_of(entry, struct mytun_queue, tx_doorbell_entry);
+
+	if (!(key_to_poll(key) & EPOLLIN))
+		return 0;
+	mytun_count(queue, MYTUN_TX_DOORBELLS, 1);
+	irq_work_queue(&queue->tx_work);
+	if (mytun_doorbell_wakes_kthread(queue))
+		wake_up_process(queue->kthread);
+	return 0;
+}
+
+static void mytun_doorbell_hook(struct file *file, wait_queue_head_t *head,
+				poll_table *table)
+{
+	struct mytun_queue *queue =
+		container_of(table, struct mytun_queue, tx_doorbell_table);
+
+	queue->tx_doorbell_head = head;
+	add_wait_queue(head, &queue->tx_doorbell_entry);
+}
+
+/* Afterwards no write to the tx doorbell reaches the queue. Under config */
+void mytun_doorbell_unhook(struct mytun_queue *queue)
+{
+	if (!queue->tx_doorbell_head)
+		return;
+	remove_wait_queue(queue->tx_doorbell_head, &queue->tx_doorbell_entry);
+	queue->tx_doorbell_head = NULL;
+	irq_work_sync(&queue->tx_work);
+}
+
+/* An eventfd that the process names: resolved once, both file and context */
+struct mytun_eventfd {
+	struct file *file;
+	struct eventfd_ctx *context;
+};
+
+static int mytun_eventfd_get(struct mytun_eventfd *eventfd, int fd)
+{
+	if (fd == -1)
+		return 0;
+	if (fd < 0)
+		return -EBADF;
+
+	eventfd->file = eventfd_fget(fd);
+	if (IS_ERR(eventfd->file)) {
+		int err = PTR_ERR(eventfd->file);
+
+		eventfd->file = NULL;
+		return err;
+	}
+	eventfd->context = eventfd_ctx_fileget(eventfd->file);
+	return 0;
+}
+
+static void mytun_eventfd_put(struct mytun_eventfd *eventfd)
+{
+	if (eventfd->context)
+		eventfd_ctx_put(eventfd->context);
+	if (eventfd->file)
+		fput(eventfd->file);
+}
+
+static void mytun_eventfd_swap_rcu(struct eventfd_ctx __rcu **published,
+				   struct mytun_eventfd *eventfd)
+{
+	eventfd->context = rcu_replace_pointer(*published, eventfd->context,
+					       true);
+}
+
+static void mytun_eventfd_swap_tx(struct mytun_queue *queue,
+				  struct mytun_eventfd *eventfd)
+{
+	mytun_doorbell_unhook(queue);
+	swap(queue->tx_doorbell, eventfd->context);
+	if (!queue->tx_doorbell)
+		return;
+	init_waitqueue_func_entry(&queue->tx_doorbell_entry,
+				  mytun_doorbell_wake);
+	init_poll_funcptr(&queue->tx_doorbell_table, mytun_doorbell_hook);
+	vfs_poll(eventfd->file, &queue->tx_doorbell_table);
+	/* frames may have been announced on the old eventfd, or on none */
+	wake_up_process(queue->kthread);
+}
+
+/* Replace all three, or none. Under config, with the kthread running */
+int mytun_doorbell_set(struct mytun_queue *queue,
+		       const struct mytun_eventfds *fds)
+{
+	struct mytun_eventfd rx_doorbell = {}, tx_doorbell = {}, tx_space = {};
+	int err;
+
+	err = mytun_eventfd_get(&rx_doorbell, fds->rx_doorbell);
+	if (!err)
+		err = mytun_eventfd_get(&tx_doorbell, fds->tx_doorbell);
+	if (!err)
+		err = mytun_eventfd_get(&tx_space, fds->tx_space);
+	if (!err) {
+		mytun_eventfd_swap_rcu(&queue->rx_doorbell, &rx_doorbell);
+		mytun_eventfd_swap_rcu(&queue->tx_space, &tx_space);
+		mytun_eventfd_swap_tx(queue, &tx_doorbell);
+		synchronize_rcu();
+	}
+	/* on success these are the ones that were replaced */
+	mytun_eventfd_put(&tx_space);
+	mytun_eventfd_put(&tx_doorbell);
+	mytun_eventfd_put(&rx_doorbell);
+	return err;
+}
+
+/* Last use of the queue: nothing signals and nothing rings any more */
+void mytun_doorbell_put(struct mytun_queue *queue)
+{
+	struct mytun_eventfd eventfd = {};
+
+	mytun_doorbell_unhook(queue);
+	if (queue->tx_doorbell)
+		eventfd_ctx_put(queue->tx_doorbell);
+	queue->tx_doorbell = NULL;
+	mytun_eventfd_swap_rcu(&queue->rx_doorbell, &eventfd);
+	mytun_eventfd_put(&eventfd);
+	eventfd.context = NULL;
+	mytun_eventfd_swap_rcu(&queue->tx_space, &eventfd);
+	mytun_eventfd_put(&eventfd);
+}

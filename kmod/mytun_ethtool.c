@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Ethtool -i, -l, -g, -S
+ *
+ * The names of the counters and rings are the process's, as everywhere in
+ * mytun: the rx ring carries what the net device transmits.
+ */
+
+#include <linux/ethtool.h>
+#include <linux/module.h>
+#include <linux/rtnetlink.h>
+
+#include "mytun.h"
+
+const char *const mytun_counter_names[MYTUN_COUNTERS] = {
+	[MYTUN_RX_FRAMES] = "rx_frames",
+	[MYTUN_RX_BYTES] = "rx_bytes",
+	[MYTUN_RX_RING_FULL] = "rx_ring_full",
+	[MYTUN_RX_DROPPED] = "rx_dropped",
+	[MYTUN_RX_DOORBELLS] = "rx_doorbells",
+	[MYTUN_RX_DOORBELLS_SUPPRESSED] = "rx_doorbells_suppressed",
+	[MYTUN_TX_FRAMES] = "tx_frames",
+	[MYTUN_TX_BYTES] = "tx_bytes",
+	[MYTUN_TX_REFUSED_LENGTH] = "tx_refused_length",
+	[MYTUN_TX_REFUSED_FLAGS] = "tx_refused_flags",
+	[MYTUN_TX_REFUSED_VNET] = "tx_refused_vnet",
+	[MYTUN_TX_REFUSED_PROTOCOL] = "tx_refused_protocol",
+	[MYTUN_TX_DROPPED_DOWN] = "tx_dropped_down",
+	[MYTUN_TX_DROPPED_MEMORY] = "tx_dropped_memory",
+	[MYTUN_TX_DOORBELLS] = "tx_doorbells",
+	[MYTUN_TX_SPACE_SIGNALS] = "tx_space_signals",
+	[MYTUN_TX_SPACE_SUPPRESSED] = "tx_space_suppressed",
+	[MYTUN_KTHREAD_SLEEPS] = "kthread_sleeps",
+	[MYTUN_RX_DIRECT] = "rx_direct",
+	[MYTUN_RX_QUEUE_STOPS] = "rx_queue_stops",
+};
+
+static void mytun_get_drvinfo(struct net_device *dev,
+			      struct ethtool_drvinfo *info)
+{
+	struct mytun_device *device = netdev_priv(dev);
+
+	strscpy(info->driver, "mytun", sizeof(info->driver));
+	strscpy(info->version, THIS_MODULE->version, sizeof(info->version));
+	strscpy(info->bus_info, device->flags & IFF_TAP ? "tap" : "tun",
+		sizeof(info->bus_info));
+}
+
+static void mytun_get_channels(struct net_device *dev,
+			       struct ethtool_channels *channels)
+{
+	struct mytun_device *device = netdev_priv(dev);
+
+	channels->max_combined = dev->num_tx_queues;
+	channels->combined_count = device->attached;
+}
+
+/* In bytes, of the first queue: queues may differ, fdinfo tells each */
+static void mytun_get_ringparam(struct net_device *dev,
+				struct ethtool_ringparam *ring,
+				struct kernel_ethtool_ringparam *kernel_ring,
+				struct netlink_ext_ack *extack)
+{
+	struct mytun_device *device = netdev_priv(dev);
+	struct mytun_queue *queue;
+
+	ring->rx_max_pending = MYTUN_RING_SIZE_MAX;
+	ring->tx_max_pending = MYTUN_RING_SIZE_MAX;
+	if (!device->attached)
+		return;
+	queue = rtnl_dereference(device->queues[device->live[0]]);
+	if (!mytun_queue_rings(queue))
+		return;
+	ring->rx_pending = queue->rx.size;
+	ring->tx_pending = queue->tx.size;
+}
+
+static int mytun_get_sset_count(struct net_device *dev, int sset)
+{
+	struct mytun_device *device = netdev_priv(dev);
+
+	if (sset != ETH_SS_STATS)
+		return -EOPNOTSUPP;
+	return device->attached * MYTUN_COUNTERS;
+}
+
+static void mytun_get_strings(struct net_device *dev, u32 sset, u8 *data)
+{
+	struct mytun_device *device = netdev_priv(dev);
+	unsigned int i, counter;
+
+	if (sset != ETH_SS_STATS)
+		return;
+	for (i = 0; i < device->attached; i++)
+		for (counter = 0; counter < MYTUN_COUNTERS; counter++)
+			ethtool_sprintf(&data, "q%u_%s", device->live[i],
+					mytun_counter_names[counter]);
+}
+
+static void mytun_get_ethtool_stats(struct net_device *dev,
+				    struct ethtool_stats *stats, u64 *data)
+{
+	struct mytun_device *device = netdev_priv(dev);
+	struct mytun_queue *queue;
+	unsigned int i, counter;
+
+	for (i = 0; i < device->attached; i++) {
+		queue = rtnl_dereference(device->queues[device->live[i]]);
+		for (counter = 0; counter < MYTUN_COUNTERS; counter++)
+			*data++ = atomic64_read(&queue->counters[counter]);
+	}
+}
+
+const struct ethtool_ops mytun_ethtool_ops = {
+	.get_drvinfo = mytun_get_drvinfo,
+	.get_link = ethtool_op_get_link,
+	.get_ts_info = ethtool_op_get_ts_info,
+	.get_channels = mytun_get_channels,
+	.get_ringparam = mytun_get_ringparam,
+	.get_sset_count = mytun_get_sset_count,
+	.get_strings = mytun_get_strings,
+	.get_ethtool_stats = mytun_get_ethtool_stats,
+};

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The queue's kernel thread: both directions, while there is traffic
+ *
+ * It moves what waits for the process into the rx ring (mytun_rx.c), and while
+ * it is awake it also watches the tx ring, so that neither direction needs a
+ * doorbell in the steady state. When there is nothing to do it looks on for a
+ * bounded time, then asks to be woken and sleeps.
+ *
+ * Who wakes it: the stack (mytun_rx_enqueue), a tx doorbell that is not the
+ * first for a while (mytun_doorbell.c), mytun_kthread_stop. It never takes rtnl
+ * or queue->config: whoever stops it holds them.
+ */
+
+#include <linux/delay.h>
+#include <linux/kthread.h>
+#include <linux/sched/clock.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/stat.h>
+
+#include "mytun.h"
+
+/* Below this an adaptive window is not worth the clock it is measured with */
+#define MYTUN_POLL_FLOOR_NS	1000
+#define MYTUN_NAP_MIN_US	20
+#define MYTUN_NAP_MAX_US	50
+
+/* New frames in the tx ring are the tasklet's. True if there were any */
+static bool mytun_tx_watch(struct mytun_queue *queue)
+{
+	u32 producer = READ_ONCE(*queue->tx.shared_producer);
+
+	if (producer == queue->tx_seen)
+		return false;
+	queue->tx_seen = producer;
+	mytun_tasklet_schedule(queue);
+	return true;
+}
+
+static bool mytun_is_broken(const struct mytun_queue *queue)
+{
+	return READ_ONCE(queue->state) != 0;
+}
+
+/*
+ * The state is set before the conditions are looked at, so a wake-up between
+ * the look and schedule() is not lost. From here on the tasklet asks for tx
+ * doorbells: it must know before the process sees need_wakeup, for which
+ * set_current_state() has the barrier.
+ */
+static void mytun_kthread_sleep(struct mytun_queue *queue)
+{
+	WRITE_ONCE(queue->tx_watched, false);
+	set_current_state(TASK_INTERRUPTIBLE);
+	if (!kthread_should_stop() && mytun_rx_may_sleep(queue) &&
+	    !mytun_ring_wait_frames(&queue->tx, queue->tx_seen)) {
+		mytun_count(queue, MYTUN_KTHREAD_SLEEPS, 1);
+		schedule();
+	}
+	__set_current_state(TASK_RUNNING);
+	WRITE_ONCE(queue->tx_watched, true);
+	/* a doorbell may have woken us: the stack need not wake us again */
+	WRITE_ONCE(queue->asleep, false);
+}
+
+/*
+ * Another task wants this CPU: leave it, for a bounded time and by a timer.
+ * Nobody is asked for a wake-up, so the process goes on without a doorbell,
+ * and what comes meanwhile is one batch.
+ */
+static void mytun_kthread_nap(void)
+{
+	usleep_range_state(MYTUN_NAP_MIN_US, MYTUN_NAP_MAX_US, TASK_IDLE);
+}
+
+/* Look on for up to the window. True if there was something to do */
+static bool mytun_kthread_poll(struct mytun_queue *queue)
+{
+	u64 end = local_clock() + queue->poll_window_ns;
+
+	do {
+		if (need_resched() || !single_task_running())
+			mytun_kthread_nap();
+		else
+			cpu_relax();
+		if (mytun_rx_drain(queue) || mytun_tx_watch(queue))
+			return true;
+	} while (local_clock() < end && !kthread_should_stop());
+	return false;
+}
+
+/*
+ * Poll, then sleep. The window opens to its bound when polling found work or
+ * would have, after a short sleep; it halves when polling was in vain.
+ */
+static void mytun_kthread_idle(struct mytun_queue *queue)
+{
+	u64 bound = (u64)READ_ONCE(queue->poll_us) * NSEC_PER_USEC;
+	u64 start;
+
+	queue->poll_window_ns = min(queue->poll_window_ns, bound);
+	if (queue->poll_window_ns >= MYTUN_POLL_FLOOR_NS) {
+		if (mytun_kthread_poll(queue)) {
+			queue->poll_window_ns = bound;
+			return;
+		}
+		queue->poll_window_ns /= 2;
+	}
+
+	start = local_clock();
+	mytun_kthread_sleep(queue);
+	if (local_clock() - start < bound)
+		queue->poll_window_ns = bound;
+}
+
+/* A ring makes no sense: nothing moves, but the file is still to be closed */
+static void mytun_kthread_wait_for_stop(struct mytun_queue *queue)
+{
+	set_current_state(TASK_INTERRUPTIBLE);
+	if (!kthread_should_stop())
+		schedule();
+	__set_current_state(TASK_RUNNING);
+}
+
+static int mytun_kthread(void *data)
+{
+	struct mytun_queue *queue = data;
+	bool busy;
+
+	while (!kthread_should_stop()) {
+		if (mytun_is_broken(queue)) {
+			mytun_kthread_wait_for_stop(queue);
+			continue;
+		}
+		busy = mytun_rx_drain(queue);
+		busy |= mytun_tx_watch(queue);
+		if (!busy)
+			mytun_kthread_idle(queue);
+		cond_resched();
+	}
+	return 0;
+}
+
+/* Under config, attached, with the rings connected */
+int mytun_kthread_start(struct mytun_queue *queue)
+{
+	struct task_struct *kthread;
+
+	kthread = kthread_create(mytun_kthread, queue, "mytun/%s/%u",
+				 queue->device->dev->name, queue->index);
+	if (IS_ERR(kthread))
+		return PTR_ERR(kthread);
+
+	queue->kthread = kthread;
+	queue->tx_watched = true;
+	wake_up_process(kthread);
+	return 0;
+}
+
+/* Nothing may wake the kthread any more: no xmit, no doorbell */
+void mytun_kthread_stop(struct mytun_queue *queue)
+{
+	if (!queue->kthread)
+		return;
+	kthread_stop(queue->kthread);
+	queue->kthread = NULL;
+	__skb_queue_purge(&queue->backlog);
+}

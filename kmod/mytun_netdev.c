@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The net device, its creation, and what the stack sends */
+
+#include <linux/etherdevice.h>
+#include <linux/if_arp.h>
+#include <linux/module.h>
+#include <linux/netfilter.h>
+#include <linux/security.h>
+#include <net/ip_tunnels.h>
+#include <net/net_namespace.h>
+#include <net/rtnetlink.h>
+
+#include "mytun.h"
+
+#define MYTUN_TX_QUEUE_LEN	1000
+
+static int mytun_netdev_init(struct net_device *dev)
+{
+	struct mytun_device *device = netdev_priv(dev);
+	int err;
+
+	dev->tstats = netdev_alloc_pcpu_stats(struct pcpu_sw_netstats);
+	if (!dev->tstats)
+		return -ENOMEM;
+	err = security_tun_dev_alloc_security(&device->security);
+	if (err)
+		free_percpu(dev->tstats);
+	return err;
+}
+
+/* After the last user of the device; also when it could not be registered */
+static void mytun_netdev_destructor(struct net_device *dev)
+{
+	struct mytun_device *device = netdev_priv(dev);
+
+	security_tun_dev_free_security(device->security);
+	free_percpu(dev->tstats);
+}
+
+/* The device goes while files are still attached: they learn of it */
+static void mytun_netdev_uninit(struct net_device *dev)
+{
+	struct mytun_device *device = netdev_priv(dev);
+	unsigned int i;
+
+	for (i = 0; i < dev->num_tx_queues; i++) {
+		struct mytun_queue *queue = rtnl_dereference(device->queues[i]);
+
+		if (queue)
+			mytun_queue_detach(queue);
+	}
+	if (device->flags & IFF_PERSIST)
+		module_put(THIS_MODULE);
+}
+
+static int mytun_netdev_open(struct net_device *dev)
+{
+	netif_tx_start_all_queues(dev);
+	return 0;
+}
+
+static int mytun_netdev_stop(struct net_device *dev)
+{
+	netif_tx_stop_all_queues(dev);
+	return 0;
+}
+
+/*
+ * A hash over the addresses and ports alone, the same in both directions: what
+ * the socket would rather hash may change in the life of a connection.
+ */
+static u16 mytun_select_queue(struct net_device *dev, struct sk_buff *skb,
+			      struct net_device *sb_dev)
+{
+	struct mytun_device *device = netdev_priv(dev);
+	unsigned int attached = READ_ONCE(device->attached);
+	unsigned int choice = 0;
+
+	if (attached > 1)
+		choice = reciprocal_scale(__skb_get_hash_symmetric(skb),
+					  attached);
+	return READ_ONCE(device->live[choice]);
+}
+
+static enum skb_drop_reason mytun_xmit_queue(struct mytun_queue *queue,
+					     struct sk_buff *skb)
+{
+	if (!queue || READ_ONCE(queue->state))
+		return SKB_DROP_REASON_DEV_READY;
+	if (skb->len > MYTUN_FRAME_MAX)
+		return SKB_DROP_REASON_PKT_TOO_BIG;
+	if (skb_orphan_frags_rx(skb, GFP_ATOMIC))
+		return SKB_DROP_REASON_SKB_UCOPY_FAULT;
+
+	skb_tx_timestamp(skb);
+	/* it may stay long: do not hold up the sender's socket or conntrack */
+	skb_orphan(skb);
+	nf_reset_ct(skb);
+	if (!mytun_rx_enqueue(queue, skb))
+		return SKB_DROP_REASON_FULL_RING;
+	return SKB_NOT_DROPPED_YET;
+}
+
+static netdev_tx_t mytun_xmit(struct sk_buff *skb, struct net_device *dev)
+{
+	struct mytun_device *device = netdev_priv(dev);
+	enum skb_drop_reason reason;
+	struct mytun_queue *queue;
+
+	rcu_read_lock();
+	queue = rcu_dereference(device->queues[skb_get_queue_mapping(skb)]);
+	reason = mytun_xmit_queue(queue, skb);
+	rcu_read_unlock();
+
+	if (likely(reason == SKB_NOT_DROPPED_YET))
+		return NETDEV_TX_OK;
+	skb_tx_error(skb);
+	kfree_skb_reason(skb, reason);
+	dev_core_stats_tx_dropped_inc(dev);
+	return NET_XMIT_DROP;
+}
+
+static void mytun_get_stats64(struct net_device *dev,
+			      struct rtnl_link_stats64 *stats)
+{
+	struct mytun_device *device = netdev_priv(dev);
+
+	dev_get_tstats64(dev, stats);
+	stats->rx_errors += atomic64_read(&device->rx_errors);
+}
+
+/* The stack does for a process what the process did not ask to do itself */
+static netdev_features_t mytun_fix_features(struct net_device *dev,
+					    netdev_features_t features)
+{
+	struct mytun_device *device = netdev_priv(dev);
+
+	return features & (device->offloads | ~MYTUN_OFFLOADS);
+}
+
+static const struct {
+	unsigned long bits;
+	netdev_features_t feature;
+} mytun_offload_table[] = {
+	{ TUN_F_CSUM, NETIF_F_HW_CSUM },
+	{ TUN_F_TSO4, NETIF_F_TSO },
+	{ TUN_F_TSO6, NETIF_F_TSO6 },
+	{ TUN_F_TSO_ECN, NETIF_F_TSO_ECN },
+	{ TUN_F_UFO, 0 }, /* a permission that is never made use of */
+	{ TUN_F_USO4 | TUN_F_USO6, NETIF_F_GSO_UDP_L4 },
+};
+
+/* Segments need checksums of their own, so nothing goes without TUN_F_CSUM */
+static int mytun_parse_offloads(unsigned long arg, netdev_features_t *offloads)
+{
+	unsigned int i;
+
+	if (arg && !(arg & TUN_F_CSUM))
+		return -EINVAL;
+	if (arg & TUN_F_TSO_ECN && !(arg & (TUN_F_TSO4 | TUN_F_TSO6)))
+		return -EINVAL;
+	for (i = 0; i < ARRAY_SIZE(mytun_offload_table); i++) {
+		if (~arg & mytun_offload_table[i].bits)
+			continue;
+		*offloads |= mytun_offload_table[i].feature;
+		arg &= ~mytun_offload_table[i].bits;
+	}
+	return arg ? -EINVAL : 0;
+}
+
+/* Under rtnl. Frames that wait for the process already are as they are */
+int mytun_netdev_set_offloads(struct mytun_device *device, unsigned long arg)
+{
+	struct net_device *dev = device->dev;
+	netdev_features_t offloads = 0;
+
+	/* what it would need to know of a frame would not reach the process */
+	if (arg && !(device->flags & IFF_VNET_HDR))
+		return -EINVAL;
+	if (mytun_parse_offloads(arg, &offloads))
+		return -EINVAL;
+
+	device->offloads = offloads;
+	dev->wanted_features &= ~MYTUN_OFFLOADS;
+	dev->wanted_features |= offloads;
+	netdev_update_features(dev);
+	return 0;
+}
+
+/* Under rtnl. Whoever is held up when it goes off is let go */
+void mytun_netdev_set_backpressure(struct mytun_device *device, bool on)
+{
+	unsigned int i;
+
+	WRITE_ONCE(device->backpressure, on);
+	if (on)
+		return;
+	for (i = 0; i < device->attached; i++)
+		mytun_rx_let_senders(rtnl_dereference(device->queues[device->live[i]]));
+}
+
+/* A TUN device has no address that could be set or be wrong */
+static int mytun_set_mac_address(struct net_device *dev, void *address)
+{
+	return dev->addr_len ? eth_mac_addr(dev, address) : -EOPNOTSUPP;
+}
+
+static int mytun_validate_addr(struct net_device *dev)
+{
+	return dev->addr_len ? eth_validate_addr(dev) : 0;
+}
+
+static const struct net_device_ops mytun_netdev_ops = {
+	.ndo_init = mytun_netdev_init,
+	.ndo_uninit = mytun_netdev_uninit,
+	.ndo_open = mytun_netdev_open,
+	.ndo_stop = mytun_netdev_stop,
+	.ndo_start_xmit = mytun_xmit,
+	.ndo_select_queue = mytun_select_queue,
+	.ndo_get_stats64 = mytun_get_stats64,
+	.ndo_fix_features = mytun_fix_features,
+	.ndo_set_mac_address = mytun_set_mac_address,
+	.ndo_validate_addr = mytun_validate_addr,
+};
+
+static void mytun_setup_tun(struct net_device *dev)
+{
+	dev->header_ops = &ip_tunnel_header_ops;
+	dev->type = ARPHRD_NONE;
+	dev->mtu = ETH_DATA_LEN;
+	dev->flags = IFF_POINTOPOINT | IFF_NOARP | IFF_MULTICAST;
+}
+
+static void mytun_setup_tap(struct net_device *dev)
+{
+	ether_setup(dev);
+	dev->priv_flags &= ~IFF_TX_SKB_SHARING;
+	dev->priv_flags |= IFF_LIVE_ADDR_CHANGE;
+	eth_hw_addr_random(dev);
+}
+
+static void mytun_setup(struct net_device *dev)
+{
+	struct mytun_device *device = netdev_priv(dev);
+
+	device->dev = dev;
+	device->owner = INVALID_UID;
+	device->group = INVALID_GID;
+	dev->netdev_ops = &mytun_netdev_ops;
+	dev->ethtool_ops = &mytun_ethtool_ops;
+	dev->needs_free_netdev = true;
+	dev->priv_destructor = mytun_netdev_destructor;
+}
+
+static void mytun_setup_kind(struct net_device *dev, unsigned int flags)
+{
+	if (flags & IFF_TAP)
+		mytun_setup_tap(dev);
+	else
+		mytun_setup_tun(dev);
+	dev->tx_queue_len = MYTUN_TX_QUEUE_LEN;
+	dev->min_mtu = ETH_MIN_MTU;
+	dev->max_mtu = ETH_MAX_MTU;
+	/* frames are copied, so it does not matter where their parts are */
+	dev->hw_features = NETIF_F_SG | NETIF_F_FRAGLIST | MYTUN_OFFLOADS;
+	dev->features = dev->hw_features;
+	dev->vlan_features = dev->features;
+	mytun_set_lockless_tx(dev);
+}
+
+/* Under rtnl. The device has no carrier until a queue is attached */
+int mytun_netdev_create(struct net *net, const char *name, unsigned int flags,
+			struct net_device **created)
+{
+	unsigned int queues = flags & IFF_MULTI_QUEUE ? MYTUN_QUEUES_MAX : 1;
+	struct mytun_device *device;
+	struct net_device *dev;
+	int err;
+
+	if (!*name)
+		name = flags & IFF_TAP ? "mytap%d" : "mytun%d";
+	dev = alloc_netdev_mqs(sizeof(*device), name, NET_NAME_UNKNOWN,
+			       mytun_setup, queues, queues);
+	if (!dev)
+		return -ENOMEM;
+
+	dev_net_set(dev, net);
+	dev->rtnl_link_ops = &mytun_link_ops;
+	device = netdev_priv(dev);
+	device->flags = flags;
+	mytun_setup_kind(dev, flags);
+	netif_carrier_off(dev);
+
+	err = netif_set_real_num_tx_queues(dev, 1);
+	if (!err)
+		err = netif_set_real_num_rx_queues(dev, 1);
+	if (!err)
+		err = register_netdevice(dev);
+	if (err) {
+		free_netdev(dev);
+		return err;
+	}
+	*created = dev;
+	return 0;
+}
+
+/* Under rtnl. NULL if there is no such device, EINVAL if it is not ours */
+struct mytun_device *mytun_netdev_find(struct net *net, const char *name)
+{
+	struct net_device *dev = __dev_get_by_name(net, name);
+
+	if (!dev)
+		return NULL;
+	if (dev->rtnl_link_ops != &mytun_link_ops)
+		return ERR_PTR(-EINVAL);
+	return netdev_priv(dev);
+}
+
+static int mytun_link_validate(struct nlattr *tb[], struct nlattr *data[],
+			       struct netlink_ext_ack *extack)
+{
+	NL_SET_ERR_MSG(extack,
+		       "mytun devices are created through /dev/net/mytun");
+	return -EOPNOTSUPP;
+}
+
+struct rtnl_link_ops mytun_link_ops __read_mostly = {
+	.kind = "mytun",
+	.priv_size = sizeof(struct mytun_device),
+	.setup = mytun_setup,
+	.validate = mytun_link_validate,
+};

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Life of a queue, from attach to detach
+ *
+ * A queue belongs to its open file. Attached to a device, it takes a transmit
+ * queue index and keeps it until detach; indices are not compacted, so that
+ * the name of the kthread and what ethtool shows stay true.
+ *
+ * Order of an end: unpublish, wait for readers, let held senders go, unhook the
+ * tx doorbell, stop the kthread, kill the tasklet, end GRO, purge; later, with
+ * the file, put the eventfds and free the rings.
+ */
+
+#include <linux/cred.h>
+#include <linux/eventfd.h>
+#include <linux/rtnetlink.h>
+#include <linux/security.h>
+
+#include "mytun.h"
+
+static struct proto mytun_proto = {
+	.name = "mytun",
+	.owner = THIS_MODULE,
+	.obj_size = sizeof(struct mytun_queue),
+};
+
+/* The socket keeps @net and the module until mytun_queue_destroy() */
+struct mytun_queue *mytun_queue_create(struct net *net)
+{
+	struct mytun_queue *queue;
+
+	queue = (struct mytun_queue *)sk_alloc(net, AF_UNSPEC, GFP_KERNEL,
+					       &mytun_proto, 0);
+	if (!queue)
+		return NULL;
+
+	sock_init_data_uid(NULL, &queue->sk, current_fsuid());
+	mutex_init(&queue->config);
+	spin_lock_init(&queue->state_lock);
+	spin_lock_init(&queue->rx_lock);
+	init_waitqueue_head(&queue->poll_wait);
+	skb_queue_head_init(&queue->backlog);
+	queue->poll_us = MYTUN_POLL_DEFAULT_US;
+	mytun_tasklet_setup(queue);
+	return queue;
+}
+
+/* From the file's release: detached, unmapped, no other reference */
+void mytun_queue_destroy(struct mytun_queue *queue)
+{
+	mytun_doorbell_put(queue);
+	if (queue->rings)
+		mytun_rings_destroy(queue->rings);
+	skb_queue_purge(&queue->sk.sk_receive_queue);
+	sock_put(&queue->sk);
+}
+
+/* Tell the process, by all ways it may be waiting. Any context but hardirq */
+void mytun_queue_set_state(struct mytun_queue *queue, u32 state)
+{
+	struct mytun_rings *rings = mytun_queue_rings(queue);
+	__poll_t events = EPOLLERR;
+
+	spin_lock_bh(&queue->state_lock);
+	WRITE_ONCE(queue->state, queue->state | state);
+	if (rings)
+		mytun_rings_post_state(rings, queue->state);
+	spin_unlock_bh(&queue->state_lock);
+
+	if (state & MYTUN_STATE_DETACHED)
+		events |= EPOLLHUP;
+	mytun_doorbell_ring(&queue->rx_doorbell);
+	mytun_doorbell_ring(&queue->tx_space);
+	wake_up_interruptible_poll(&queue->poll_wait, events);
+}
+
+static void mytun_steer(struct mytun_device *device)
+{
+	unsigned int live = 0;
+	unsigned int i;
+
+	for (i = 0; i < device->dev->num_tx_queues; i++)
+		if (rtnl_dereference(device->queues[i]))
+			WRITE_ONCE(device->live[live++], i);
+	WRITE_ONCE(device->attached, live);
+}
+
+static unsigned int mytun_first_free(const struct mytun_device *device)
+{
+	unsigned int i;
+
+	for (i = 0; i < device->dev->num_tx_queues; i++)
+		if (!rtnl_dereference(device->queues[i]))
+			break;
+	return i;
+}
+
+/* The stack may use indices up to the highest one in use */
+static int mytun_set_real_queues(struct net_device *dev, unsigned int highest)
+{
+	int err;
+
+	err = netif_set_real_num_tx_queues(dev, highest + 1);
+	if (err)
+		return err;
+	return netif_set_real_num_rx_queues(dev, highest + 1);
+}
+
+static int mytun_queue_publish(struct mytun_queue *queue,
+			       struct mytun_device *device)
+{
+	struct net_device *dev = device->dev;
+	unsigned int index = mytun_first_free(device);
+	int err;
+
+	if (index == dev->num_tx_queues)
+		return device->flags & IFF_MULTI_QUEUE ? -E2BIG : -EBUSY;
+	if (index >= dev->real_num_tx_queues) {
+		err = mytun_set_real_queues(dev, index);
+		if (err)
+			return err;
+	}
+
+	queue->index = index;
+	queue->device = device;
+	mytun_deliver_start(queue);
+	rcu_assign_pointer(device->queues[index], queue);
+	mytun_steer(device);
+	return 0;
+}
+
+/* Under rtnl. The caller checked that it may */
+int mytun_queue_attach(struct mytun_queue *queue, struct mytun_device *device)
+{
+	int err;
+
+	ASSERT_RTNL();
+	err = security_tun_dev_attach(&queue->sk, device->security);
+	if (err)
+		return err;
+
+	mutex_lock(&queue->config);
+	if (queue->device)
+		err = -EINVAL;
+	else if (queue->rings || queue->state & ~MYTUN_STATE_DETACHED)
+		err = -EBADFD;
+	else
+		err = mytun_queue_publish(queue, device);
+	if (!err)
+		WRITE_ONCE(queue->state, 0);
+	mutex_unlock(&queue->config);
+
+	if (!err)
+		netif_carrier_on(device->dev);
+	return err;
+}
+
+static void mytun_queue_unpublish(struct mytun_queue *queue)
+{
+	struct mytun_device *device = queue->device;
+
+	RCU_INIT_POINTER(device->queues[queue->index], NULL);
+	mytun_steer(device);
+	if (!device->attached)
+		netif_carrier_off(device->dev);
+	else
+		mytun_set_real_queues(device->dev,
+				      device->live[device->attached - 1]);
+	synchronize_net();
+	/* nobody stops it any more, and what waits outside is to go elsewhere */
+	mytun_rx_let_senders(queue);
+}
+
+/* Under rtnl. The device keeps no reference to the queue, and the reverse */
+void mytun_queue_detach(struct mytun_queue *queue)
+{
+	ASSERT_RTNL();
+	if (!queue->device)
+		return;
+
+	mutex_lock(&queue->config);
+	mytun_queue_unpublish(queue);
+	mytun_doorbell_unhook(queue);
+	mytun_kthread_stop(queue);
+	mytun_tasklet_kill(queue);
+	mytun_deliver_stop(queue);
+	skb_queue_purge(&queue->sk.sk_receive_queue);
+	queue->device = NULL;
+	mytun_queue_set_state(queue, MYTUN_STATE_DETACHED);
+	mutex_unlock(&queue->config);
+}
+
+/* Under rtnl. A device that is not persistent goes with its last queue */
+void mytun_queue_leave(struct mytun_queue *queue)
+{
+	struct mytun_device *device = queue->device;
+
+	mytun_queue_detach(queue);
+	if (device && !device->attached && !(device->flags & IFF_PERSIST) &&
+	    device->dev->reg_state == NETREG_REGISTERED)
+		unregister_netdevice(device->dev);
+}
+
+static int mytun_queue_check_rings(const struct mytun_queue *queue)
+{
+	if (!queue->device)
+		return -EBADFD;
+	if (queue->rings)
+		return -EBUSY;
+	/* the frame header stands in for struct tun_pi */
+	if (!(queue->device->flags & IFF_NO_PI))
+		return -EINVAL;
+	return 0;
+}
+
+/*
+ * Connects the rings and starts the kthread. The memory was allocated outside
+ * of config: it may take long, and a device's end waits for config.
+ */
+static int mytun_queue_install(struct mytun_queue *queue,
+			       struct mytun_rings *rings)
+{
+	int err;
+
+	mutex_lock(&queue->config);
+	err = mytun_queue_check_rings(queue);
+	if (!err) {
+		mytun_rings_connect(rings, queue);
+		queue->stopping = false;
+		err = mytun_kthread_start(queue);
+	}
+	if (!err) {
+		/* pairs with the acquire in mytun_queue_rings() */
+		smp_store_release(&queue->rings, rings);
+	}
+	mutex_unlock(&queue->config);
+	return err;
+}
+
+int mytun_queue_set_rings(struct mytun_queue *queue,
+			  const struct mytun_ring_config *config)
+{
+	struct mytun_rings *rings;
+	int err;
+
+	mutex_lock(&queue->config);
+	err = mytun_queue_check_rings(queue);
+	mutex_unlock(&queue->config);
+	if (err)
+		return err;
+
+	rings = mytun_rings_create(config);
+	if (!rings)
+		return -ENOMEM;
+	err = mytun_queue_install(queue, rings);
+	if (err)
+		mytun_rings_destroy(rings);
+	return err;
+}

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * From an skb to a frame in the rx ring
+ *
+ * The ring has one producer: whoever holds rx_lock. As a rule that is the
+ * queue's kthread, which moves what waits in sk_receive_queue in batches. A
+ * sender that finds the kthread asleep and nothing waiting puts its frame into
+ * the ring itself: one sleeper to wake instead of two. In a stream that would
+ * be a signal a frame, so it does so only after a pause.
+ */
+
+#include <linux/sched/clock.h>
+
+#include "mytun.h"
+
+/* Bounds of a drain: small enough to keep the process busy early */
+#define MYTUN_RX_FRAMES_PER_DRAIN	64
+#define MYTUN_RX_BYTES_PER_DRAIN	(256U << 10)
+/* A frame after so long a pause is not part of a stream */
+#define MYTUN_RX_PAUSE_NS		20000
+/* With back-pressure: as many may wait before the stack is told to hold on */
+#define MYTUN_RX_WAITING_MAX		128
+
+/* What was put into the ring since the last publish */
+struct mytun_rx_batch {
+	unsigned int frames;
+	unsigned int bytes;
+};
+
+static int mytun_rx_fill(struct mytun_queue *queue, struct mytun_frame *frame,
+			 struct sk_buff *skb)
+{
+	struct mytun_frame header = {
+		.length = skb->len,
+		.flags = MYTUN_FRAME_HASH,
+		.hash = skb_get_hash(skb),
+	};
+	int err;
+
+	if (queue->device->flags & IFF_VNET_HDR) {
+		err = mytun_vnet_describe(skb, &header.vnet);
+		if (err)
+			return err;
+	}
+	err = skb_copy_bits(skb, 0, frame + 1, skb->len);
+	if (err)
+		return err;
+	*frame = header;
+	return 0;
+}
+
+/*
+ * Under rx_lock. False if there is no room for the frame; otherwise the skb is
+ * gone. Bottom halves are off, so it can go with others, in bulk.
+ */
+static bool mytun_rx_put(struct mytun_queue *queue, struct sk_buff *skb,
+			 struct mytun_rx_batch *batch)
+{
+	unsigned int length = skb->len;
+	struct mytun_frame *frame;
+
+	frame = mytun_ring_reserve(&queue->rx, length);
+	if (!frame)
+		return false;
+
+	if (mytun_rx_fill(queue, frame, skb)) {
+		kfree_skb_reason(skb, SKB_DROP_REASON_DEV_HDR);
+		dev_core_stats_tx_dropped_inc(queue->device->dev);
+		return true;
+	}
+	mytun_ring_submit(&queue->rx, length);
+	batch->frames++;
+	batch->bytes += length;
+	napi_consume_skb(skb, 1);
+	return true;
+}
+
+/*
+ * Under rx_lock. Counts first: a process that has all frames can read that it
+ * has.
+ */
+static void mytun_rx_publish(struct mytun_queue *queue,
+			     const struct mytun_rx_batch *batch)
+{
+	if (!batch->frames)
+		return;
+
+	mytun_count(queue, MYTUN_RX_FRAMES, batch->frames);
+	mytun_count(queue, MYTUN_RX_BYTES, batch->bytes);
+	dev_sw_netstats_tx_add(queue->device->dev, batch->frames, batch->bytes);
+
+	if (mytun_ring_publish(&queue->rx)) {
+		mytun_count(queue, MYTUN_RX_DOORBELLS, 1);
+		mytun_doorbell_ring(&queue->rx_doorbell);
+	} else {
+		mytun_count(queue, MYTUN_RX_DOORBELLS_SUPPRESSED, 1);
+	}
+	mytun_poll_wake(queue, EPOLLIN | EPOLLRDNORM);
+}
+
+/* Asked only while the kthread sleeps. The answer may be wrong in a race */
+static bool mytun_rx_after_pause(struct mytun_queue *queue)
+{
+	u64 now = local_clock();
+	u64 last = READ_ONCE(queue->rx_last_ns);
+
+	WRITE_ONCE(queue->rx_last_ns, now);
+	return now - last > MYTUN_RX_PAUSE_NS;
+}
+
+/*
+ * By a sender, bottom halves off. True if the skb is in the ring, or gone.
+ * While the kthread is asleep its backlog is empty, so with an empty list too
+ * no frame is overtaken. Netpoll sends with interrupts off, where bulk release
+ * is not possible.
+ */
+static bool mytun_rx_put_direct(struct mytun_queue *queue, struct sk_buff *skb)
+{
+	struct mytun_rx_batch batch = {};
+	bool done;
+
+	if (!READ_ONCE(queue->asleep) || irqs_disabled() ||
+	    !mytun_rx_after_pause(queue) || !spin_trylock(&queue->rx_lock))
+		return false;
+
+	done = READ_ONCE(queue->asleep) &&
+	       skb_queue_empty_lockless(&queue->sk.sk_receive_queue) &&
+	       mytun_rx_put(queue, skb, &batch);
+	mytun_count(queue, MYTUN_RX_DIRECT, batch.frames);
+	mytun_rx_publish(queue, &batch);
+	spin_unlock(&queue->rx_lock);
+	return done;
+}
+
+/* Under the list's lock: no frame more than can wait, until some have gone */
+static void mytun_rx_hold_senders(struct mytun_queue *queue)
+{
+	struct net_device *dev = queue->device->dev;
+
+	netif_tx_stop_queue(netdev_get_tx_queue(dev, queue->index));
+	if (!queue->rx_stopped)
+		atomic64_inc(&queue->counters[MYTUN_RX_QUEUE_STOPS]);
+	WRITE_ONCE(queue->rx_stopped, true);
+}
+
+/* Under the list's lock */
+static void __mytun_rx_let_senders(struct mytun_queue *queue)
+{
+	struct net_device *dev = queue->device->dev;
+
+	WRITE_ONCE(queue->rx_stopped, false);
+	netif_tx_wake_queue(netdev_get_tx_queue(dev, queue->index));
+}
+
+/* By whoever ended the reason to hold them */
+void mytun_rx_let_senders(struct mytun_queue *queue)
+{
+	struct sk_buff_head *list = &queue->sk.sk_receive_queue;
+
+	spin_lock_irq(&list->lock);
+	if (queue->rx_stopped)
+		__mytun_rx_let_senders(queue);
+	spin_unlock_irq(&list->lock);
+}
+
+/*
+ * Called by the stack, any CPU, bottom halves off, under RCU. False if too many
+ * frames wait already; the caller then still owns @skb.
+ */
+bool mytun_rx_enqueue(struct mytun_queue *queue, struct sk_buff *skb)
+{
+	struct sk_buff_head *list = &queue->sk.sk_receive_queue;
+	unsigned int limit = READ_ONCE(skb->dev->tx_queue_len);
+	unsigned long flags;
+	bool wake;
+
+	if (mytun_rx_put_direct(queue, skb))
+		return true;
+
+	spin_lock_irqsave(&list->lock, flags);
+	if (unlikely(skb_queue_len(list) >= limit)) {
+		spin_unlock_irqrestore(&list->lock, flags);
+		atomic64_inc(&queue->counters[MYTUN_RX_DROPPED]);
+		return false;
+	}
+	__skb_queue_tail(list, skb);
+	if (READ_ONCE(queue->device->backpressure) &&
+	    skb_queue_len(list) >= MYTUN_RX_WAITING_MAX)
+		mytun_rx_hold_senders(queue);
+	wake = queue->asleep;
+	WRITE_ONCE(queue->asleep, false);
+	spin_unlock_irqrestore(&list->lock, flags);
+
+	if (wake)
+		wake_up_process(queue->kthread);
+	return true;
+}
+
+/* All that waits becomes the kthread's own, under one lock */
+static void mytun_rx_take(struct mytun_queue *queue)
+{
+	struct sk_buff_head *list = &queue->sk.sk_receive_queue;
+
+	if (!skb_queue_empty(&queue->backlog) || skb_queue_empty_lockless(list))
+		return;
+	spin_lock_irq(&list->lock);
+	skb_queue_splice_tail_init(list, &queue->backlog);
+	spin_unlock_irq(&list->lock);
+}
+
+/* The ring is full: let the limit of the stack's queue count these again */
+static void mytun_rx_give_back(struct mytun_queue *queue)
+{
+	struct sk_buff_head *list = &queue->sk.sk_receive_queue;
+
+	spin_lock_irq(&list->lock);
+	skb_queue_splice_init(&queue->backlog, list);
+	spin_unlock_irq(&list->lock);
+}
+
+/* Room was made in the ring: senders go on when half of what waited is gone */
+static void mytun_rx_offer_room(struct mytun_queue *queue)
+{
+	struct sk_buff_head *list = &queue->sk.sk_receive_queue;
+
+	if (!READ_ONCE(queue->rx_stopped))
+		return;
+	spin_lock_irq(&list->lock);
+	if (queue->rx_stopped && skb_queue_len(list) +
+	    skb_queue_len(&queue->backlog) <= MYTUN_RX_WAITING_MAX / 2)
+		__mytun_rx_let_senders(queue);
+	spin_unlock_irq(&list->lock);
+}
+
+/* No room: count it once. In a broken ring there will be none */
+static void mytun_rx_stall(struct mytun_queue *queue, struct sk_buff *skb)
+{
+	__skb_queue_head(&queue->backlog, skb);
+	if (queue->rx.broken)
+		return;
+	if (!queue->rx_stalled)
+		mytun_count(queue, MYTUN_RX_RING_FULL, 1);
+	queue->rx_stalled = true;
+	mytun_rx_give_back(queue);
+}
+
+/* Under rx_lock */
+static void mytun_rx_fill_ring(struct mytun_queue *queue,
+			       struct mytun_rx_batch *batch)
+{
+	struct sk_buff *skb;
+
+	while (batch->frames < MYTUN_RX_FRAMES_PER_DRAIN &&
+	       batch->bytes < MYTUN_RX_BYTES_PER_DRAIN) {
+		skb = __skb_dequeue(&queue->backlog);
+		if (!skb)
+			break;
+		if (!mytun_rx_put(queue, skb, batch)) {
+			mytun_rx_stall(queue, skb);
+			break;
+		}
+		queue->rx_stalled = false;
+	}
+}
+
+/* By the kthread: move up to a batch into the ring. True if anything moved */
+bool mytun_rx_drain(struct mytun_queue *queue)
+{
+	struct mytun_rx_batch batch = {};
+
+	mytun_rx_take(queue);
+	if (skb_queue_empty(&queue->backlog))
+		return false;
+
+	spin_lock_bh(&queue->rx_lock);
+	mytun_rx_fill_ring(queue, &batch);
+	mytun_rx_publish(queue, &batch);
+	spin_unlock_bh(&queue->rx_lock);
+
+	if (queue->rx.broken)
+		mytun_queue_set_state(queue, MYTUN_STATE_RX_BROKEN);
+	mytun_rx_offer_room(queue);
+	return batch.frames;
+}
+
+/* True if there is no room, and the process will say when there is */
+static bool mytun_rx_wait_space(struct mytun_queue *queue, unsigned int length)
+{
+	bool wait;
+
+	spin_lock_bh(&queue->rx_lock);
+	wait = !mytun_ring_wait_space(&queue->rx, length) && !queue->rx.broken;
+	spin_unlock_bh(&queue->rx_lock);
+	return wait;
+}
+
+/* By the kthread, before it sleeps: nothing waits, or there is no room for it */
+bool mytun_rx_may_sleep(struct mytun_queue *queue)
+{
+	struct sk_buff_head *list = &queue->sk.sk_receive_queue;
+	struct sk_buff *first;
+	unsigned int length;
+
+	if (!skb_queue_empty(&queue->backlog))
+		return false;
+
+	spin_lock_irq(&list->lock);
+	first = skb_peek(list);
+	length = first ? first->len : 0;
+	WRITE_ONCE(queue->asleep, !first);
+	spin_unlock_irq(&list->lock);
+	/* only the kthread takes from the list, so first is still first */
+	return !first || (queue->rx_stalled && mytun_rx_wait_space(queue, length));
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Process to kernel
+ *
+ * One tasklet a queue takes frames out of the tx ring and gives them to the
+ * stack, in softirq context. A run is bounded; what is left waits for the next
+ * run, so that other softirqs and tasks get their turn.
+ *
+ * The queue's kthread, a doorbell and the tasklet itself schedule it. The
+ * kthread hands over everything up to the producer index it saw; the tasklet
+ * goes on until it finds the ring empty, and asks for a doorbell itself if the
+ * kthread does not watch. Who asks looks at the ring once more afterwards, so a
+ * frame is either seen by one of the two or announced.
+ *
+ * All that is specific to tasklets is in this file.
+ */
+
+#include <linux/if_vlan.h>
+
+#include "mytun.h"
+
+/* Bounds of a run, as vhost has them */
+#define MYTUN_TX_FRAMES_PER_RUN	256
+#define MYTUN_TX_BYTES_PER_RUN	(512U << 10)
+/* Frames between two releases: room for the process before the stack ran */
+#define MYTUN_TX_BATCH		64
+
+/*
+ * @taken and @bytes count what left the ring since the run began, good or bad;
+ * @good_bytes what @skbs carry
+ */
+struct mytun_tx_run {
+	struct sk_buff_head skbs;
+	unsigned int taken;
+	unsigned int bytes;
+	unsigned int good_bytes;
+};
+
+/*
+ * The process can write the header while we read it: every word is read once,
+ * into a copy that it can't reach.
+ */
+static void mytun_tx_copy_header(struct mytun_frame *copy,
+				 const struct mytun_frame *shared)
+{
+	const u64 *from = (const u64 *)shared;
+	u64 *to = (u64 *)copy;
+	unsigned int i;
+
+	BUILD_BUG_ON(sizeof(*copy) % sizeof(*to));
+	for (i = 0; i < sizeof(*copy) / sizeof(*to); i++)
+		to[i] = READ_ONCE(from[i]);
+}
+
+/* One frame out of the ring, good or bad. False: none, or the ring is broken */
+static bool mytun_tx_take(struct mytun_queue *queue, struct mytun_tx_run *run)
+{
+	struct mytun_frame header __aligned(8);
+	struct mytun_frame *shared;
+	struct sk_buff *skb;
+
+	shared = mytun_ring_peek(&queue->tx);
+	if (!shared)
+		return false;
+	mytun_tx_copy_header(&header, shared);
+	if (!mytun_ring_next(&queue->tx, header.length))
+		return false;
+
+	run->taken++;
+	run->bytes += header.length;
+	skb = mytun_frame_receive(queue, &header, shared + 1);
+	if (skb) {
+		__skb_queue_tail(&run->skbs, skb);
+		run->good_bytes += header.length;
+	}
+	return true;
+}
+
+static bool mytun_tx_may_take(const struct mytun_tx_run *run)
+{
+	return run->taken < MYTUN_TX_FRAMES_PER_RUN &&
+	       run->bytes < MYTUN_TX_BYTES_PER_RUN;
+}
+
+static void mytun_tx_release(struct mytun_queue *queue)
+{
+	if (mytun_ring_release(&queue->tx)) {
+		mytun_count(queue, MYTUN_TX_SPACE_SIGNALS, 1);
+		mytun_doorbell_ring(&queue->tx_space);
+	} else {
+		mytun_count(queue, MYTUN_TX_SPACE_SUPPRESSED, 1);
+	}
+	mytun_poll_wake(queue, EPOLLOUT | EPOLLWRNORM);
+}
+
+static void mytun_tx_count(struct mytun_queue *queue, unsigned int frames,
+			   unsigned int bytes)
+{
+	struct pcpu_sw_netstats *tstats =
+		this_cpu_ptr(queue->device->dev->tstats);
+
+	u64_stats_update_begin(&tstats->syncp);
+	u64_stats_add(&tstats->rx_packets, frames);
+	u64_stats_add(&tstats->rx_bytes, bytes);
+	u64_stats_update_end(&tstats->syncp);
+	mytun_count(queue, MYTUN_TX_FRAMES, frames);
+	mytun_count(queue, MYTUN_TX_BYTES, bytes);
+}
+
+/* Counted first: who has received a frame can read that it was */
+static void mytun_tx_deliver(struct mytun_queue *queue,
+			     struct mytun_tx_run *run)
+{
+	if (skb_queue_empty(&run->skbs))
+		return;
+	mytun_tx_count(queue, skb_queue_len(&run->skbs), run->good_bytes);
+	run->good_bytes = 0;
+	mytun_deliver(queue, &run->skbs);
+}
+
+/* False when the ring is empty, broken, or the queue is being stopped */
+static bool mytun_tx_batch(struct mytun_queue *queue, struct mytun_tx_run *run)
+{
+	unsigned int end = run->taken + MYTUN_TX_BATCH;
+	bool more = true;
+
+	while (run->taken < end && more)
+		more = mytun_tx_may_take(run) && mytun_tx_take(queue, run);
+	mytun_tx_release(queue);
+	mytun_tx_deliver(queue, run);
+	return more && !READ_ONCE(queue->stopping);
+}
+
+/* The run is over: is there more to do, or may the process have to ring? */
+static bool mytun_tx_goes_on(struct mytun_queue *queue,
+			     const struct mytun_tx_run *run)
+{
+	if (!mytun_tx_may_take(run))
+		return true;
+	return !READ_ONCE(queue->tx_watched) &&
+	       mytun_ring_wait_frames(&queue->tx, queue->tx.consumer);
+}
+
+static void mytun_tasklet(struct tasklet_struct *tasklet)
+{
+	struct mytun_queue *queue =
+		container_of(tasklet, struct mytun_queue, tasklet);
+	struct mytun_tx_run run = {};
+
+	if (READ_ONCE(queue->stopping))
+		return;
+	__skb_queue_head_init(&run.skbs);
+	while (mytun_tx_batch(queue, &run))
+		;
+	if (queue->tx.broken)
+		mytun_queue_set_state(queue, MYTUN_STATE_TX_BROKEN);
+	else if (mytun_tx_goes_on(queue, &run) && !READ_ONCE(queue->stopping))
+		tasklet_schedule(&queue->tasklet);
+}
+
+/* From the process's doorbell, in hard interrupt context */
+static void mytun_tx_work(struct irq_work *work)
+{
+	struct mytun_queue *queue =
+		container_of(work, struct mytun_queue, tx_work);
+
+	tasklet_schedule(&queue->tasklet);
+}
+
+void mytun_tasklet_setup(struct mytun_queue *queue)
+{
+	tasklet_setup(&queue->tasklet, mytun_tasklet);
+	init_irq_work(&queue->tx_work, mytun_tx_work);
+}
+
+/*
+ * From the kthread. With bottom halves off around it the softirq runs here, as
+ * they come on again, and ksoftirqd is not woken for it.
+ */
+void mytun_tasklet_schedule(struct mytun_queue *queue)
+{
+	local_bh_disable();
+	tasklet_schedule(&queue->tasklet);
+	local_bh_enable();
+}
+
+/* After the kthread was stopped. The tasklet does not schedule itself again */
+void mytun_tasklet_kill(struct mytun_queue *queue)
+{
+	WRITE_ONCE(queue->stopping, true);
+	tasklet_kill(&queue->tasklet);
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The virtio_net_hdr in a frame's header: checksum and segmentation metadata
+ *
+ * In the tx direction the header given here is the kernel's own copy, and all
+ * in it is the process's word: it is checked against the frame, and an skb that
+ * claims to be a super-packet is marked as not to be trusted, as for tun.
+ */
+
+#include <linux/if_vlan.h>
+#include <linux/udp.h>
+#include <linux/virtio_net.h>
+
+#include "mytun.h"
+
+#define MYTUN_VNET_GSO_UDP_L4	5	/* VIRTIO_NET_HDR_GSO_UDP_L4 since 6.2 */
+
+static bool mytun_vnet_is_plain(const struct virtio_net_hdr_v1 *vnet)
+{
+	return !memchr_inv(vnet, 0, sizeof(*vnet));
+}
+
+/* False if the header does not fit a frame of @length bytes, or the device */
+bool mytun_vnet_valid(const struct mytun_queue *queue,
+		      const struct mytun_frame *header)
+{
+	const struct virtio_net_hdr_v1 *vnet = &header->vnet;
+	u32 start = __virtio16_to_cpu(true, vnet->csum_start);
+	u32 offset = __virtio16_to_cpu(true, vnet->csum_offset);
+
+	if (mytun_vnet_is_plain(vnet))
+		return true;
+	if (!(queue->device->flags & IFF_VNET_HDR))
+		return false;
+	if (vnet->flags & ~(VIRTIO_NET_HDR_F_NEEDS_CSUM |
+			    VIRTIO_NET_HDR_F_DATA_VALID))
+		return false;
+	if (__virtio16_to_cpu(true, vnet->hdr_len) > header->length)
+		return false;
+	return !(vnet->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) ||
+	       start + offset + sizeof(__sum16) <= header->length;
+}
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+/* What the kernel's function does for the other kinds; it learned this in 6.2 */
+static int mytun_vnet_apply_uso(struct sk_buff *skb,
+				const struct virtio_net_hdr *vnet)
+{
+	u16 size = __virtio16_to_cpu(true, vnet->gso_size);
+	u32 headers = skb_transport_offset(skb) + sizeof(struct udphdr);
+
+	if (vnet->gso_type != MYTUN_VNET_GSO_UDP_L4 ||
+	    !(vnet->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) ||
+	    skb->csum_offset != offsetof(struct udphdr, check) ||
+	    !size || size == GSO_BY_FRAGS || !pskb_may_pull(skb, headers))
+		return -EINVAL;
+	if (skb->len - headers > size * UDP_MAX_SEGMENTS)
+		return -EINVAL;
+	if (skb->len - headers > size) {
+		skb_shinfo(skb)->gso_size = size;
+		skb_shinfo(skb)->gso_type = SKB_GSO_UDP_L4 | SKB_GSO_DODGY;
+		skb_shinfo(skb)->gso_segs = 0;
+	}
+	return 0;
+}
+
+static int mytun_vnet_to_skb(struct sk_buff *skb,
+			     const struct virtio_net_hdr *vnet)
+{
+	struct virtio_net_hdr checksum = *vnet;
+	int err;
+
+	if ((vnet->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) != MYTUN_VNET_GSO_UDP_L4)
+		return virtio_net_hdr_to_skb(skb, vnet, true);
+	checksum.gso_type = VIRTIO_NET_HDR_GSO_NONE;
+	err = virtio_net_hdr_to_skb(skb, &checksum, true);
+	return err ?: mytun_vnet_apply_uso(skb, vnet);
+}
+
+static int mytun_vnet_from_uso(struct sk_buff *skb, struct virtio_net_hdr *vnet)
+{
+	unsigned int type = skb_shinfo(skb)->gso_type;
+	int err;
+
+	/* it refuses what it does not know: ask it as for a plain frame */
+	skb_shinfo(skb)->gso_type = SKB_GSO_TCPV4;
+	err = virtio_net_hdr_from_skb(skb, vnet, true, true, 0);
+	skb_shinfo(skb)->gso_type = type;
+	vnet->gso_type = MYTUN_VNET_GSO_UDP_L4;
+	return err;
+}
+
+static int mytun_vnet_from_skb(struct sk_buff *skb, struct virtio_net_hdr *vnet)
+{
+	if (skb_is_gso(skb) && skb_shinfo(skb)->gso_type & SKB_GSO_UDP_L4)
+		return mytun_vnet_from_uso(skb, vnet);
+	return virtio_net_hdr_from_skb(skb, vnet, true, true, 0);
+}
+#else
+static int mytun_vnet_to_skb(struct sk_buff *skb,
+			     const struct virtio_net_hdr *vnet)
+{
+	return virtio_net_hdr_to_skb(skb, vnet, true);
+}
+
+static int mytun_vnet_from_skb(struct sk_buff *skb, struct virtio_net_hdr *vnet)
+{
+	return virtio_net_hdr_from_skb(skb, vnet, true, true, 0);
+}
+#endif
+
+/* Before the link header is taken off: offsets count from the frame's start */
+int mytun_vnet_apply(struct sk_buff *skb, const struct virtio_net_hdr_v1 *from)
+{
+	struct virtio_net_hdr vnet;
+
+	if (mytun_vnet_is_plain(from))
+		return 0;
+	memcpy(&vnet, from, sizeof(vnet));
+	return mytun_vnet_to_skb(skb, &vnet);
+}
+
+/* With the protocol known: is it one that can be segmented as claimed? */
+bool mytun_vnet_matches(const struct sk_buff *skb)
+{
+	unsigned int type = skb_shinfo(skb)->gso_type;
+	__be16 protocol;
+
+	if (!skb_is_gso(skb))
+		return true;
+	protocol = vlan_get_protocol(skb);
+	if (type & SKB_GSO_TCPV4)
+		return protocol == htons(ETH_P_IP);
+	if (type & SKB_GSO_TCPV6)
+		return protocol == htons(ETH_P_IPV6);
+	return protocol == htons(ETH_P_IP) || protocol == htons(ETH_P_IPV6);
+}
+
+/* What the process is to know of @skb, which is about to enter the rx ring */
+int mytun_vnet_describe(struct sk_buff *skb, struct virtio_net_hdr_v1 *to)
+{
+	return mytun_vnet_from_skb(skb, (struct virtio_net_hdr *)to);
+}
