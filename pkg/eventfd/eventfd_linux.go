@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+
+package eventfd
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// counterSize is the only size that reads and writes of an eventfd have.
+const counterSize = 8
+
+// An EventFD is an open eventfd. Its methods are safe for concurrent use, and
+// after Close they fail with an error that wraps [os.ErrClosed]. An EventFD
+// must not be copied.
+type EventFD struct {
+	mu   sync.RWMutex // held for reading around every use of fd
+	fd   int          // -1 once closed
+	file *os.File     // owns fd from the first Wait or SetDeadline on
+}
+
+// New creates an eventfd with counter 0. It is close-on-exec and non-blocking.
+func New() (*EventFD, error) {
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("eventfd: create: %w", err)
+	}
+	return &EventFD{fd: fd}, nil
+}
+
+// Wrap makes an EventFD of fd, a descriptor of an eventfd that came from
+// elsewhere, and sets O_NONBLOCK on it, which holds for every duplicate of it
+// too. The EventFD owns fd from then on; on error the caller still does.
+func Wrap(fd int) (*EventFD, error) {
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return nil, fmt.Errorf("eventfd: wrap descriptor %d: %w", fd, err)
+	}
+	return &EventFD{fd: fd}, nil
+}
+
+// Dup returns a second EventFD on the same counter, with a close-on-exec
+// descriptor of its own. Each of the two is to be closed.
+func (e *EventFD) Dup() (*EventFD, error) {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if e.fd < 0 {
+		return nil, closed("dup")
+	}
+	fd, err := unix.FcntlInt(uintptr(e.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("eventfd: dup descriptor %d: %w", e.fd, err)
+	}
+	return &EventFD{fd: fd}, nil
+}
+
+// FD returns the descriptor, to be registered in an epoll set or handed to the
+// kernel, or -1 after Close. The EventFD keeps owning it: the caller must not
+// close it, nor use it after Close.
+func (e *EventFD) FD() int {
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	return e.fd
+}
+
+// Signal adds one to the counter and so wakes whoever waits. It neither blocks
+// nor allocates. Like [EventFD.Add] it can fail with EAGAIN.
+func (e *EventFD) Signal() error {
+	return e.Add(1)
+}
+
+// Add adds n to the counter; it neither blocks nor allocates. It fails with an
+// error that wraps EAGAIN if the counter would exceed 2^64-2: a waiter that
+// reads the counter is awake by then. It fails with EINVAL if n is 2^64-1.
+func (e *EventFD) Add(n uint64) error {
+	var buf [counterSize]byte
+	binary.NativeEndian.PutUint64(buf[:], n)
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if e.fd < 0 {
+		return closed("signal")
+	}
+	for {
+		_, err := unix.Write(e.fd, buf[:])
+		if err == nil {
+			return nil
+		}
+		if err != unix.EINTR {
+			return fmt.Errorf("eventfd: signal descriptor %d: %w", e.fd, err)
+		}
+	}
+}
+
+// Drain sets the counter to zero and returns what it was. It does not block: it
+// returns 0 if there was no signal.
+func (e *EventFD) Drain() (uint64, error) {
+	var buf [counterSize]byte
+	e.mu.RLock()
+	defer e.mu.RUnlock()
+	if e.fd < 0 {
+		return 0, closed("drain")
+	}
+	for {
+		_, err := unix.Read(e.fd, buf[:])
+		switch err {
+		case nil:
+			return binary.NativeEndian.Uint64(buf[:]), nil
+		case unix.EAGAIN:
+			return 0, nil
+		case unix.EINTR:
+		default:
+			return 0, fmt.Errorf("eventfd: drain descriptor %d: %w", e.fd, err)
+		}
+	}
+}
+
+// Wait blocks until the counter is not zero, sets it to zero and returns what it
+// was. Of several goroutines that wait, one gets the value. Wait fails with an
+// error that wraps [os.ErrDeadlineExceeded] once the deadline has passed and with
+// one that wraps [os.ErrClosed] when the EventFD is closed meanwhile.
+func (e *EventFD) Wait() (uint64, error) {
+	file, err := e.pollable("wait")
+	if err != nil {
+		return 0, err
+	}
+	var buf [counterSize]byte
+	if _, err := file.Read(buf[:]); err != nil {
+		return 0, fmt.Errorf("eventfd: wait: %w", err)
+	}
+	return binary.NativeEndian.Uint64(buf[:]), nil
+}
+
+// SetDeadline sets the time at which a Wait, running or to come, gives up. The
+// zero time means never.
+func (e *EventFD) SetDeadline(t time.Time) error {
+	file, err := e.pollable("set deadline")
+	if err != nil {
+		return err
+	}
+	if err := file.SetReadDeadline(t); err != nil {
+		return fmt.Errorf("eventfd: set deadline: %w", err)
+	}
+	return nil
+}
+
+// Close closes the descriptor and ends every Wait. It waits for calls of other
+// methods that are under way. A second Close fails with [os.ErrClosed].
+func (e *EventFD) Close() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.fd < 0 {
+		return closed("close")
+	}
+	fd := e.fd
+	e.fd = -1
+	if e.file != nil {
+		return e.file.Close()
+	}
+	if err := unix.Close(fd); err != nil {
+		return fmt.Errorf("eventfd: close descriptor %d: %w", fd, err)
+	}
+	return nil
+}
+
+// pollable returns the file that the runtime's poller watches.
+func (e *EventFD) pollable(op string) (*os.File, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.fd < 0 {
+		return nil, closed(op)
+	}
+	if e.file == nil {
+		e.file = os.NewFile(uintptr(e.fd), "eventfd")
+	}
+	return e.file, nil
+}
+
+func closed(op string) error {
+	return fmt.Errorf("eventfd: %s: %w", op, os.ErrClosed)
+}
