@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+
+package mytunev
+
+import "iter"
+
+// batchFrames is how many frames a batch hands out at most: then their room
+// goes back to the kernel.
+const batchFrames = 256
+
+// A Batch is a Handler's view of its queue: some frames that came, and a Tx to
+// send others. It belongs to the goroutine that the Handler was called on and
+// ends when the Handler returns. A Batch allocates nothing.
+type Batch struct {
+	// Tx sends frames on the same queue. It takes the tx ring for itself at
+	// the first Reserve and keeps it until the Handler returns.
+	Tx
+
+	left int   // frames that may still be handed out
+	err  error // the ring broke on the way
+}
+
+// Queue returns the queue that the frames came through.
+func (b *Batch) Queue() *Queue { return b.q }
+
+// Next returns the next frame, or false when the batch has no more.
+func (b *Batch) Next() (Frame, bool) {
+	if b.left == 0 || b.err != nil {
+		return Frame{}, false
+	}
+	f, ok, err := b.q.rx.peek()
+	b.err = err
+	if ok {
+		b.left--
+	}
+	return f, ok
+}
+
+// Frames returns an iterator over the frames that Next would return.
+func (b *Batch) Frames() iter.Seq[Frame] {
+	return func(yield func(Frame) bool) {
+		for f, ok := b.Next(); ok && yield(f); f, ok = b.Next() {
+		}
+	}
+}
+
+func (b *Batch) begin() {
+	b.Tx.open = true
+	b.left = batchFrames
+	b.err = nil
+}
+
+// end publishes what was committed, gives the frames back, and rings the
+// doorbell at most once for both.
+func (b *Batch) end() error {
+	q := b.q
+	q.counters.batches.Add(1)
+	q.counters.frames.Add(uint64(batchFrames - b.left))
+	b.left = 0
+	b.Tx.open = false
+	return q.giveBack(b.Tx.unlock(), b.err)
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+
+package mytunev
+
+import (
+	"fmt"
+	"time"
+)
+
+// Values that stand in for the zero values of a Config.
+const (
+	defaultPath = "/dev/net/mytun"
+	defaultRing = 1 << 20
+)
+
+// maxQueues bounds Config.Queues; the module has its own, lower limit.
+const maxQueues = 4096
+
+// maxPoll is the longest poll window that the module takes.
+const maxPoll = 100 * time.Millisecond
+
+// A Mode is the kind of network device.
+type Mode int
+
+// The kinds of network device.
+const (
+	TUN Mode = iota // frames are IPv4 and IPv6 packets
+	TAP             // frames are Ethernet frames
+)
+
+// String returns "TUN", "TAP" or a number.
+func (m Mode) String() string {
+	switch m {
+	case TUN:
+		return "TUN"
+	case TAP:
+		return "TAP"
+	}
+	return fmt.Sprintf("Mode(%d)", int(m))
+}
+
+// A Config says what Open is to open. The zero value is good: a new TUN device
+// with one queue, 1 MiB of ring in each direction, and a name of the kernel's
+// choice.
+type Config struct {
+	// Name is the name of the network device, at most 15 bytes. It is created
+	// if there is none of that name. A template such as "vpn%d" makes the
+	// kernel choose a free number; "" means "mytun%d", or "mytap%d" for TAP.
+	Name string
+
+	// Mode is TUN or TAP.
+	Mode Mode
+
+	// Queues is the number of queues, 0 meaning 1. The kernel spreads flows
+	// over them: the frames of one flow come through one queue, in order.
+	Queues int
+
+	// RxRing and TxRing are the sizes in bytes of each queue's rings: powers
+	// of two from 128 KiB to 64 MiB, 0 meaning 1 MiB. The memory is charged
+	// to the memory cgroup of the caller.
+	RxRing, TxRing int
+
+	// Poll is how long the kernel goes on watching the rings after the last
+	// frame before it sleeps: 0 leaves the module's default, a negative value
+	// turns polling off. The longest is 100 ms; the unit is a microsecond.
+	Poll time.Duration
+
+	// Offload is the work that the kernel leaves to the process, and the
+	// process to the kernel. The zero value means none: every frame, in either
+	// direction, is one that could go onto a wire. As the MTU it is the
+	// device's, not the queue's: on a persistent device, who opens it last
+	// decides.
+	Offload Offload
+
+	// Backpressure makes the device hold up its senders while the rx ring is
+	// full, instead of dropping their frames. A process that stops receiving
+	// then stops whoever sends to the device. It is the device's, as Offload.
+	Backpressure bool
+
+	// Exclusive makes Open fail with EBUSY if the device exists already.
+	Exclusive bool
+
+	// Path is the device node, "" meaning /dev/net/mytun.
+	Path string
+}
+
+// withDefaults returns c with its zero values replaced, or says what is wrong.
+func (c Config) withDefaults() (Config, error) {
+	if c.Path == "" {
+		c.Path = defaultPath
+	}
+	if c.Queues == 0 {
+		c.Queues = 1
+	}
+	if c.RxRing == 0 {
+		c.RxRing = defaultRing
+	}
+	if c.TxRing == 0 {
+		c.TxRing = defaultRing
+	}
+	return c, c.validate()
+}
+
+func (c Config) validate() error {
+	switch {
+	case c.Mode != TUN && c.Mode != TAP:
+		return fmt.Errorf("mytunev: Config.Mode is %d, neither TUN nor TAP", int(c.Mode))
+	case c.Queues < 1 || c.Queues > maxQueues:
+		return fmt.Errorf("mytunev: Config.Queues is %d, not in 1..%d", c.Queues, maxQueues)
+	case !isRingSize(c.RxRing):
+		return fmt.Errorf("mytunev: Config.RxRing is %d, not a power of two up to 1 GiB", c.RxRing)
+	case !isRingSize(c.TxRing):
+		return fmt.Errorf("mytunev: Config.TxRing is %d, not a power of two up to 1 GiB", c.TxRing)
+	case c.Poll > maxPoll:
+		return fmt.Errorf("mytunev: Config.Poll is %v, longer than %v", c.Poll, maxPoll)
+	}
+	return c.Offload.validate()
+}
+
+func isRingSize(n int) bool {
+	return n > 0 && n <= maxRing && n&(n-1) == 0
+}
+
+// pollMicroseconds is what MYTUN_IOC_SET_POLL takes, if it is to be called.
+func (c Config) pollMicroseconds() (us uint32, set bool) {
+	if c.Poll < 0 {
+		return 0, true
+	}
+	return uint32((c.Poll + time.Microsecond - 1) / time.Microsecond), c.Poll > 0
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+
+package mytunev
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// A Device is an open network device. Its methods are safe for concurrent use.
+// Read, Write, Send, the deadlines and SyscallConn are those of its first queue;
+// Read needs the device to have no other, for the kernel spreads frames over all.
+type Device struct {
+	name    string
+	mode    Mode
+	queues  []*Queue
+	cleanup runtime.Cleanup
+}
+
+var (
+	_ io.ReadWriteCloser = (*Device)(nil)
+	_ syscall.Conn       = (*Device)(nil)
+)
+
+// Open creates the network device that c describes, or attaches to it if it
+// exists, and maps the rings of its queues. The device is down and has no
+// address: setting it up is netlink's business.
+//
+// The errors of Open wrap a syscall.Errno: ENOENT or ENODEV when the module is
+// not loaded (modprobe mytun), EPERM without CAP_NET_ADMIN, EBUSY when the name
+// is taken, EINVAL when the device exists with another mode, ENOMEM when the
+// memory cgroup is at its limit. On systems other than Linux it returns
+// ErrNotSupported.
+//
+// Close frees the device. One that is not closed is freed some time after the
+// last reference to it is gone.
+func Open(c Config) (*Device, error) {
+	c, err := c.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return open(c)
+}
+
+// newDevice makes a Device of open ports. It owns them.
+func newDevice(name string, mode Mode, ports []port) *Device {
+	d := &Device{name: name, mode: mode}
+	closers := make([]func() error, len(ports))
+	for i, p := range ports {
+		d.queues = append(d.queues, newQueue(d, i, p))
+		closers[i] = p.close
+	}
+	d.cleanup = runtime.AddCleanup(d, closeAll, closers)
+	return d
+}
+
+func closeAll(closers []func() error) {
+	for _, c := range closers {
+		c()
+	}
+}
+
+// Name returns the name that the network device had when it was opened.
+func (d *Device) Name() string { return d.name }
+
+// Mode returns TUN or TAP.
+func (d *Device) Mode() Mode { return d.mode }
+
+// Queues returns the queues of d. The caller must not change the slice.
+func (d *Device) Queues() []*Queue { return d.queues }
+
+// MTU asks the kernel for the device's MTU in bytes, Ethernet header excluded.
+func (d *Device) MTU() (int, error) { return d.queues[0].port.file.mtu() }
+
+// Run calls Run on every queue, each on a goroutine of its own, and returns when
+// all have ended: the first that does ends the others. Its error is returned; it
+// is never nil.
+func (d *Device) Run(ctx context.Context, h Handler) error {
+	if len(d.queues) == 1 {
+		return d.queues[0].Run(ctx, h)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	errs := make(chan error, len(d.queues))
+	for _, q := range d.queues {
+		go func() { errs <- q.Run(ctx, h) }()
+	}
+	first := <-errs
+	cancel()
+	for range len(d.queues) - 1 {
+		<-errs
+	}
+	return first
+}
+
+// Read is Queue.Read of the only queue. It fails if there are several.
+func (d *Device) Read(p []byte) (int, error) {
+	if n := len(d.queues); n > 1 {
+		return 0, fmt.Errorf("mytunev: Read from %s, which has %d queues (read from each of Queues, or use Run)", d.name, n)
+	}
+	return d.queues[0].Read(p)
+}
+
+// Write is Queue.Write of the first queue.
+func (d *Device) Write(p []byte) (int, error) { return d.queues[0].Write(p) }
+
+// Send is Queue.Send of the first queue.
+func (d *Device) Send(p []byte) error { return d.queues[0].Send(p) }
+
+// SetDeadline is Queue.SetDeadline of the first queue.
+func (d *Device) SetDeadline(t time.Time) error { return d.queues[0].SetDeadline(t) }
+
+// SetReadDeadline is Queue.SetReadDeadline of the first queue.
+func (d *Device) SetReadDeadline(t time.Time) error { return d.queues[0].SetReadDeadline(t) }
+
+// SetWriteDeadline is Queue.SetWriteDeadline of the first queue.
+func (d *Device) SetWriteDeadline(t time.Time) error { return d.queues[0].SetWriteDeadline(t) }
+
+// SyscallConn is Queue.SyscallConn of the first queue.
+func (d *Device) SyscallConn() (syscall.RawConn, error) { return d.queues[0].SyscallConn() }
+
+// Stats returns the sum of the counters of all queues.
+func (d *Device) Stats() (Stats, error) {
+	var sum Stats
+	for _, q := range d.queues {
+		s, err := q.Stats()
+		if err != nil {
+			return sum, err
+		}
+		sum.add(s)
+	}
+	return sum, nil
+}
+
+// Close closes every queue, as Queue.Close does. When it returns, a device that
+// is not persistent is gone from the system, unless Close was called from within
+// a Handler: then it goes when the Handler has returned. A second Close returns
+// ErrClosed.
+func (d *Device) Close() error {
+	d.cleanup.Stop()
+	var open []*Queue
+	for _, q := range d.queues {
+		if q.shutdown() {
+			open = append(open, q)
+		}
+	}
+	if len(open) == 0 {
+		return ErrClosed
+	}
+	if insideCallback() {
+		go tearDownAll(open)
+		return nil
+	}
+	return tearDownAll(open)
+}
+
+func tearDownAll(queues []*Queue) error {
+	var err error
+	for _, q := range queues {
+		err = errors.Join(err, q.tearDown())
+	}
+	return err
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+
+package mytunev
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// newFakeDevice returns a device of n queues and their kernels.
+func newFakeDevice(t *testing.T, n int) (*Device, []*fakeKernel) {
+	var ports []port
+	var kernels []*fakeKernel
+	for range n {
+		k := newFakeKernel(t, heapRing(fakeRing, 0), heapRing(fakeRing, 0), new(atomic.Uint32))
+		kernels = append(kernels, k)
+		ports = append(ports, k.port(nil))
+	}
+	d := newDevice("fake0", TAP, ports)
+	t.Cleanup(func() { d.Close() })
+	return d, kernels
+}
+
+func TestDevice(t *testing.T) {
+	d, kernels := newFakeDevice(t, 3)
+	if d.Name() != "fake0" || d.Mode() != TAP || len(d.Queues()) != 3 {
+		t.Errorf("%s, %v, %d queues", d.Name(), d.Mode(), len(d.Queues()))
+	}
+	if mtu, err := d.MTU(); mtu != 1500 || err != nil {
+		t.Errorf("MTU: %d, %v", mtu, err)
+	}
+	for i, q := range d.Queues() {
+		if q.Index() != i || q.Device() != d || q.Name() != "fake0" {
+			t.Errorf("queue %d: index %d, device %s", i, q.Index(), q.Name())
+		}
+	}
+	if _, err := d.Read(make([]byte, 10)); err == nil || !strings.Contains(err.Error(), "3 queues") {
+		t.Errorf("Read of many queues: %v", err)
+	}
+	if n, err := d.Write(pattern(10, 1)); n != 10 || err != nil {
+		t.Errorf("Write: %d, %v", n, err)
+	}
+	if got := kernels[0].receive(1); len(got) != 1 {
+		t.Error("Write did not go through the first queue")
+	}
+	if s, err := d.Stats(); err != nil || s.RxFrames != 3*7 || s.KthreadSleeps != 3*9 {
+		t.Errorf("Stats: %+v, %v", s, err)
+	}
+}
+
+func TestDeviceRun(t *testing.T) {
+	d, kernels := newFakeDevice(t, 3)
+	var sum atomic.Int64
+	ctx, cancel := context.WithCancel(t.Context())
+	wait := start(ctx, d, func(b *Batch) error {
+		for f := range b.Frames() {
+			if len(f.Data) != b.Queue().Index()+1 {
+				t.Errorf("queue %d got the frame of another", b.Queue().Index())
+			}
+			sum.Add(1)
+		}
+		if sum.Load() == 300 {
+			cancel()
+		}
+		return nil
+	})
+	for range 100 {
+		for i, k := range kernels {
+			k.send(make([]byte, i+1))
+		}
+	}
+	if err := wait(); err != context.Canceled {
+		t.Error(err)
+	}
+}
+
+func TestDeviceRunFirstError(t *testing.T) {
+	d, kernels := newFakeDevice(t, 3)
+	wait := start(t.Context(), d, func(b *Batch) error {
+		if b.Queue().Index() == 1 {
+			return errStop
+		}
+		return nil
+	})
+	kernels[1].send([]byte{1})
+	if err := wait(); err != errStop {
+		t.Errorf("%v, want the Handler's error", err)
+	}
+}
+
+func TestDeviceClose(t *testing.T) {
+	d, kernels := newFakeDevice(t, 3)
+	wait := start(t.Context(), d, func(*Batch) error { return nil })
+	if err := d.Queues()[1].Close(); err != nil {
+		t.Error(err)
+	}
+	if err := wait(); err != ErrClosed {
+		t.Errorf("Run: %v, want ErrClosed", err)
+	}
+	if kernels[0].unmapped.Load() || !kernels[1].unmapped.Load() {
+		t.Error("Close of a queue closed another")
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	for i, k := range kernels {
+		if !k.unmapped.Load() {
+			t.Errorf("queue %d is still mapped", i)
+		}
+	}
+	if err := d.Close(); err != ErrClosed {
+		t.Errorf("second Close: %v, want ErrClosed", err)
+	}
+}
+
+// TestCloseOfHandlersThatCloseEachOther would deadlock if either Close waited.
+func TestCloseOfHandlersThatCloseEachOther(t *testing.T) {
+	a, ka := newFake(t)
+	b, kb := newFake(t)
+	var meet [2]chan struct{}
+	meet[0], meet[1] = make(chan struct{}), make(chan struct{})
+	other := []*Queue{b, a}
+	var waits []func() error
+	for i, q := range []*Queue{a, b} {
+		arrive := sync.OnceFunc(func() { close(meet[i]) })
+		waits = append(waits, start(t.Context(), q, func(*Batch) error {
+			arrive()
+			<-meet[1-i]
+			return other[i].Close()
+		}))
+	}
+	ka.send([]byte{1})
+	kb.send([]byte{1})
+	for _, wait := range waits {
+		if err := wait(); err != ErrClosed {
+			t.Error(err)
+		}
+	}
+}
+
+func TestCloseReportsErrors(t *testing.T) {
+	d, _ := newFakeDevice(t, 2)
+	d.queues[1].port.close = func() error { return errStop }
+	if err := d.Close(); !errors.Is(err, errStop) {
+		t.Errorf("Close: %v, want the error of the second queue", err)
+	}
+}
+
+// TestLeakedDevice drops a device without Close.
+func TestLeakedDevice(t *testing.T) {
+	k := newFakeKernel(t, heapRing(fakeRing, 0), heapRing(fakeRing, 0), new(atomic.Uint32))
+	func() {
+		d := newDevice("fake0", TUN, []port{k.port(nil)})
+		if err := d.Send([]byte{1}); err != nil {
+			t.Error(err)
+		}
+	}()
+	for end := time.Now().Add(10 * time.Second); !k.unmapped.Load(); {
+		runtime.GC()
+		time.Sleep(time.Millisecond)
+		if time.Now().After(end) {
+			t.Fatal("a device without references was not freed")
+		}
+	}
+}
+
+// TestRunningDeviceIsNotLeaked keeps nothing but a Handler that runs.
+func TestRunningDeviceIsNotLeaked(t *testing.T) {
+	k := newFakeKernel(t, heapRing(fakeRing, 0), heapRing(fakeRing, 0), new(atomic.Uint32))
+	wait := start(t.Context(), newDevice("fake0", TUN, []port{k.port(nil)}), func(b *Batch) error {
+		b.Queue().Close()
+		return nil
+	})
+	for range 10 {
+		runtime.GC()
+		time.Sleep(time.Millisecond)
+	}
+	if k.unmapped.Load() {
+		t.Error("freed while Run sleeps")
+	}
+	k.send([]byte{1})
+	if err := wait(); err != ErrClosed {
+		t.Error(err)
+	}
+}
+
+func TestSyscallConn(t *testing.T) {
+	d, _ := newFakeDevice(t, 1)
+	c, err := d.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fd uintptr
+	if err := c.Control(func(f uintptr) { fd = f }); err != nil || fd != 42 {
+		t.Errorf("Control: %d, %v", fd, err)
+	}
+	if err := c.Read(nil); err != ErrNotSupported {
+		t.Errorf("Read: %v", err)
+	}
+	if err := c.Write(nil); err != ErrNotSupported {
+		t.Errorf("Write: %v", err)
+	}
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+
+// Package mytunev makes a process a network interface: it opens a mytun device
+// and moves frames through rings that the process shares with the kernel. Under
+// load no system call is made for frames in either direction; when there is
+// nothing to do, nothing spins.
+//
+// The mytun module must be loaded (modprobe mytun), and creating a device takes
+// CAP_NET_ADMIN. On systems other than Linux the package builds, and [Open]
+// returns [ErrNotSupported].
+//
+// # A complete program
+//
+// This one answers pings to every address that is routed to its device:
+//
+//	package main
+//
+//	import (
+//		"context"
+//		"log"
+//
+//		"github.com/mytun/mytun/pkg/mytunev"
+//		"gvisor.dev/gvisor/pkg/tcpip/header"
+//	)
+//
+//	func main() {
+//		dev, err := mytunev.Open(mytunev.Config{})
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		defer dev.Close()
+//		log.Printf("ip addr add 10.1.0.1/24 dev %s && ip link set %[1]s up && ping 10.1.0.2", dev.Name())
+//		log.Fatal(dev.Run(context.Background(), answer))
+//	}
+//
+//	func answer(b *mytunev.Batch) error {
+//		for f := range b.Frames() {
+//			ip := header.IPv4(f.Data)
+//			if !ip.IsValid(len(ip)) || ip.TransportProtocol() != header.ICMPv4ProtocolNumber {
+//				continue
+//			}
+//			icmp := header.ICMPv4(ip.Payload())
+//			if len(icmp) < header.ICMPv4MinimumSize || icmp.Type() != header.ICMPv4Echo {
+//				continue
+//			}
+//			from, to := ip.SourceAddress(), ip.DestinationAddress()
+//			ip.SetSourceAddress(to) // the sum of both stays, and so does the checksum
+//			ip.SetDestinationAddress(from)
+//			icmp.SetType(header.ICMPv4EchoReply)
+//			icmp.SetChecksum(0)
+//			icmp.SetChecksum(header.ICMPv4Checksum(icmp, 0))
+//			if err := b.Send(f.Data); err != nil {
+//				return err
+//			}
+//		}
+//		return nil
+//	}
+//
+// # Receiving
+//
+// [Device.Run] calls a [Handler] with batches of frames, up to 256 at a time. The
+// frames are lent: [Frame].Data is ring memory, valid until the Handler returns
+// and open to change until then. What is needed longer is to be copied. While a
+// Handler runs, the kernel fills the rest of the ring; when that is full too,
+// frames wait in the kernel, so a slow Handler loses nothing for a while, and a
+// Handler that never returns stops the queue.
+//
+// # Sending
+//
+// Inside a Handler, [Batch] sends: Reserve a slot, fill it, Commit; or Send, which
+// copies. Outside, [Queue.Send] sends one frame, and [Queue.SendBatch] many at the
+// cost of one. All of them write into ring memory, and the kernel is rung up only
+// if it sleeps. A frame is sent once it is in the ring; a frame that the kernel
+// then refuses is counted in [KernelStats].
+//
+// # Queues
+//
+// A device has one or more queues, each with rings of its own and a thread of its
+// own in the kernel. The kernel keeps the frames of a flow in one queue. A program
+// that scales opens as many queues as it has CPUs to use; Device.Run serves each
+// on its own goroutine.
+//
+// # Closing
+//
+// Close and the end of a context make Run return promptly. Neither interrupts a
+// Handler, and the rings stay mapped until none runs. After Close every method
+// returns [ErrClosed], but slices of ring memory that a program kept against the
+// rules are gone: to touch one crashes the program.
+package mytunev

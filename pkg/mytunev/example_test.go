@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+
+package mytunev_test
+
+import (
+	"context"
+	"log"
+
+	"github.com/mytun/mytun/pkg/mytunev"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+)
+
+// A program that answers pings to every address that is routed to its device.
+func Example() {
+	dev, err := mytunev.Open(mytunev.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer dev.Close()
+	log.Printf("ip addr add 10.1.0.1/24 dev %s && ip link set %[1]s up && ping 10.1.0.2", dev.Name())
+	log.Fatal(dev.Run(context.Background(), answer))
+}
+
+func answer(b *mytunev.Batch) error {
+	for f := range b.Frames() {
+		ip := header.IPv4(f.Data)
+		if !ip.IsValid(len(ip)) || ip.TransportProtocol() != header.ICMPv4ProtocolNumber {
+			continue
+		}
+		icmp := header.ICMPv4(ip.Payload())
+		if len(icmp) < header.ICMPv4MinimumSize || icmp.Type() != header.ICMPv4Echo {
+			continue
+		}
+		from, to := ip.SourceAddress(), ip.DestinationAddress()
+		ip.SetSourceAddress(to) // the sum of both stays, and so does the checksum
+		ip.SetDestinationAddress(from)
+		icmp.SetType(header.ICMPv4EchoReply)
+		icmp.SetChecksum(0)
+		icmp.SetChecksum(header.ICMPv4Checksum(icmp, 0))
+		if err := b.Send(f.Data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Frames built in place and published together: one doorbell at most.
+func ExampleQueue_SendBatch() {
+	dev, err := mytunev.Open(mytunev.Config{Mode: mytunev.TAP})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer dev.Close()
+	err = dev.Queues()[0].SendBatch(func(tx *mytunev.Tx) error {
+		for i := range 1000 {
+			if err := tx.WaitSpace(60); err != nil {
+				return err
+			}
+			frame, err := tx.Reserve(60)
+			if err != nil {
+				return err
+			}
+			clear(frame)
+			frame[59] = byte(i)
+			if err := tx.Commit(len(frame)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+
+package mytunev
+
+import "encoding/binary"
+
+// The layout of struct mytun_frame, the header in front of every payload.
+const (
+	frameHeader = 32
+	frameAlign  = 64
+
+	offLength = 0
+	offFlags  = 4
+	offHash   = 8
+	offVNet   = 12
+
+	flagHash = 1 << 0
+)
+
+// maxPayload keeps frameSize from overflowing; real limits are far lower.
+const maxPayload = 1 << 30
+
+// frameSize returns the bytes of ring that a payload of n <= maxPayload takes.
+func frameSize(n uint32) uint32 {
+	return (frameHeader + n + frameAlign - 1) &^ (frameAlign - 1)
+}
+
+// A Frame is one packet that the kernel sent to the process. It is valid until
+// the Handler that got it returns.
+type Frame struct {
+	// Data is the packet: IP on a TUN device, Ethernet on a TAP device. It is
+	// the ring's own memory, lent until the Handler returns. It may be changed
+	// in place; it must not be used later, nor appended to.
+	Data []byte
+
+	// Hash is equal for all frames of one flow, if HashValid is true.
+	Hash      uint32
+	HashValid bool
+
+	vnet *[vnetSize]byte
+}
+
+// VNet decodes the frame's checksum and segmentation metadata. It is all zero
+// for a plain frame and on a device opened without Config.Offload. As Data,
+// it can be asked for until the Handler returns.
+func (f Frame) VNet() VNetHeader {
+	if f.vnet == nil {
+		return VNetHeader{}
+	}
+	return decodeVNet(f.vnet)
+}
+
+// NeedsChecksum reports whether the frame's TCP or UDP checksum is still to be
+// computed: the field holds the sum of the pseudo header only. Sent on with its
+// VNetHeader, the kernel does it; package gso does it for other destinations.
+func (f Frame) NeedsChecksum() bool {
+	return f.vnet != nil && f.vnet[vnetFlags]&VNetNeedsChecksum != 0
+}
+
+// SegmentSize returns 0 for a frame that fits the MTU. For a super-packet it
+// returns the bytes of payload, behind the TCP or UDP header, of each of the
+// frames that it stands for; the last of them may have fewer. Sent on with its
+// VNetHeader, the kernel cuts it up; package gso does it for other destinations.
+func (f Frame) SegmentSize() int {
+	if f.vnet == nil || f.vnet[vnetGSOType]&^GSOECN == GSONone {
+		return 0
+	}
+	return int(binary.LittleEndian.Uint16(f.vnet[vnetGSOSize:]))
+}
+
+// Bits of VNetHeader.Flags.
+const (
+	VNetNeedsChecksum = 1 << 0 // the checksum is still to be computed
+	VNetDataValid     = 1 << 1 // the checksum is known to be right
+)
+
+// Values of VNetHeader.GSOType. GSOECN is or-ed to one of the others.
+const (
+	GSONone  = 0
+	GSOTCPv4 = 1
+	GSOUDP   = 3 // UDP fragmentation, obsolete
+	GSOTCPv6 = 4
+	GSOUDPL4 = 5
+	GSOECN   = 0x80
+)
+
+// A VNetHeader is virtio 1.0's struct virtio_net_hdr_v1: what is left to do to a
+// frame before it is fit for a wire. All offsets and lengths are in bytes.
+type VNetHeader struct {
+	Flags      uint8  // VNet bits
+	GSOType    uint8  // GSO value: what kind of segments to cut the frame into
+	HdrLen     uint16 // headers to repeat in front of each segment
+	GSOSize    uint16 // payload of each segment
+	CsumStart  uint16 // the checksum covers the frame from here on
+	CsumOffset uint16 // and is stored this far after CsumStart
+	NumBuffers uint16 // unused, zero
+}
+
+// The layout of struct virtio_net_hdr_v1, little endian by definition.
+const (
+	vnetSize = 12
+
+	vnetFlags   = 0
+	vnetGSOType = 1
+	vnetGSOSize = 4
+)
+
+func decodeVNet(b *[vnetSize]byte) VNetHeader {
+	return VNetHeader{
+		Flags:      b[0],
+		GSOType:    b[1],
+		HdrLen:     binary.LittleEndian.Uint16(b[2:]),
+		GSOSize:    binary.LittleEndian.Uint16(b[4:]),
+		CsumStart:  binary.LittleEndian.Uint16(b[6:]),
+		CsumOffset: binary.LittleEndian.Uint16(b[8:]),
+		NumBuffers: binary.LittleEndian.Uint16(b[10:]),
+	}
+}
+
+func encodeVNet(b *[vnetSize]byte, v VNetHeader) {
+	b[0] = v.Flags
+	b[1] = v.GSOType
+	binary.LittleEndian.PutUint16(b[2:], v.HdrLen)
+	binary.LittleEndian.PutUint16(b[4:], v.GSOSize)
+	binary.LittleEndian.PutUint16(b[6:], v.CsumStart)
+	binary.LittleEndian.PutUint16(b[8:], v.CsumOffset)
+	binary.LittleEndian.PutUint16(b[10:], v.NumBuffers)
+}

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: MIT
+
+//go:build mytun_device
+
+package mytunev
+
+// These tests need root and the module: they open real devices.
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+)
+
+func openDevice(t *testing.T, c Config) *Device {
+	t.Helper()
+	d, err := Open(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+// setUp gives d an address and sets it up. The network behind it is 10.9.0.0/24.
+func setUp(t *testing.T, d *Device) {
+	t.Helper()
+	link, err := netlink.LinkByName(d.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, _ := netlink.ParseAddr("10.9.0.1/24")
+	if err := netlink.AddrAdd(link, address); err != nil {
+		t.Fatal(err)
+	}
+	if err := netlink.LinkSetUp(link); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func exists(name string) bool {
+	_, err := net.InterfaceByName(name)
+	return err == nil
+}
+
+// isUDP reports whether p is an IPv4 packet with UDP and no options.
+func isUDP(p []byte) bool {
+	return len(p) >= 28 && p[0] == 0x45 && p[9] == 17
+}
+
+// turnAround makes the answer of a UDP echo server out of a packet to it. Sums
+// do not care for order, so all checksums stay valid.
+func turnAround(p []byte) {
+	var address [4]byte
+	copy(address[:], p[12:])
+	copy(p[12:16], p[16:])
+	copy(p[16:20], address[:])
+	p[20], p[21], p[22], p[23] = p[22], p[23], p[20], p[21]
+}
+
+func echo(b *Batch) error {
+	for f := range b.Frames() {
+		if !isUDP(f.Data) {
+			continue
+		}
+		turnAround(f.Data)
+		slot, err := b.Reserve(len(f.Data))
+		if err == ErrFull {
+			if err = b.WaitSpace(len(f.Data)); err == nil {
+				slot, err = b.Reserve(len(f.Data))
+			}
+		}
+		if err != nil {
+			return err
+		}
+		if err := b.CommitVNet(copy(slot, f.Data), f.VNet()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ping sends messages to a UDP echo server one at a time and wants them back.
+func ping(to string, count, size int) error {
+	c, err := net.Dial("udp", to)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	got := make([]byte, size+1)
+	for i := range count {
+		c.SetDeadline(time.Now().Add(5 * time.Second))
+		sent := pattern(size, byte(i))
+		if _, err := c.Write(sent); err != nil {
+			return err
+		}
+		n, err := c.Read(got)
+		if err != nil {
+			return fmt.Errorf("message %d: %w", i, err)
+		}
+		if !bytes.Equal(got[:n], sent) {
+			return fmt.Errorf("message %d: %d bytes that were not sent", i, n)
+		}
+	}
+	return nil
+}
+
+func TestModuleEcho(t *testing.T) {
+	for name, c := range map[string]Config{
+		"plain":       {},
+		"small rings": {RxRing: 128 << 10, TxRing: 128 << 10},
+		"no poll":     {Poll: -1},
+		"long poll":   {Poll: 100 * time.Millisecond},
+		"vnet":        {Offload: OffloadTx},
+		"queues":      {Queues: 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := openDevice(t, c)
+			setUp(t, d)
+			wait := start(t.Context(), d, echo)
+			var group sync.WaitGroup
+			for client := range 4 {
+				group.Add(1)
+				go func() {
+					defer group.Done()
+					if err := ping(fmt.Sprintf("10.9.0.%d:7", 2+client), 300, 1+client*400); err != nil {
+						t.Error(err)
+					}
+				}()
+			}
+			group.Wait()
+			s, err := d.Stats()
+			if err != nil || s.Frames < 1200 || s.TxFrames < 1200 || s.Malformed != 0 ||
+				s.TxRefusedLength+s.TxRefusedFlags+s.TxRefusedVNet+s.TxRefusedProtocol != 0 {
+				t.Errorf("%+v, %v", s, err)
+			}
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+			if err := wait(); err != ErrClosed {
+				t.Error(err)
+			}
+			if exists(d.Name()) {
+				t.Error("the device outlives Close")
+			}
+		})
+	}
+}
+
+func TestModuleReadWrite(t *testing.T) {
+	d := openDevice(t, Config{})
+	setUp(t, d)
+	go func() {
+		p := make([]byte, 2000)
+		for {
+			n, err := d.Read(p)
+			if err != nil {
+				return
+			}
+			if isUDP(p[:n]) {
+				turnAround(p[:n])
+				d.Write(p[:n])
+			}
+		}
+	}()
+	if err := ping("10.9.0.2:7", 1000, 100); err != nil {
+		t.Error(err)
+	}
+	d.SetReadDeadline(time.Now())
+	if mtu, err := d.MTU(); mtu != 1500 || err != nil {
+		t.Errorf("MTU: %d, %v", mtu, err)
+	}
+}
+
+// TestModuleFlood sends many times the ring, without and with waiting.
+func TestModuleFlood(t *testing.T) {
+	const frames = 20000
+	d := openDevice(t, Config{TxRing: 128 << 10})
+	setUp(t, d)
+	packet := make([]byte, 1000)
+	copy(packet, []byte{0x45, 0, 1000 >> 8, 1000 & 0xFF, 0, 0, 0, 0, 64, 17, 0, 0, 10, 9, 0, 2, 10, 9, 0, 1})
+	for range frames {
+		if err := d.Send(packet); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := d.Queues()[0].SendBatch(func(tx *Tx) error {
+		for range frames {
+			if err := tx.Send(packet); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		s, err := d.Stats()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.TxFrames == 2*frames {
+			t.Logf("%d sleeps for room, %d doorbells for %d frames", s.SpaceWaits, s.Doorbells, s.TxFrames)
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%+v", s)
+		}
+	}
+}
+
+func TestModuleDetached(t *testing.T) {
+	d := openDevice(t, Config{Queues: 2})
+	wait := start(t.Context(), d, echo)
+	q := d.Queues()[1]
+	asleep(&q.framesGate)
+	link, err := netlink.LinkByName(d.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := netlink.LinkDel(link); err != nil {
+		t.Fatal(err)
+	}
+	if err := wait(); err != ErrDetached {
+		t.Errorf("Run: %v, want ErrDetached", err)
+	}
+	if err := q.Send([]byte{0x45}); err != ErrDetached {
+		t.Errorf("Send: %v, want ErrDetached", err)
+	}
+	if _, err := q.Read(nil); err != ErrDetached {
+		t.Errorf("Read: %v, want ErrDetached", err)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestModuleBroken writes what a program never may.
+func TestModuleBroken(t *testing.T) {
+	d := openDevice(t, Config{})
+	q := d.Queues()[0]
+	wait := start(t.Context(), d, echo)
+	asleep(&q.framesGate)
+	q.tx.producer.Store(1 << 31)
+	q.ring()
+	if err := wait(); err != ErrRingBroken {
+		t.Errorf("Run: %v, want ErrRingBroken", err)
+	}
+	if err := q.Send([]byte{0x45}); err != ErrRingBroken {
+		t.Errorf("Send: %v, want ErrRingBroken", err)
+	}
+}
+
+func TestModuleOpenErrors(t *testing.T) {
+	d := openDevice(t, Config{Name: "taken0"})
+	for _, c := range []struct {
+		config Config
+		want   error
+	}{
+		{Config{Name: "taken0"}, syscall.EBUSY},
+		{Config{Name: "taken0", Exclusive: true}, syscall.EBUSY},
+		{Config{Name: "taken0", Mode: TAP}, syscall.EINVAL},
+		{Config{Name: "taken0", Queues: 2}, syscall.EINVAL},
+		{Config{Name: "lo"}, nil},
+		{Config{Name: "a/b"}, syscall.EINVAL},
+		{Config{RxRing: 4096}, syscall.EINVAL},
+		{Config{TxRing: 128 << 20}, syscall.EINVAL},
+	} {
+		before := countFDs(t)
+		_, err := Open(c.config)
+		t.Log(err)
+		if err == nil || c.want != nil && !errors.Is(err, c.want) {
+			t.Errorf("%+v: %v, want %v", c.config, err, c.want)
+		}
+		if after := countFDs(t); after != before {
+			t.Errorf("%+v: %d descriptors, before %d", c.config, after, before)
+		}
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	openDevice(t, Config{Name: "taken0", Exclusive: true, Mode: TAP})
+}
+
+func TestModuleNames(t *testing.T) {
+	for _, c := range []struct {
+		config Config
+		want   string
+	}{
+		{Config{}, "mytun0"}, {Config{}, "mytun1"}, {Config{Mode: TAP}, "mytap0"},
+		{Config{Name: "vpn%d", Queues: 2}, "vpn0"}, {Config{Name: "own"}, "own"},
+	} {
+		if d := openDevice(t, c.config); d.Name() != c.want || !exists(c.want) {
+			t.Errorf("%+v: %s, want %s", c.config, d.Name(), c.want)
+		}
+	}
+}
+
+func TestModuleNoRights(t *testing.T) {
+	runtime.LockOSThread() // and never unlocked: the thread ends with the test
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, 65534, 65534, 65534); errno != 0 {
+		t.Fatal(errno)
+	}
+	_, err := Open(Config{})
+	t.Log(err)
+	if !errors.Is(err, os.ErrPermission) {
+		t.Errorf("%v, want EPERM or EACCES", err)
+	}
+}
+
+func TestModuleCloseUnderTraffic(t *testing.T) {
+	for range 20 {
+		d := openDevice(t, Config{Name: "again0", Exclusive: true, Queues: 2})
+		setUp(t, d)
+		ctx, cancel := context.WithCancel(t.Context())
+		wait := start(ctx, d, echo)
+		var group sync.WaitGroup
+		for range 2 {
+			group.Add(1)
+			go func() {
+				defer group.Done()
+				c, err := net.Dial("udp", "10.9.0.2:7")
+				if err != nil {
+					return
+				}
+				defer c.Close()
+				for exists("again0") {
+					for range 100 {
+						c.Write(make([]byte, 500))
+					}
+				}
+			}()
+		}
+		time.Sleep(5 * time.Millisecond)
+		within(t, "Close", func() { d.Close() })
+		if err := wait(); err != ErrClosed {
+			t.Error(err)
+		}
+		within(t, "the clients", group.Wait)
+		cancel()
+	}
+}
+
+func TestModuleLeakedDevice(t *testing.T) {
+	func() {
+		if _, err := Open(Config{Name: "leaked0"}); err != nil {
+			t.Fatal(err)
+		}
+	}()
+	for end := time.Now().Add(10 * time.Second); exists("leaked0"); time.Sleep(time.Millisecond) {
+		runtime.GC()
+		if time.Now().After(end) {
+			t.Fatal("a device without references is not freed")
+		}
+	}
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+
+package mytunev
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestOffloadString(t *testing.T) {
+	for o, want := range map[Offload]string{
+		0:                                "none",
+		OffloadTx:                        "Tx",
+		OffloadChecksum | OffloadTSO4:    "Checksum|TSO4",
+		AllOffloads:                      "Tx|Checksum|TSO4|TSO6|TSOECN|USO4|USO6",
+		OffloadUSO6 | (AllOffloads+1)<<1: "USO6|0x100",
+	} {
+		if got := o.String(); got != want {
+			t.Errorf("%#x: %q, want %q", uint(o), got, want)
+		}
+	}
+}
+
+// TestOffloadFlags compares with TUN_F_* of <linux/if_tun.h>.
+func TestOffloadFlags(t *testing.T) {
+	for o, want := range map[Offload]uintptr{
+		0:                             0,
+		OffloadTx:                     0,
+		OffloadChecksum:               0x01,
+		OffloadTSO4:                   0x03,
+		OffloadTSO6 | OffloadTSOECN:   0x0D,
+		OffloadUSO4 | OffloadUSO6:     0x61,
+		AllOffloads:                   0x6F,
+		AllOffloads &^ OffloadTx:      0x6F,
+		OffloadChecksum | OffloadTSO4: 0x03,
+	} {
+		if got := o.kernelFlags(); got != want {
+			t.Errorf("%v: %#x, want %#x", o, got, want)
+		}
+		if got := o.rx(); got != (want != 0) {
+			t.Errorf("%v: rx is %v", o, got)
+		}
+	}
+}
+
+func TestOffloadValidate(t *testing.T) {
+	for _, o := range []Offload{0, OffloadTx, OffloadChecksum, OffloadTSO4, OffloadTSO6 | OffloadTSOECN,
+		OffloadUSO4 | OffloadUSO6, AllOffloads} {
+		if err := o.validate(); err != nil {
+			t.Error(err)
+		}
+	}
+	for o, want := range map[Offload]string{
+		AllOffloads + 1:             "unknown",
+		OffloadTSOECN:               "OffloadTSO4",
+		OffloadUSO4:                 "OffloadUSO6",
+		OffloadUSO6 | OffloadTSO4:   "OffloadUSO4",
+		OffloadTSOECN | AllOffloads: "",
+	} {
+		err := o.validate()
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%v: %v, want %q in the error", o, err, want)
+		}
+	}
+}
+
+func TestFrameOffload(t *testing.T) {
+	for _, c := range []struct {
+		v    VNetHeader
+		sum  bool
+		size int
+	}{
+		{VNetHeader{}, false, 0},
+		{VNetHeader{Flags: VNetDataValid}, false, 0},
+		{VNetHeader{Flags: VNetNeedsChecksum | VNetDataValid}, true, 0},
+		{VNetHeader{Flags: VNetNeedsChecksum, GSOType: GSOTCPv4 | GSOECN, GSOSize: 1448}, true, 1448},
+		{VNetHeader{GSOType: GSOUDPL4, GSOSize: 0x1234}, false, 0x1234},
+		{VNetHeader{GSOType: GSOECN, GSOSize: 99}, false, 0},
+	} {
+		var b [vnetSize]byte
+		encodeVNet(&b, c.v)
+		f := Frame{vnet: &b}
+		if f.NeedsChecksum() != c.sum || f.SegmentSize() != c.size {
+			t.Errorf("%+v: %v, %d, want %v, %d", c.v, f.NeedsChecksum(), f.SegmentSize(), c.sum, c.size)
+		}
+	}
+	if (Frame{}).NeedsChecksum() || (Frame{}).SegmentSize() != 0 {
+		t.Error("the zero Frame is offloaded")
+	}
+}

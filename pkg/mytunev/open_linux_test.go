@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: MIT
+
+package mytunev
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mytun/mytun/pkg/eventfd"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestOpenWithoutModule(t *testing.T) {
+	_, err := Open(Config{Path: filepath.Join(t.TempDir(), "mytun")})
+	if !errors.Is(err, syscall.ENOENT) || !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "modprobe mytun") {
+		t.Errorf("%v, want ENOENT and what to do", err)
+	}
+}
+
+func TestOpenOfAnotherFile(t *testing.T) {
+	before := countFDs(t)
+	_, err := Open(Config{Path: "/dev/null"})
+	if !errors.Is(err, syscall.ENOTTY) || !strings.Contains(err.Error(), "/dev/null") {
+		t.Errorf("%v, want ENOTTY", err)
+	}
+	if _, err := Open(Config{Path: "/dev/null", Name: "a-name-too-long-for-linux"}); !errors.Is(err, syscall.EINVAL) {
+		t.Errorf("%v, want EINVAL", err)
+	}
+	if after := countFDs(t); after != before {
+		t.Errorf("%d descriptors, before %d", after, before)
+	}
+}
+
+func countFDs(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+func TestHints(t *testing.T) {
+	for _, c := range []struct{ hint, want string }{
+		{openHint(unix.ENODEV), "modprobe mytun"},
+		{openHint(unix.EACCES), "root"},
+		{openHint(unix.EIO), ""},
+		{attachHint(unix.EPERM, Config{}), "CAP_NET_ADMIN"},
+		{attachHint(unix.EBUSY, Config{}), "taken"},
+		{attachHint(unix.EINVAL, Config{Mode: TAP, Queues: 2, Offload: OffloadTx}), "TAP with many queues with offload"},
+		{attachHint(unix.E2BIG, Config{}), "as many queues"},
+		{attachHint(unix.EIO, Config{}), ""},
+		{ringHint(-1, unix.ENOMEM), "memory cgroup"},
+		{ringHint(-1, unix.EINVAL), ""},
+	} {
+		if !strings.Contains(c.hint, c.want) || (c.want == "") != (c.hint == "") {
+			t.Errorf("hint %q, want %q in it", c.hint, c.want)
+		}
+	}
+}
+
+func TestAttachFlags(t *testing.T) {
+	for _, c := range []struct {
+		config    Config
+		exclusive bool
+		want      uint16
+	}{
+		{Config{Queues: 1}, false, 0x1001},
+		{Config{Queues: 1, Mode: TAP}, true, 0x9002},
+		{Config{Queues: 2, Offload: OffloadTx}, false, 0x5101},
+	} {
+		if got := attachFlags(c.config, c.exclusive); got != c.want {
+			t.Errorf("%+v: %#x, want %#x", c.config, got, c.want)
+		}
+	}
+}
+
+// TestIoctlNumbers compares with what the C compiler makes of the header, where
+// the direction bits are the common ones.
+func TestIoctlNumbers(t *testing.T) {
+	if unix.TUNSETIFF != 0x400454ca {
+		t.Skip("this architecture encodes ioctl numbers in its own way")
+	}
+	for name, c := range map[string][2]uint{
+		"GET_INFO":     {iocGetInfo, 0x80b0f700},
+		"SET_RINGS":    {iocSetRings, 0x4020f701},
+		"SET_EVENTFDS": {iocSetEventFDs, 0x4020f702},
+		"SET_POLL":     {iocSetPoll, 0x4004f703},
+		"GET_STATS":    {iocGetStats, 0x80c0f704},
+		"BACKPRESSURE": {iocSetBackpressure, 0x4004f705},
+	} {
+		if c[0] != c[1] {
+			t.Errorf("%s = %#x, want %#x", name, c[0], c[1])
+		}
+	}
+}
+
+// goodInfo is what the module might answer for rings of two pages and four.
+func goodInfo() *abiInfo {
+	page := uint32(unix.Getpagesize())
+	return &abiInfo{
+		kernelPageOffset: 0,
+		userPageOffset:   uint64(page),
+		pageLength:       page,
+		state:            512,
+		frameHeader:      32,
+		frameAlign:       64,
+		frameMax:         65568,
+		rx: abiRingInfo{
+			dataOffset: 2 * uint64(page), dataLength: 4 * uint64(page), size: 2 * page,
+			producer: 0, consumer: 0, needWakeup: 128, needSpace: 128,
+		},
+		tx: abiRingInfo{
+			dataOffset: 6 * uint64(page), dataLength: 8 * uint64(page), size: 4 * page,
+			producer: 256, consumer: 256, needWakeup: 384, needSpace: 384,
+		},
+	}
+}
+
+func TestInfoValidate(t *testing.T) {
+	page := unix.Getpagesize()
+	if err := goodInfo().validate(2*page, 4*page); err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(*abiInfo){
+		"header":                  func(i *abiInfo) { i.frameHeader = 48 },
+		"alignment":               func(i *abiInfo) { i.frameAlign = 32 },
+		"no frames":               func(i *abiInfo) { i.frameMax = 0 },
+		"huge frames":             func(i *abiInfo) { i.frameMax = 1<<32 - 1 },
+		"no page":                 func(i *abiInfo) { i.pageLength = 0 },
+		"half a page":             func(i *abiInfo) { i.pageLength /= 2 },
+		"huge page":               func(i *abiInfo) { i.pageLength = 1 << 31 },
+		"kernel page off":         func(i *abiInfo) { i.kernelPageOffset = 1 },
+		"user page off":           func(i *abiInfo) { i.userPageOffset++ },
+		"no rx ring":              func(i *abiInfo) { i.rx = abiRingInfo{} },
+		"another size":            func(i *abiInfo) { i.tx.size *= 2; i.tx.dataLength *= 2 },
+		"mapped once":             func(i *abiInfo) { i.rx.dataLength /= 2 },
+		"mapped thrice":           func(i *abiInfo) { i.rx.dataLength += uint64(i.rx.size) },
+		"data off":                func(i *abiInfo) { i.tx.dataOffset += 64 },
+		"word beyond the page":    func(i *abiInfo) { i.rx.producer = i.pageLength },
+		"word across the end":     func(i *abiInfo) { i.rx.producer = i.pageLength - 2 },
+		"word far away":           func(i *abiInfo) { i.tx.needSpace = 1<<32 - 4 },
+		"word not aligned":        func(i *abiInfo) { i.tx.consumer = 258 },
+		"state beyond the page":   func(i *abiInfo) { i.state = i.pageLength },
+		"two words in one place":  func(i *abiInfo) { i.tx.producer = i.rx.consumer },
+		"state in place of index": func(i *abiInfo) { i.state = i.rx.producer },
+	} {
+		t.Run(name, func(t *testing.T) {
+			info := goodInfo()
+			spoil(info)
+			err := info.validate(2*page, 4*page)
+			if !errors.Is(err, unix.EPROTO) || !strings.Contains(err.Error(), "same release") {
+				t.Errorf("%v, want EPROTO and what to do", err)
+			}
+		})
+	}
+}
+
+// TestMapRings maps a file in place of a device: what is where goodInfo says?
+func TestMapRings(t *testing.T) {
+	page := int64(unix.Getpagesize())
+	fd, err := unix.MemfdCreate("mytun", unix.MFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Ftruncate(fd, 14*page); err != nil {
+		t.Fatal(err)
+	}
+	words := map[int64]byte{0: 1, 128: 2, 256: 3, 384: 4, 512: 5,
+		page: 6, page + 128: 7, page + 256: 8, page + 384: 9, 2 * page: 10, 6 * page: 11}
+	for at, value := range words {
+		if _, err := unix.Pwrite(fd, []byte{value, value, value, value}, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var s setup
+	var p port
+	if err := s.mapRings(fd, goodInfo(), &p); err != nil {
+		t.Fatal(err)
+	}
+	for i, got := range []uint32{
+		p.rx.producer.Load(), p.rx.needSpace.Load(), p.tx.consumer.Load(), p.tx.needWakeup.Load(), p.state.Load(),
+		p.rx.consumer.Load(), p.rx.needWakeup.Load(), p.tx.producer.Load(), p.tx.needSpace.Load(),
+		uint32(p.rx.data[0]) * 0x01010101, uint32(p.tx.data[0]) * 0x01010101,
+	} {
+		if want := uint32(i+1) * 0x01010101; got != want {
+			t.Errorf("word %d is %#x, want %#x", i+1, got, want)
+		}
+	}
+	p.rx.consumer.Store(0xAABBCCDD)
+	p.tx.data[len(p.tx.data)-1] = 99
+	last := make([]byte, 1)
+	if unix.Pread(fd, last, 14*page-1); last[0] != 99 {
+		t.Error("the mapping is not shared")
+	}
+	if len(p.rx.data) != 2*int(p.rx.size) || len(p.tx.data) != 2*int(p.tx.size) {
+		t.Errorf("data of %d and %d bytes", len(p.rx.data), len(p.tx.data))
+	}
+	if err := s.close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMapRingsFails(t *testing.T) {
+	var s setup
+	for _, offset := range []uint64{1 << 63, 1 << 40} {
+		info := goodInfo()
+		info.tx.dataOffset = offset
+		if err := s.mapRings(-1, info, new(port)); err == nil {
+			t.Error("mapped a descriptor that is none")
+		}
+	}
+	if _, err := s.mmap(0, 1<<63, 4096, unix.PROT_READ); err != unix.EOVERFLOW {
+		t.Errorf("%v, want EOVERFLOW", err)
+	}
+	if err := s.close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSetupClose(t *testing.T) {
+	var s setup
+	order := ""
+	s.add(func() error { order += "1"; return nil })
+	s.add(func() error { order += "2"; return errStop })
+	s.add(func() error { order += "3"; return nil })
+	if err := s.close(); !errors.Is(err, errStop) || order != "321" {
+		t.Errorf("%v, order %s", err, order)
+	}
+}
+
+func TestOpenFile(t *testing.T) {
+	fd, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &openFile{fd: fd}
+	if _, err := f.stats(); !errors.Is(err, unix.ENOTTY) {
+		t.Errorf("stats: %v, want ENOTTY", err)
+	}
+	if _, err := f.mtu(); !errors.Is(err, unix.ENOTTY) {
+		t.Errorf("mtu: %v, want ENOTTY", err)
+	}
+	if err := f.control(func(got uintptr) {
+		if int(got) != fd {
+			t.Errorf("control: %d, want %d", got, fd)
+		}
+	}); err != nil {
+		t.Error(err)
+	}
+	if err := f.close(); err != nil {
+		t.Error(err)
+	}
+	_, statsErr := f.stats()
+	_, mtuErr := f.mtu()
+	for _, err := range []error{statsErr, mtuErr, f.control(nil), f.close()} {
+		if err != ErrClosed {
+			t.Errorf("after close: %v, want ErrClosed", err)
+		}
+	}
+}
+
+func TestLinkMTU(t *testing.T) {
+	if mtu, err := linkMTU("lo"); mtu < 1280 || err != nil {
+		t.Errorf("lo: %d, %v", mtu, err)
+	}
+	if _, err := linkMTU("no-such-device"); !errors.Is(err, unix.ENODEV) {
+		t.Errorf("%v, want ENODEV", err)
+	}
+}
+
+func newTestSleeper(t *testing.T, file int) (*epollSleeper, *eventfd.EventFD) {
+	bell := newEvent(t)
+	s, err := newEpollSleeper(bell.FD(), file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.close()
+		bell.Close()
+	})
+	return s, bell
+}
+
+func TestSleeper(t *testing.T) {
+	s, bell := newTestSleeper(t, -1)
+	for range 100 {
+		bell.Signal()
+		if err := s.wait(); err != nil {
+			t.Fatal(err)
+		}
+		s.kick()
+		s.kick()
+		if err := s.wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, _ := bell.Drain(); n != 100 {
+		t.Errorf("the bell holds %d, want 100: it is never to be read", n)
+	}
+	if n, _ := s.kicks.Drain(); n != 0 {
+		t.Errorf("%d kicks are left", n)
+	}
+	done := make(chan error)
+	go func() { done <- s.wait() }()
+	select {
+	case <-done:
+		t.Error("wait returned without a signal")
+	case <-time.After(10 * time.Millisecond):
+	}
+	s.kick()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	s.close()
+	s.kick() // harmless
+	if err := s.wait(); err == nil {
+		t.Error("wait after close succeeds")
+	}
+}
+
+func TestSleeperReportsTheFile(t *testing.T) {
+	for name, c := range map[string]struct {
+		end  int // of the pipe that is watched; the other is closed
+		want error
+	}{"HUP": {0, ErrDetached}, "ERR": {1, ErrRingBroken}} {
+		t.Run(name, func(t *testing.T) {
+			var ends [2]int
+			if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+				t.Fatal(err)
+			}
+			s, bell := newTestSleeper(t, ends[c.end])
+			bell.Signal()
+			if err := s.wait(); err != nil {
+				t.Error(err)
+			}
+			unix.Close(ends[1-c.end])
+			for range 2 { // it is a state, not an event
+				if err := s.wait(); err != c.want {
+					t.Errorf("%v, want %v", err, c.want)
+				}
+			}
+			unix.Close(ends[c.end])
+		})
+	}
+	if fileError(unix.EPOLLERR|unix.EPOLLHUP) != ErrDetached {
+		t.Error("a device that is gone is not a broken ring")
+	}
+}
+
+func TestSleeperErrors(t *testing.T) {
+	before := countFDs(t)
+	if _, err := newEpollSleeper(-1, -1); !errors.Is(err, unix.EBADF) {
+		t.Errorf("%v, want EBADF", err)
+	}
+	if after := countFDs(t); after != before {
+		t.Errorf("%d descriptors, before %d", after, before)
+	}
+}
+
+// TestFileErrorAfterTheLastFrames: frames that came just before the file hung up
+// are handled before Run ends.
+func TestFileErrorAfterTheLastFrames(t *testing.T) {
+	q, k := newFake(t)
+	q.framesGate.sleeper = hangingUp(func() {
+		if k.rx.consumer.Load() == k.rx.producer.Load() && q.counters.batches.Load() == 0 {
+			k.put(pattern(10, 1), 0)
+			k.rx.producer.Store(k.rxProducer)
+		}
+	})
+	handled := 0
+	err := start(t.Context(), q, func(b *Batch) error {
+		for range b.Frames() {
+			handled++
+		}
+		return nil
+	})()
+	if err != ErrDetached || handled != 1 {
+		t.Errorf("%v after %d frames, want ErrDetached after 1", err, handled)
+	}
+}
+
+// hangingUp is a sleeper that finds the file hung up, and calls itself first.
+type hangingUp func()
+
+func (h hangingUp) wait() error {
+	h()
+	return ErrDetached
+}
+
+func (hangingUp) kick() {}
+
+func (hangingUp) close() error { return nil }

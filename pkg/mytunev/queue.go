@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: MIT
+
+package mytunev
+
+import (
+	"context"
+	"io"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Bits of the state word.
+const (
+	stateDetached = 1 << 0
+	stateBroken   = 1<<1 | 1<<2 // rx, tx
+)
+
+// A Handler processes one batch of frames. What b hands out is valid until the
+// Handler returns; then the frames are the kernel's again and what was committed
+// is sent. An error ends Run, after that. Frames that the Handler did not take
+// are offered again: one that never takes any makes Run spin.
+//
+// One queue calls its Handler from one goroutine at a time; different queues call
+// the same Handler concurrently.
+type Handler func(b *Batch) error
+
+// A kernelFile is the open file behind a queue.
+type kernelFile interface {
+	stats() (KernelStats, error)
+	mtu() (int, error)
+	control(f func(fd uintptr)) error
+}
+
+// A port is all that a Queue has of the outside world.
+type port struct {
+	rx, tx   ringMemory
+	maxFrame uint32         // longest payload, in bytes
+	state    *atomic.Uint32 // written by the kernel
+	vnet     bool           // VNetHeader is allowed in tx frames
+	hash     bool           // a flow hash is allowed in tx frames
+
+	frames   sleeper                     // wakes when frames come
+	space    sleeper                     // wakes when there is room
+	doorbell interface{ Signal() error } // wakes the kernel
+	file     kernelFile
+	close    func() error // frees all of the above
+}
+
+// A Queue is one pair of rings of a device. Its methods are safe for concurrent
+// use. Frames that several goroutines want, by Run or Read, go to one of them.
+type Queue struct {
+	dev   *Device
+	index int
+	port  port
+
+	framesGate, spaceGate       gate
+	readDeadline, writeDeadline deadline
+	closed                      atomic.Bool
+	done                        chan struct{} // closed when closed is set
+	counters                    counters
+
+	// Lock order: framesGate's turn, rxMu, spaceGate's turn, txMu. A Handler
+	// runs with rxMu held; nobody sleeps with txMu held.
+	_    [64]byte // keep the two directions on cache lines of their own
+	rxMu sync.Mutex
+	rx   consumer
+	_    [64]byte
+	txMu sync.Mutex
+	tx   producer
+	_    [64]byte
+}
+
+var (
+	_ io.ReadWriteCloser = (*Queue)(nil)
+	_ syscall.Conn       = (*Queue)(nil)
+)
+
+func newQueue(dev *Device, index int, p port) *Queue {
+	return &Queue{
+		dev:        dev,
+		index:      index,
+		port:       p,
+		framesGate: newGate(p.frames),
+		spaceGate:  newGate(p.space),
+		done:       make(chan struct{}),
+		rx:         newConsumer(p.rx, p.maxFrame),
+		tx:         newProducer(p.tx, p.maxFrame),
+	}
+}
+
+// Device returns the device that q belongs to.
+func (q *Queue) Device() *Device { return q.dev }
+
+// Index returns the place of q in Device.Queues.
+func (q *Queue) Index() int { return q.index }
+
+// Name returns the name of the network device, as Device.Name.
+func (q *Queue) Name() string { return q.dev.Name() }
+
+// usable tells why the queue no longer carries frames, if so.
+func (q *Queue) usable() error {
+	if q.closed.Load() {
+		return ErrClosed
+	}
+	state := q.port.state.Load()
+	switch {
+	case state&stateBroken != 0:
+		return ErrRingBroken
+	case state&stateDetached != 0:
+		return ErrDetached
+	}
+	return nil
+}
+
+// Run calls h with batch after batch of frames and sleeps while there are none.
+// It returns a non-nil error always: the first one of h, ctx.Err() after ctx is
+// done, ErrClosed after Close, ErrDetached or ErrRingBroken when the queue is of
+// no more use; frames that came before are handed to h first. A call of h under
+// way is never interrupted.
+func (q *Queue) Run(ctx context.Context, h Handler) error {
+	defer context.AfterFunc(ctx, q.kick)()
+	b := &Batch{Tx: Tx{q: q, ctx: ctx}}
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		idle, err := q.deliver(b, h)
+		if idle {
+			err = q.sleep(ctx, &q.framesGate, nil, (*Queue).armRx, 0)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// deliver calls h once, unless there are no frames.
+func (q *Queue) deliver(b *Batch, h Handler) (idle bool, err error) {
+	q.rxMu.Lock()
+	defer q.rxMu.Unlock()
+	if q.closed.Load() {
+		return false, ErrClosed
+	}
+	if ready, err := q.rx.poll(); err != nil || !ready {
+		return err == nil, err
+	}
+	return false, q.callHandler(b, h)
+}
+
+// callHandler is known by name to insideCallback.
+func (q *Queue) callHandler(b *Batch, h Handler) (err error) {
+	b.begin()
+	defer func() {
+		if e := b.end(); err == nil {
+			err = e
+		}
+	}()
+	return h(b)
+}
+
+// armRx asks for a doorbell at the next frame.
+func (q *Queue) armRx(uint32) (bool, error) {
+	q.rxMu.Lock()
+	defer q.rxMu.Unlock()
+	if q.closed.Load() {
+		return false, ErrClosed
+	}
+	if ready, err := q.rx.arm(); ready || err != nil {
+		return ready, err
+	}
+	return false, q.usable()
+}
+
+// Read waits for a frame, copies it into p and returns its length in bytes. If p
+// is too short, Read returns 0 and [io.ErrShortBuffer], and the frame stays where
+// it is for a Read with more room. An offloaded frame (Config.Offload) is
+// copied without its VNetHeader: use Run for those.
+//
+// Waiting ends with an error that wraps [os.ErrDeadlineExceeded] at the read
+// deadline, and with ErrClosed at Close.
+func (q *Queue) Read(p []byte) (int, error) {
+	for {
+		n, idle, err := q.tryRead(p)
+		if !idle {
+			return n, err
+		}
+		err = q.sleep(context.Background(), &q.framesGate, &q.readDeadline, (*Queue).armRx, 0)
+		if err != nil {
+			return 0, err
+		}
+	}
+}
+
+func (q *Queue) tryRead(p []byte) (n int, idle bool, err error) {
+	q.rxMu.Lock()
+	defer q.rxMu.Unlock()
+	if q.closed.Load() {
+		return 0, false, ErrClosed
+	}
+	if ready, err := q.rx.poll(); err != nil || !ready {
+		return 0, err == nil, err
+	}
+	f, ok, err := q.rx.peek()
+	switch {
+	case err != nil:
+	case !ok:
+		idle = true
+	case len(f.Data) > len(p):
+		q.rx.unpeek(len(f.Data))
+		err = io.ErrShortBuffer
+	default:
+		n = copy(p, f.Data)
+		q.counters.frames.Add(1)
+	}
+	return n, idle, q.giveBack(false, err)
+}
+
+// giveBack ends the loan of all peeked frames and rings the doorbell if that,
+// or what the caller did before, calls for it. The caller holds rxMu.
+func (q *Queue) giveBack(ring bool, err error) error {
+	if q.rx.skipped != 0 {
+		q.counters.malformed.Add(q.rx.skipped)
+		q.rx.skipped = 0
+	}
+	if q.rx.release() {
+		ring = true
+	}
+	if !ring {
+		return err
+	}
+	if e := q.ring(); err == nil {
+		err = e
+	}
+	return err
+}
+
+// ring wakes the kernel. The caller holds rxMu or txMu, so q is not torn down.
+func (q *Queue) ring() error {
+	q.counters.doorbells.Add(1)
+	return q.port.doorbell.Signal()
+}
+
+// SetDeadline sets both deadlines.
+func (q *Queue) SetDeadline(t time.Time) error {
+	err := q.SetReadDeadline(t)
+	if e := q.SetWriteDeadline(t); err == nil {
+		err = e
+	}
+	return err
+}
+
+// SetReadDeadline sets the time at which a Read that waits, now or later, gives
+// up. The zero time means never. It has no effect on Run.
+func (q *Queue) SetReadDeadline(t time.Time) error {
+	if q.closed.Load() {
+		return ErrClosed
+	}
+	q.readDeadline.set(t, q.port.frames.kick)
+	return nil
+}
+
+// SetWriteDeadline sets the time at which a Send, Write or WaitSpace that waits
+// for room, now or later, gives up. The zero time means never.
+func (q *Queue) SetWriteDeadline(t time.Time) error {
+	if q.closed.Load() {
+		return ErrClosed
+	}
+	q.writeDeadline.set(t, q.port.space.kick)
+	return nil
+}
+
+// Stats returns the counters of q. It costs a system call.
+func (q *Queue) Stats() (Stats, error) {
+	kernel, err := q.port.file.stats()
+	s := q.counters.snapshot()
+	s.KernelStats = kernel
+	return s, err
+}
+
+// kick makes every sleeper of q look around.
+func (q *Queue) kick() {
+	q.port.frames.kick()
+	q.port.space.kick()
+}
+
+// Close ends every Run, Read and Send of q with ErrClosed, waits until no
+// Handler and no function given to SendBatch is running, unmaps the rings and
+// closes the file. Slices from frames or Reserve must not be touched afterwards.
+//
+// Called from within such a function, of any queue, Close does not wait: the
+// rest is done in the background as soon as the last of them has returned. A
+// function that waits for another goroutine that calls Close deadlocks.
+//
+// A second Close returns ErrClosed.
+func (q *Queue) Close() error {
+	if !q.shutdown() {
+		return ErrClosed
+	}
+	if insideCallback() {
+		go q.tearDown()
+		return nil
+	}
+	return q.tearDown()
+}
+
+// shutdown makes everything that uses q come to an end, and reports whether it
+// was the first to do so.
+func (q *Queue) shutdown() bool {
+	if !q.closed.CompareAndSwap(false, true) {
+		return false
+	}
+	close(q.done)
+	q.kick()
+	return true
+}
+
+// tearDown waits for everyone who uses q and frees what they used. The turns
+// that it takes it keeps.
+func (q *Queue) tearDown() error {
+	q.framesGate.turn <- struct{}{}
+	q.rxMu.Lock()
+	defer q.rxMu.Unlock()
+	q.spaceGate.turn <- struct{}{}
+	q.txMu.Lock()
+	defer q.txMu.Unlock()
+	return q.port.close()
+}
+
+// insideCallback reports whether the calling goroutine is inside a function that
+// was given to Run or SendBatch.
+func insideCallback() bool {
+	var pcs [64]uintptr
+	for skip := 2; ; skip += len(pcs) {
+		n := runtime.Callers(skip, pcs[:])
+		if n == 0 {
+			return false
+		}
+		if hasCallback(pcs[:n]) {
+			return true
+		}
+	}
+}
+
+func hasCallback(pcs []uintptr) bool {
+	frames := runtime.CallersFrames(pcs)
+	for {
+		f, more := frames.Next()
+		if strings.HasSuffix(f.Function, "mytunev.(*Queue).callHandler") ||
+			strings.HasSuffix(f.Function, "mytunev.(*Queue).callSender") {
+			return true
+		}
+		if !more {
+			return false
+		}
+	}
+}

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT
+
+//go:build race
+
+package mytunev
+
+// raceEnabled: the race detector makes system calls allocate.
+const raceEnabled = true

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+
+package mytunev
+
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// This is the only file that imports unsafe. It makes atomic words of mapped
+// memory and hands pointers to ioctl; mapping itself unix.Mmap does.
+
+// The ioctl numbers state the sizes of the structures: compile only if they are
+// right.
+var (
+	_ [sizeInfo]byte       = [unsafe.Sizeof(abiInfo{})]byte{}
+	_ [sizeRingConfig]byte = [unsafe.Sizeof(abiRingConfig{})]byte{}
+	_ [sizeEventFDs]byte   = [unsafe.Sizeof(abiEventFDs{})]byte{}
+	_ [sizeStats]byte      = [unsafe.Sizeof(abiStats{})]byte{}
+)
+
+// wordAt returns the word at an offset of a mapped page. The offset has been
+// validated: within the page and a multiple of 4, so the word is aligned. The
+// caller keeps the page mapped for as long as the word is used.
+func wordAt(page []byte, offset uint32) *atomic.Uint32 {
+	return (*atomic.Uint32)(unsafe.Pointer(&page[offset : offset+4][0]))
+}
+
+// argument is a structure of the ABI that an ioctl reads or writes.
+type argument interface {
+	abiInfo | abiRingConfig | abiEventFDs | abiStats | uint32
+}
+
+// ioctl calls a mytun ioctl. The pointer stays valid during the call because it
+// is converted in the call's own argument list.
+func ioctl[T argument](fd int, request uintptr, arg *T) error {
+	for {
+		_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), request, uintptr(unsafe.Pointer(arg)))
+		switch errno {
+		case 0:
+			return nil
+		case unix.EINTR:
+		default:
+			return errno
+		}
+	}
+}
