@@ -1,0 +1,44 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# Usage: scripts/build-guest.sh
+#
+# Builds what runs in the virtual machine (or, with sudo test/selftest.sh, on a real host) into build/guest/: the commands under cmd/ and
+# one test binary for each Go package under test/. All static, so that they need nothing from the guest.
+
+set -eu
+# shellcheck source=scripts/common.sh
+. "$(dirname "$0")/common.sh"
+TOP=$(cd "$(dirname "$0")/.." && pwd)
+# The tests under test/ need the device: the tag keeps them out of 'go test ./...' on a host that has none.
+TAGS=mytun_device
+
+# packages_with PATTERN DIR: the directories below DIR that hold a file of that name.
+packages_with() {
+	find "$TOP/$2" -name "$1" -printf '%h\n' 2>/dev/null | sort -u
+}
+
+build_all() {
+	local out=$TOP/build/guest dir go=$TOP/scripts/go.sh
+	mkdir -p "$out"
+	cd "$TOP"
+	for dir in $(packages_with main.go cmd); do
+		"$go" build -o "$out/$(basename "$dir")" "$dir" || die "${dir#"$TOP"/} does not build"
+	done
+	# A test that has been removed must not live on as a binary.
+	find "$out" -name '*.test' | while read -r test; do
+		[ -d "$TOP/test/$(basename "$test" .test)" ] || [ -d "$TOP/pkg/$(basename "$test" .test)" ] || rm -f "$test"
+	done
+	for dir in $(packages_with '*_test.go' test) $(packages_with 'module_*_test.go' pkg); do
+		"$go" test -c -tags "$TAGS" -o "$out/$(basename "$dir").test" "$dir" || die "the tests in ${dir#"$TOP"/} do not build"
+	done
+}
+
+# A first build downloads and compiles the dependencies, which takes a minute; later ones are not worth a word.
+main() {
+	[ -d "$TOP/build/guest" ] || say "building the Go programs for the guest (a minute the first time)"
+	export CGO_ENABLED=0
+	locked "$TOP/build/.lock-guest" build_all
+}
+
+main

@@ -1,0 +1,53 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# Usage: scripts/build-module.sh [--fresh] 6.12|6.1
+#
+# Builds kmod/ with W=1 for a cached kernel into build/kmod-<series>/ and prints the path of mytun.ko. The compiler's output is shown if
+# it complains of anything. With --fresh everything is compiled anew and any warning is a failure: an incremental build would hide the
+# warnings of the files that it does not compile.
+
+set -eu
+# shellcheck source=scripts/common.sh
+. "$(dirname "$0")/common.sh"
+TOP=$(cd "$(dirname "$0")/.." && pwd)
+
+# run_make OUT LOG: the build itself, its whole output in a log.
+run_make() {
+	# shellcheck disable=SC2153 # KERNEL_DIR comes from the kernel's own file
+	make -C "$TOP/kmod" -j"$(nproc)" KDIR="$KERNEL_DIR" OUT="$1" W=1 modules >"$2" 2>&1
+}
+
+# loud LOG: true if the compiler, the linker or modpost had anything to say.
+loud() {
+	grep -qE 'warning|WARNING|error|ERROR' "$1"
+}
+
+build() {
+	local fresh=$1 series=$2 out=$3 log=$3.log
+	[ -z "$fresh" ] || rm -rf "$out"
+	mkdir -p "$out"
+	if ! run_make "$out" "$log"; then
+		cat "$log" >&2
+		die "the module does not build for kernel $series ($KERNEL_RELEASE): the compiler's words are above and in ${log#"$TOP"/}"
+	fi
+	if loud "$log"; then
+		cat "$log" >&2
+		[ -z "$fresh" ] || die "the module builds for kernel $series with warnings"
+	fi
+}
+
+main() {
+	local fresh='' series out
+	[ "${1:-}" != --fresh ] || { fresh=yes && shift; }
+	series=${1:?usage: scripts/build-module.sh [--fresh] 6.12|6.1}
+	out=$TOP/build/kmod-$series
+	"$TOP/scripts/setup-packages.sh" build
+	kernel_env=$("$TOP/scripts/setup-kernel.sh" "$series")
+	# shellcheck source=/dev/null
+	. "$kernel_env"
+	locked "$TOP/build/.lock-kmod-$series" build "$fresh" "$series" "$out"
+	echo "$out/mytun.ko"
+}
+
+main "$@"

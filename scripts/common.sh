@@ -1,0 +1,71 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: MIT
+#
+# What the set-up scripts share: messages, the cache directory, and the one way to call apt. Sourced, never run.
+#
+# Messages go to standard error, so that a script's standard output is its result and nothing else.
+
+MYTUN_CACHE=${MYTUN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mytun}
+
+# say TEXT...: one line of progress.
+say() {
+	printf '>> %s\n' "$*" >&2
+}
+
+# die TEXT...: one line that says what failed and what to do, then exit status 1.
+die() {
+	printf '%s: error: %s\n' "${0##*/}" "$*" >&2
+	exit 1
+}
+
+# have COMMAND: true if the command exists. The sbin directories are searched too: an ordinary user's PATH often lacks them.
+have() {
+	PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin command -v "$1" >/dev/null 2>&1
+}
+
+# as_root COMMAND...: the command with root's rights. Only apt needs them.
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif have sudo; then
+		sudo "$@"
+	else
+		die "'$*' needs root, and there is no sudo here: run that one command as root, then try again"
+	fi
+}
+
+# need_apt: everything here is fetched as Debian packages.
+need_apt() {
+	have apt-get || die "there is no apt-get on this machine: this set-up is written for Debian 12." \
+		"Elsewhere, install $* by hand; 'make modules load' needs none of the cached kernels"
+}
+
+apt_update() {
+	say "refreshing the package index (apt-get update)"
+	as_root apt-get -qq update >&2 || die "apt-get update failed: check the network and /etc/apt/sources.list*"
+}
+
+# known PACKAGE: true if apt's index can give us that package. A fresh container has no index at all.
+known() {
+	apt-cache show --no-all-versions "$1" 2>/dev/null | grep -q '^Filename:'
+}
+
+# fetch_debs DIR PACKAGE...: the .deb files into DIR, without installing anything. The index may be older than the mirror, which
+# then answers 404: the caller refreshes and tries again.
+fetch_debs() {
+	local dir=$1
+	shift
+	# As root, apt would like to download as user _apt, who cannot write here: it says so at length and then does it anyway.
+	(cd "$dir" && apt-get -q -o APT::Sandbox::User=root download "$@" >fetch.log 2>&1)
+}
+
+# locked FILE COMMAND...: two set-ups at the same time would download everything twice, so the second waits for the first.
+locked() {
+	local lock=$1
+	shift
+	mkdir -p "$(dirname "$lock")"
+	(
+		flock -n 9 || { say "waiting for another set-up to finish ($lock)" && flock 9; }
+		"$@"
+	) 9>"$lock"
+}

@@ -1,0 +1,121 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# Usage: scripts/lint.sh
+#
+# Every checker over every file it is for, one line each: "ok", or its complaints. The exit status is 1 if any had one.
+
+# shellcheck disable=SC2317 # the checkers are called through check
+set -u
+TOP=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=scripts/common.sh
+. "$TOP/scripts/common.sh"
+
+KERNELS=${KERNELS:-6.12 6.1}
+STATICCHECK=honnef.co/go/tools/cmd/staticcheck@v0.7.0
+TAGS=mytun_device
+STATUS=0
+
+# check NAME COMMAND...: silence and success are "ok".
+check() {
+	local name=$1 said
+	shift
+	if said=$("$@" 2>&1) && [ -z "$said" ]; then
+		printf '%-22s ok\n' "$name"
+	else
+		printf '%-22s FAILED\n%s\n' "$name" "$said"
+		STATUS=1
+	fi
+}
+
+go_format() {
+	local unformatted
+	unformatted=$("$("$TOP/scripts/go.sh" env GOROOT)/bin/gofmt" -l cmd internal pkg test)
+	[ -z "$unformatted" ] || echo "run gofmt -w on: $unformatted"
+}
+
+go_vet() {
+	"$TOP/scripts/go.sh" vet -tags "$TAGS" ./...
+}
+
+# other_systems: whoever imports the packages must be able to build them anywhere.
+other_systems() {
+	local system
+	for system in darwin/arm64 windows/amd64 freebsd/amd64 linux/386 linux/arm linux/arm64; do
+		GOOS=${system%/*} GOARCH=${system#*/} CGO_ENABLED=0 "$TOP/scripts/go.sh" build ./pkg/... || return 1
+	done
+}
+
+# The first run compiles it: its downloads are no complaint.
+go_staticcheck() {
+	"$TOP/scripts/go.sh" run "$STATICCHECK" -version >/dev/null 2>&1
+	"$TOP/scripts/go.sh" run "$STATICCHECK" -tags "$TAGS" ./...
+}
+
+# run_sparse SERIES: in a build directory of its own, so that a normal build is left alone.
+run_sparse() {
+	local env
+	env=$("$TOP/scripts/setup-kernel.sh" "$1") || return 1
+	# shellcheck source=/dev/null
+	. "$env"
+	# 6.1's headers come without vmlinux, which the build remarks on.
+	make -s --no-print-directory -C "$TOP/kmod" KDIR="$KERNEL_DIR" OUT="$TOP/build/sparse-$1" check 2>&1 |
+		grep -v '^Skipping BTF generation'
+	return "${PIPESTATUS[0]}"
+}
+
+# compat.h is where the kernel's version may be asked for, and the line width of ABI comments is ours.
+run_checkpatch() {
+	local script
+	script=$("$TOP/scripts/setup-source.sh") || return 1
+	run_one_checkpatch "$script" '' kmod/*.c kmod/mytun*.h kmod/uapi/linux/*.h
+	run_one_checkpatch "$script" LINUX_VERSION_CODE,CONSTANT_COMPARISON kmod/compat.h
+}
+
+run_one_checkpatch() {
+	local script=$1 ignore=$2
+	shift 2
+	perl "$script" --strict --no-tree --terse --no-summary --ignore "FILE_PATH_CHANGES${ignore:+,$ignore}" -f "$@" |
+		grep -v '^total: 0 errors, 0 warnings, 0 checks'
+	return 0
+}
+
+shell_scripts() {
+	find scripts test .ci -type f ! -name '*.go' ! -name '*.[ch]' -exec grep -lE '^#!/bin/bash|shellcheck shell' {} +
+}
+
+run_shellcheck() {
+	local files
+	mapfile -t files < <(shell_scripts)
+	shellcheck -x "${files[@]}"
+}
+
+# set_up: what the checkers need is fetched before they run, so that its progress is seen and is not taken for a complaint.
+set_up() {
+	local kernel
+	"$TOP/scripts/setup-packages.sh" build lint &&
+		"$TOP/scripts/setup-source.sh" >/dev/null && "$TOP/scripts/go.sh" mod download || return 1
+	for kernel in $KERNELS; do
+		"$TOP/scripts/setup-kernel.sh" "$kernel" >/dev/null || return 1
+		rm -rf "$TOP/build/sparse-$kernel"
+	done
+}
+
+main() {
+	local kernel
+	cd "$TOP" || exit 1
+	set_up || exit 1
+	check gofmt go_format
+	check "go vet" go_vet
+	check "other systems" other_systems
+	check staticcheck go_staticcheck
+	for kernel in $KERNELS; do
+		check "sparse $kernel" run_sparse "$kernel"
+	done
+	check checkpatch run_checkpatch
+	check shellcheck run_shellcheck
+	[ "$STATUS" = 0 ] || echo "lint: see the complaints above"
+	exit "$STATUS"
+}
+
+main

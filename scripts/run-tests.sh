@@ -1,0 +1,113 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# Usage: scripts/run-tests.sh STAGE...
+#        stages: go race ring modules vm, the last two for each of $KERNELS (default "6.12 6.1")
+#
+# Runs the stages one after the other, shows each one's progress and time, keeps its output in build/results/, and ends with the sum of all:
+# 'N passed, N failed', alone on the last line. A stage that crashes, or that ends without a result, counts as a failure.
+# TESTS (patterns, default all) chooses among the selftests; VM_TIMEOUT (seconds, default 1500) bounds one virtual machine's whole run.
+
+set -u
+# shellcheck source=scripts/common.sh
+. "$(dirname "$0")/common.sh"
+TOP=$(cd "$(dirname "$0")/.." && pwd)
+RESULTS=$TOP/build/results
+KERNELS=${KERNELS:-6.12 6.1}
+GO=$TOP/scripts/go.sh
+
+# Of 'go test -v' only what one wants to see go by: packages and failures. The rest is in the log.
+go_progress() {
+	grep --line-buffered -E '^(ok|FAIL|panic:|WARNING: DATA RACE|#)|^ *--- FAIL|^[^ ]+\.go:[0-9]+:[0-9]+: '
+}
+
+# go_test LOG ARGS...: the failing packages' whole output is shown afterwards.
+go_test() {
+	local log=$1 status
+	shift
+	"$GO" test -v -count=1 -timeout 10m "$@" ./... 2>&1 | tee "$log" | go_progress
+	status=${PIPESTATUS[0]}
+	[ "$status" = 0 ] || { say "all that the Go tests said: ${log#"$TOP"/}; the lines before each failure:" && grep -B 15 -E '^ *--- FAIL' "$log"; }
+	return "$status"
+}
+
+stage_go() {
+	go_test "$1"
+}
+
+# The race detector needs cgo and a C compiler; on a machine without them its tests are skipped, and the summary says so.
+stage_race() {
+	if ! have gcc; then
+		printf 'KTAP version 1\n1..1\nok 1 go test -race # SKIP no C compiler: scripts/setup-packages.sh ring\n' | tee "$1"
+		return
+	fi
+	CGO_ENABLED=1 go_test "$1" -race
+}
+
+# A fresh machine's sanitizers come with its gcc.
+stage_ring() {
+	"$TOP/scripts/setup-packages.sh" ring && make -s --no-print-directory -C "$TOP/test/ring" test 2>&1 | tee "$1"
+	return "${PIPESTATUS[0]}"
+}
+
+# build_modules: every kernel's build from nothing, without a warning, is a test.
+build_modules() {
+	local kernel number=0 status=0
+	printf 'KTAP version 1\n1..%d\n' "$(wc -w <<<"$KERNELS")"
+	for kernel in $KERNELS; do
+		number=$((number + 1))
+		if "$TOP/scripts/build-module.sh" --fresh "$kernel" >/dev/null; then
+			echo "ok $number module for kernel $kernel, W=1"
+		else
+			status=1
+			echo "not ok $number module for kernel $kernel, W=1"
+		fi
+	done
+	return "$status"
+}
+
+stage_modules() {
+	build_modules 2>&1 | tee "$1"
+	return "${PIPESTATUS[0]}"
+}
+
+# stage_vm LOG KERNEL: the kernel's own complaints make the run fail even if every test passed.
+stage_vm() {
+	local patterns
+	read -ra patterns <<<"${TESTS:-}"
+	"$TOP/test/vm/run.sh" --kernel "$2" --timeout "${VM_TIMEOUT:-1500}" test/selftest.sh "${patterns[@]}" 2>&1 | tee "$1"
+	return "${PIPESTATUS[0]}"
+}
+
+# run_stage NAME FUNCTION [ARG]: its output goes to the screen and to NAME.log, its exit status to NAME.status. A stage that is killed
+# half-way leaves no status, which the summary takes for a failure.
+run_stage() {
+	local name=$1 function=$2 start=$SECONDS status=0
+	shift 2
+	say "$name: started"
+	rm -f "$RESULTS/$name.status"
+	: >"$RESULTS/$name.log"
+	"$function" "$RESULTS/$name.log" "$@" || status=$?
+	echo "$status" >"$RESULTS/$name.status"
+	say "$name: $("$TOP/scripts/summarise.sh" --counts "$RESULTS" "$name") ($((SECONDS - start)) s)"
+	STAGES+=("$name")
+}
+
+main() {
+	local stage kernel
+	[ $# -gt 0 ] || die "usage: scripts/run-tests.sh STAGE... (go race ring modules vm)"
+	mkdir -p "$RESULTS"
+	cd "$TOP" || exit 1
+	STAGES=()
+	for stage; do
+		case $stage in
+		go | race | ring | modules) run_stage "$stage" "stage_$stage" ;;
+		vm) for kernel in $KERNELS; do run_stage "vm-$kernel" stage_vm "$kernel"; done ;;
+		*) die "unknown stage '$stage': use go, race, ring, modules or vm" ;;
+		esac
+	done
+	say "all stages: $SECONDS s"
+	"$TOP/scripts/summarise.sh" "$RESULTS" "${STAGES[@]}"
+}
+
+main "$@"

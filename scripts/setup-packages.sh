@@ -1,0 +1,73 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# Usage: scripts/setup-packages.sh GROUP...     (groups: build vm lint ring go)
+#
+# Installs the Debian packages that a group of targets needs. It says what is missing and why, asks apt for exactly that, and is
+# silent and instant when everything is there. Nothing here installs a kernel: kernels are unpacked into a cache directory
+# by setup-kernel.sh instead.
+
+set -eu
+# shellcheck source=scripts/common.sh
+. "$(dirname "$0")/common.sh"
+
+# The packages of a group, and what the group is for.
+group_packages() {
+	case $1 in
+	build) echo "make gcc gcc-12 libc6-dev libelf1 libssl3 kmod xz-utils pahole ca-certificates" ;;
+	vm) echo "qemu-system-x86 busybox-static cpio kmod xz-utils bash coreutils util-linux procps grep sed mawk findutils" \
+		"iproute2 iputils-ping ethtool iperf3" ;;
+	lint) echo "sparse shellcheck perl xz-utils" ;;
+	ring) echo "gcc libc6-dev make" ;;
+	go) echo "golang-go ca-certificates" ;;
+	*) die "unknown package group '$1': use build, vm, lint, ring or go" ;;
+	esac
+}
+
+group_purpose() {
+	case $1 in
+	build) echo "to build the kernel module" ;;
+	vm) echo "to run the virtual machine and to fill it with tools" ;;
+	lint) echo "to check the sources" ;;
+	ring) echo "to test the ring under the sanitizers" ;;
+	go) echo "to build the Go programs" ;;
+	esac
+}
+
+installed() {
+	[ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null)" = "ii " ]
+}
+
+# missing_in GROUP: the packages of that group that are not installed.
+missing_in() {
+	local package
+	for package in $(group_packages "$1"); do
+		installed "$package" || echo "$package"
+	done
+}
+
+install_packages() {
+	local package
+	for package in "$@"; do
+		known "$package" || { apt_update && break; }
+	done
+	as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -q -o Dpkg::Use-Pty=0 --no-install-recommends "$@" >&2 ||
+		die "apt-get could not install: $*. Its messages are above; 'apt-get update' cures a stale index"
+}
+
+main() {
+	local group missing=() wanted=()
+	[ $# -gt 0 ] || die "usage: scripts/setup-packages.sh GROUP... (build vm lint ring go)"
+	for group; do
+		group_packages "$group" >/dev/null
+		have dpkg-query || need_apt "$(group_packages "$group")"
+		mapfile -t missing < <(missing_in "$group")
+		[ ${#missing[@]} -gt 0 ] || continue
+		say "installing ${missing[*]} $(group_purpose "$group")"
+		wanted+=("${missing[@]}")
+	done
+	[ ${#wanted[@]} = 0 ] || install_packages "${wanted[@]}"
+}
+
+main "$@"

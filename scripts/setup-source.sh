@@ -1,0 +1,51 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# Usage: scripts/setup-source.sh
+#
+# Takes checkpatch.pl and its two word lists out of Debian's kernel source package into the cache directory, and prints the path
+# of the script. The package is 140 MB and the three files are not, so only these are kept.
+
+set -eu
+# shellcheck source=scripts/common.sh
+. "$(dirname "$0")/common.sh"
+
+PACKAGE=linux-source-6.12
+MEMBERS="checkpatch.pl spelling.txt const_structs.checkpatch"
+
+# tarball DIR: the source archive's path: the installed one, or else one downloaded into DIR.
+tarball() {
+	local name=usr/src/$PACKAGE.tar.xz
+	if [ -e "/$name" ]; then
+		echo "/$name"
+		return
+	fi
+	need_apt "$PACKAGE"
+	known "$PACKAGE" || apt_update
+	say "downloading $PACKAGE (140 MB) for checkpatch.pl"
+	fetch_debs "$1" "$PACKAGE" || { apt_update && fetch_debs "$1" "$PACKAGE"; } || die "could not download $PACKAGE: $(cat "$1/fetch.log")"
+	dpkg -x "$1"/$PACKAGE*.deb "$1"
+	echo "$1/$name"
+}
+
+extract() {
+	local final=$1 work=$1.new archive member
+	[ ! -e "$final/checkpatch.pl" ] || return 0
+	rm -rf "$work"
+	mkdir -p "$work"
+	archive=$(tarball "$work")
+	say "extracting checkpatch.pl from $archive (up to a minute)"
+	# --occurrence stops tar at the last member asked for, instead of at the archive's end.
+	for member in $MEMBERS; do printf '%s\n' "$PACKAGE/scripts/$member"; done |
+		tar -xJf "$archive" -C "$work" --strip-components=2 --occurrence=1 -T - ||
+		die "$archive does not hold scripts/{${MEMBERS// /,}}: the package has changed, and scripts/setup-source.sh must follow"
+	rm -rf "${work:?}/usr" "$work"/*.deb "$work/fetch.log" "$final"
+	mv "$work" "$final"
+}
+
+main() {
+	locked "$MYTUN_CACHE/.lock-checkpatch" extract "$MYTUN_CACHE/checkpatch"
+	echo "$MYTUN_CACHE/checkpatch/checkpatch.pl"
+}
+
+main
