@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+
+//go:build linux
+
+package device
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+const childVariable = "MYTUN_TEST_CHILD"
+
+// Main is for TestMain: it runs the tests, or, in a process that StartChild
+// started, the function of that name.
+func Main(m *testing.M, children map[string]func(testing.TB)) {
+	name := os.Getenv(childVariable)
+	if name == "" {
+		os.Exit(m.Run())
+	}
+	children[name](childTB{})
+	os.Exit(0)
+}
+
+// childTB lets a child use the helpers. A failure ends the process, and what
+// would be cleaned up ends with it.
+type childTB struct{ testing.TB }
+
+func (childTB) Helper()        {}
+func (childTB) Cleanup(func()) {}
+
+func (childTB) Fatal(args ...any) {
+	fmt.Println(args...)
+	os.Exit(1)
+}
+
+func (t childTB) Fatalf(format string, args ...any) { t.Fatal(fmt.Sprintf(format, args...)) }
+func (t childTB) Errorf(format string, args ...any) { t.Fatal(fmt.Sprintf(format, args...)) }
+
+// Child is another process of the same test program.
+type Child struct {
+	*exec.Cmd
+	Lines *bufio.Scanner // its standard output
+	In    *os.File       // its standard input, the other end of a pipe
+}
+
+// ChildFile is the descriptor of the first file that StartChild handed on.
+const ChildFile = 3
+
+// StartChild starts a process that runs a function of Main's. Descriptors are
+// handed on from ChildFile upwards. It has the thread's network namespace, and
+// is killed at the end of the test.
+func StartChild(t testing.TB, name string, uid int, fds ...int) *Child {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), childVariable+"="+name)
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if uid != 0 {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}
+	}
+	for _, fd := range fds {
+		duplicate, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := os.NewFile(uintptr(duplicate), "handed on")
+		defer file.Close()
+		cmd.ExtraFiles = append(cmd.ExtraFiles, file)
+	}
+	return start(t, cmd)
+}
+
+func start(t testing.TB, cmd *exec.Cmd) *Child {
+	t.Helper()
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdin = read
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("start a child: %v", err)
+	}
+	read.Close()
+	t.Cleanup(func() {
+		write.Close()
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	return &Child{Cmd: cmd, Lines: bufio.NewScanner(out), In: write}
+}
+
+// ExpectLine reads the next line of the child's output.
+func (c *Child) ExpectLine(t testing.TB, want string) {
+	t.Helper()
+	if !c.Lines.Scan() || c.Lines.Text() != want {
+		t.Fatalf("child said %q, want %q", c.Lines.Text(), want)
+	}
+}
+
+// SendFD sends a descriptor over a Unix socket, with SCM_RIGHTS.
+func SendFD(socket, fd int) error {
+	return unix.Sendmsg(socket, []byte{0}, unix.UnixRights(fd), nil, 0)
+}
+
+// ReceiveFD receives a descriptor that SendFD sent.
+func ReceiveFD(socket int) (int, error) {
+	data, control := make([]byte, 1), make([]byte, unix.CmsgSpace(4))
+	_, n, _, _, err := unix.Recvmsg(socket, data, control, unix.MSG_CMSG_CLOEXEC)
+	if err != nil {
+		return -1, err
+	}
+	messages, err := unix.ParseSocketControlMessage(control[:n])
+	if err != nil || len(messages) != 1 {
+		return -1, fmt.Errorf("control message: %d parts, %v", len(messages), err)
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil || len(fds) != 1 {
+		return -1, fmt.Errorf("descriptors: %v, %v", fds, err)
+	}
+	return fds[0], nil
+}
+
+// SocketPair is a pair of connected Unix sockets, closed at the end of the test.
+func SocketPair(t testing.TB) [2]int {
+	t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		unix.Close(pair[0])
+		unix.Close(pair[1])
+	})
+	return pair
+}

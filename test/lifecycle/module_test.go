@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+
+//go:build mytun_device
+
+package lifecycle
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+
+	"github.com/mytun/mytun/test/device"
+	"golang.org/x/sys/unix"
+)
+
+func unload() error { return unix.DeleteModule("mytun", unix.O_NONBLOCK) }
+
+// load loads the module from where it came: MYTUN_KO, or what modprobe finds.
+func load(t *testing.T) {
+	t.Helper()
+	path := os.Getenv("MYTUN_KO")
+	if path == "" {
+		if out, err := exec.Command("modprobe", "mytun").CombinedOutput(); err != nil {
+			t.Fatalf("modprobe mytun: %v: %s", err, out)
+		}
+		return
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if err := unix.FinitModule(int(file.Fd()), "", 0); err != nil {
+		t.Fatalf("load %s: %v", path, err)
+	}
+}
+
+// needLoadable skips the test where a module that went could not be loaded
+// again, or where others are using it.
+func needLoadable(t *testing.T) {
+	t.Helper()
+	if os.Getenv("MYTUN_KO") == "" && exec.Command("modprobe", "--dry-run", "mytun").Run() != nil {
+		t.Skip("neither MYTUN_KO nor modprobe knows where the module is")
+	}
+}
+
+func checkInUse(t *testing.T, why string) {
+	t.Helper()
+	if err := unload(); err != unix.EWOULDBLOCK && err != unix.EBUSY {
+		t.Errorf("unloading with %s: %v", why, err)
+		if err == nil {
+			load(t)
+		}
+	}
+}
+
+func TestModuleStaysWhileItIsUsed(t *testing.T) {
+	needLoadable(t)
+	device.Sandbox(t)
+	f := device.Open(t)
+	checkInUse(t, "an open file")
+	name := f.Attach(t, "", device.TUN)
+	f.SetRings(t, minRing, minRing)
+	checkInUse(t, "a device")
+	q := device.MapQueue(t, f)
+	f.Close()
+	checkInUse(t, "a mapping and no file")
+	q.Unmap()
+	device.WaitGone(t, name)
+
+	f = device.Open(t)
+	name = f.Attach(t, "", device.TAP)
+	f.SetPersist(t, true)
+	f.Close()
+	checkInUse(t, "a persistent device")
+	device.Delete(t, name)
+
+	f = device.Open(t)
+	name = f.Attach(t, "", device.TUN)
+	device.Delete(t, name)
+	checkInUse(t, "a file whose device is gone")
+	f.Close()
+}
+
+func TestModuleGoesAndComesBack(t *testing.T) {
+	needLoadable(t)
+	device.Sandbox(t)
+	for range 3 {
+		device.CheckWorks(t)
+		device.WaitFor(t, "the module to be unused", func() bool { return unload() == nil })
+		if _, err := os.Stat(device.Node); err == nil {
+			t.Errorf("%s is still there", device.Node)
+		}
+		load(t)
+		device.WaitFor(t, device.Node, func() bool {
+			_, err := os.Stat(device.Node)
+			return err == nil
+		})
+	}
+	device.CheckWorks(t)
+}
+
+// TestNothingIsLeftAfterManyDevices: files, threads and memory are as before.
+func TestNothingIsLeftAfterManyDevices(t *testing.T) {
+	device.Sandbox(t)
+	cycle(t, device.TUN)
+	threads, areas, files := len(device.Kthreads("")), device.ModuleAreas(t), device.Descriptors(t)
+	memory := device.MemoryAvailable(t)
+	for i := range 200 {
+		cycle(t, []uint16{device.TUN, device.TAP, device.TUN | device.Multi}[i%3])
+	}
+	if n := len(device.Kthreads("")); n != threads {
+		t.Errorf("%d kernel threads, %d before", n, threads)
+	}
+	if n := device.ModuleAreas(t); n != areas {
+		t.Errorf("%d areas of kernel memory, %d before", n, areas)
+	}
+	if n := device.Descriptors(t); n != files {
+		t.Errorf("%d open files, %d before", n, files)
+	}
+	const tolerance = 64 << 20 // a leak of the rings alone would be 400 MiB
+	if now := device.MemoryAvailable(t); now+tolerance < memory {
+		t.Errorf("%d bytes available, %d before", now, memory)
+	}
+}
+
+func cycle(t *testing.T, flags uint16) {
+	t.Helper()
+	const size = 1 << 20
+	f := device.Open(t)
+	name := f.Attach(t, "", flags)
+	f.SetRings(t, size, size)
+	if device.ModuleAreas(t) == 0 {
+		t.Fatal("/proc/vmallocinfo does not show the module's memory")
+	}
+	f.Close()
+	if device.LinkExists(name) {
+		t.Fatalf("%s is still there", name)
+	}
+}
