@@ -1,0 +1,122 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Usage: test/vm/initramfs.sh KERNEL_ENV MYTUN_KO COMMAND STAGING OUTPUT
+#
+# COMMAND is the file of shell commands that the guest is to run. Fills the directory STAGING with a small system and packs it into OUTPUT, a cpio archive that the kernel boots from. No rights
+# are needed: the archive says that everything belongs to root. What the guest has is listed in the variables below and nowhere
+# else. Tools are the host's own, copied with their libraries, because busybox's are too poor for some tests.
+
+set -eu
+TOP=$(cd "$(dirname "$0")/../.." && pwd)
+
+# Kernel modules; those that they depend on come along.
+MODULES="tun veth ifb dummy bridge macvlan vhost_net pktgen
+	sch_fq sch_netem sch_ingress sch_tbf cls_matchall cls_u32 cls_bpf act_mirred act_bpf
+	inet_diag tcp_diag udp_diag raw_diag unix_diag af_packet_diag netlink_diag nfnetlink nf_tables"
+
+TOOLS="bash awk grep sed find xargs kmod lsmod insmod rmmod modprobe modinfo
+	[ basename cat chmod chown cmp cp cut date dd diff dirname echo env expr false head id kill ln ls md5sum mkdir mkfifo mknod mktemp mv
+	nproc od printf ps pgrep pkill pwd readlink realpath rm rmdir seq sha256sum sleep sort stat stty sync tail tee test timeout touch tr
+	true truncate tty uname uniq wc free top sysctl
+	chrt dmesg flock more mount nsenter prlimit setpriv setsid taskset umount unshare
+	bridge ethtool ip iperf3 nstat ping ss tc"
+
+# Good to have for people who look around, if the host happens to have them.
+EXTRAS="bpftool gdbserver less nano perf strace tcpdump vi"
+
+# find_tool NAME: its path on the host. The sbin directories are not on every user's PATH.
+find_tool() {
+	PATH=/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin:$PATH type -P "$1"
+}
+
+make_skeleton() {
+	local dir
+	mkdir -p "$STAGING"/{usr/bin,usr/sbin,usr/lib,usr/lib64,usr/lib/busybox,dev,proc,sys,run,tmp,root,etc,mytun/build,var}
+	for dir in bin sbin lib lib64; do
+		ln -s "usr/$dir" "$STAGING/$dir"
+	done
+	ln -s ../run "$STAGING/var/run"
+	ln -s ../proc/self/mounts "$STAGING/etc/mtab"
+	chmod 1777 "$STAGING/tmp"
+	printf '%s\n' root:x:0:0:root:/root:/bin/bash nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin >"$STAGING/etc/passwd"
+	printf '%s\n' root:x:0: nogroup:x:65534: >"$STAGING/etc/group"
+	printf '%s\n' '127.0.0.1 localhost' '::1 localhost' >"$STAGING/etc/hosts"
+	# ping and ss look protocols and services up by name.
+	cp /etc/protocols /etc/services "$STAGING/etc/" 2>/dev/null || true
+}
+
+# copy_tools: every tool to /usr/bin or /usr/sbin under its own name, links followed, so that the guest needs no alternatives.
+copy_tools() {
+	local tool path binaries=()
+	for tool in $TOOLS $EXTRAS; do
+		if ! path=$(find_tool "$tool"); then
+			[[ " $EXTRAS " == *" $tool "* ]] && continue
+			echo "initramfs.sh: error: the host has no '$tool': run scripts/setup-packages.sh vm" >&2
+			exit 1
+		fi
+		cp -L "$path" "$STAGING/usr/bin/$tool"
+		binaries+=("$path")
+	done
+	# The kernel calls modprobe by this path when a program asks for a kind of device that is not loaded.
+	ln -s ../bin/modprobe "$STAGING/usr/sbin/modprobe"
+	ln -s bash "$STAGING/usr/bin/sh"
+	cp -L "$(find_tool busybox)" "$STAGING/usr/lib/busybox/busybox"
+	copy_libraries "${binaries[@]}"
+}
+
+# copy_libraries BINARY...: what the dynamic linker would load for them, and the linker itself.
+copy_libraries() {
+	local library
+	ldd "$@" 2>/dev/null | awk '$2 == "=>" && $3 ~ /^\// { print $3 } $1 ~ /^\// && $2 ~ /^\(/ { print $1 }' | sort -u |
+		while read -r library; do
+			mkdir -p "$STAGING$(dirname "$library")"
+			cp -L "$library" "$STAGING$library"
+		done
+}
+
+# with_dependencies: the modules' files, those they need included, from the kernel's own table.
+with_dependencies() {
+	local root=$1 modules
+	read -ra modules <<<"$(tr "\n\t" "  " <<<"$MODULES")"
+	PATH=$PATH:/usr/sbin:/sbin modprobe -d "$root" -S "$KERNEL_RELEASE" -a -D "${modules[@]}" | awk '$1 == "insmod" { print $2 }' | sort -u
+}
+
+# copy_modules KO: packed modules are unpacked, which is faster here than in an emulator.
+copy_modules() {
+	local ko=$1 to=$STAGING/lib/modules/$KERNEL_RELEASE file
+	mkdir -p "$to/kernel" "$to/updates"
+	with_dependencies "${KERNEL_MODULES%/lib/modules/*}" | while read -r file; do
+		case $file in
+		*.xz) xz -dc "$file" >"$to/kernel/$(basename "$file" .xz)" ;;
+		*) cp "$file" "$to/kernel/" ;;
+		esac
+	done
+	cp "$ko" "$to/updates/mytun.ko"
+	cp "$KERNEL_MODULES/modules.builtin" "$KERNEL_MODULES/modules.builtin.modinfo" "$KERNEL_MODULES/modules.order" "$to/"
+	PATH=$PATH:/usr/sbin:/sbin depmod -b "$STAGING" "$KERNEL_RELEASE"
+}
+
+# copy_project: the same places as in the checkout, so that a script finds its neighbours in the guest as on a host.
+copy_project() {
+	local command=$1
+	cp -R "$TOP/test" "$STAGING/mytun/test"
+	[ ! -d "$TOP/build/guest" ] || cp -R "$TOP/build/guest" "$STAGING/mytun/build/guest"
+	cp "$TOP/test/vm/init" "$STAGING/init"
+	cp "$TOP/test/vm/profile" "$STAGING/etc/profile"
+	cp "$command" "$STAGING/mytun/command"
+	chmod 755 "$STAGING/init"
+}
+
+main() {
+	# shellcheck source=/dev/null
+	. "$1"
+	STAGING=$4
+	make_skeleton
+	copy_tools
+	copy_modules "$2"
+	copy_project "$3"
+	(cd "$STAGING" && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0) >"$5"
+}
+
+main "$@"

@@ -1,0 +1,218 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Usage: test/vm/run.sh [OPTION...] SCRIPT [ARGS...]
+#        test/vm/run.sh [OPTION...] --shell
+#
+# Boots a Debian kernel in QEMU with the module loaded, runs SCRIPT (a path below the project's directory, such as test/selftest.sh)
+# as root in the guest, shows its output as it comes, and exits with its status. The kernel's log is kept apart, and a complaint
+# in it fails the run whatever the script said. As an ordinary user, without KVM, network or disk.
+#
+#   --kernel SERIES    6.12 (default) or 6.1
+#   --smp N            processors (2)
+#   --mem SIZE         memory (1G)
+#   --append WORDS     more for the kernel's command line
+#   --timeout SECONDS  kill the machine after that long (600; 0 never does)
+#   --name NAME        the log's name in build/vm/ (the kernel and the script)
+#   --no-build         take build/ as it is
+#   --shell            a shell in the guest instead of a script
+#
+# ACCEL=kvm or ACCEL=tcg in the environment chooses the accelerator; by default KVM is used if it has been seen to boot this kernel.
+
+set -eu
+TOP=$(cd "$(dirname "$0")/../.." && pwd)
+# shellcheck source=scripts/common.sh
+. "$TOP/scripts/common.sh"
+
+KERNEL=${KERNEL:-6.12} SMP=2 MEM=1G APPEND='' TIMEOUT=600 NAME='' BUILD=yes SHELL_MODE='' COMMAND=() VM=''
+
+usage() {
+	sed -n '/^# Usage/,/^$/s/^# \{0,1\}//p' "$0" >&2
+	exit 2
+}
+
+parse() {
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--kernel) KERNEL=${2:?} && shift 2 ;;
+		--smp) SMP=${2:?} && shift 2 ;;
+		--mem) MEM=${2:?} && shift 2 ;;
+		--append) APPEND=${2?} && shift 2 ;;
+		--timeout) TIMEOUT=${2:?} && shift 2 ;;
+		--name) NAME=${2:?} && shift 2 ;;
+		--no-build) BUILD='' && shift ;;
+		--shell) SHELL_MODE=yes && TIMEOUT=0 && shift ;;
+		-*) usage ;;
+		*) COMMAND=("$@") && return ;;
+		esac
+	done
+	[ -n "$SHELL_MODE" ] || usage
+	COMMAND=(test/vm/motd.sh)
+}
+
+# guest_command: a file for the guest's bash. Paths are the same as in the checkout.
+guest_command() {
+	local script=${COMMAND[0]}
+	script=$(realpath --relative-to="$TOP" "$script" 2>/dev/null || echo "$script")
+	[ -f "$TOP/$script" ] || die "there is no ${COMMAND[0]} in $TOP"
+	case $script in
+	test/* | build/guest/*) ;;
+	*) die "${COMMAND[0]} is not in the guest: only test/ and build/guest/ are" ;;
+	esac
+	if [ -n "$SHELL_MODE" ]; then
+		# A serial line has no size and no type of its own: they are the terminal's that this runs in.
+		read -r rows columns < <(stty size 2>/dev/null || echo 0 0)
+		echo "stty rows $((rows ? rows : 25)) cols $((columns ? columns : 80)); export TERM=${TERM:-linux}"
+		echo "exec bash $script"
+	else
+		printf 'exec </dev/null\nexec %s\n' "$(printf '%q ' "./$script" "${COMMAND[@]:1}")"
+	fi
+}
+
+# command_line: the run-time checkers that a stock kernel has (6.1 has no KFENCE and ignores its parameter). An oops ends the run at once:
+# what a wounded kernel does afterwards proves nothing. slub_debug is for the caches that the module allocates from: for all caches it costs
+# half as much again in an emulator. The log goes to the second serial line as it happens, last words included.
+command_line() {
+	echo "console=ttyS1 loglevel=7 panic=-1 oops=panic log_buf_len=4M kfence.sample_interval=1 slub_debug=FZPU,kmalloc-*,skbuff*" \
+		"nokaslr mitigations=off tsc=reliable cryptomgr.notests ${SHELL_MODE:+mytun.shell} $APPEND"
+}
+
+# machine ACCEL WORDS: sets QEMU to the command. Three serial lines: the test's output, the kernel's log, the verdict.
+machine() {
+	local accel='tcg,thread=multi' cpu='max,la57=off' out=(-chardev "file,id=out,path=$WORK/console.log")
+	[ "$1" = tcg ] || { accel=$1 && cpu=host; }
+	# In a shell, Ctrl-C belongs to the guest and Ctrl-A X to QEMU.
+	[ -z "$SHELL_MODE" ] || out=(-chardev "stdio,id=out,signal=off,mux=on" -mon chardev=out)
+	QEMU=(qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
+		-machine pc -accel "$accel" -cpu "$cpu" -smp "$SMP" -m "$MEM"
+		-kernel "$KERNEL_IMAGE" -initrd "$WORK/initramfs" -append "$(command_line) $2"
+		"${out[@]}" -serial chardev:out -serial "file:$WORK/kernel.log" -serial "file:$WORK/verdict")
+}
+
+# kvm_works: that /dev/kvm exists proves nothing (nested virtualisation may be missing or broken), so this kernel is really booted
+# with it, once per host kernel.
+kvm_works() {
+	local answer
+	answer=$MYTUN_CACHE/kvm-$(uname -n)-$(uname -r)
+	[ -r /dev/kvm ] && [ -w /dev/kvm ] || return 1
+	if [ ! -e "$answer" ]; then
+		say "trying whether KVM can run this kernel (at most 15 s, only once)"
+		machine kvm mytun.probe
+		timeout -k 1 15 "${QEMU[@]}" </dev/null >/dev/null 2>&1 || true
+		grep -sq probe "$WORK/verdict" && echo yes >"$answer" || echo no >"$answer"
+		rm -f "$WORK/verdict" "$WORK/kernel.log"
+		say "does KVM work here: $(cat "$answer")"
+	fi
+	[ "$(cat "$answer")" = yes ]
+}
+
+choose_accel() {
+	case ${ACCEL:-auto} in
+	kvm | tcg) echo "$ACCEL" ;;
+	auto) if kvm_works; then echo kvm; else echo tcg; fi ;;
+	*) die "ACCEL='$ACCEL' is unknown: use kvm, tcg or auto" ;;
+	esac
+}
+
+# prepare: everything the machine needs, in a directory of this run's own, so that runs do not disturb each other.
+prepare() {
+	local ko=$TOP/build/kmod-$KERNEL/mytun.ko env
+	"$TOP/scripts/setup-packages.sh" build vm
+	env=$("$TOP/scripts/setup-kernel.sh" "$KERNEL")
+	# shellcheck source=/dev/null
+	. "$env"
+	if [ -n "$BUILD" ]; then
+		"$TOP/scripts/build-module.sh" "$KERNEL" >/dev/null
+		"$TOP/scripts/build-guest.sh"
+	fi
+	[ -f "$ko" ] || die "there is no $ko: run scripts/build-module.sh $KERNEL"
+	WORK=$(mktemp -d "$TOP/build/vm/run.XXXXXX")
+	trap clean_up EXIT
+	trap 'exit 130' INT TERM
+	guest_command >"$WORK/command"
+	"$TOP/test/vm/initramfs.sh" "$env" "$ko" "$WORK/command" "$WORK/root" "$WORK/initramfs"
+	rm -rf "$WORK/root"
+}
+
+# boot: runs the machine to its end; the result is timeout's or QEMU's exit status. Output takes the way through a file, because QEMU drops
+# what a slow reader of its standard output leaves in the serial line when the machine goes off.
+boot() {
+	local status=0
+	machine "$(choose_accel)" ''
+	if [ -n "$SHELL_MODE" ]; then
+		"${QEMU[@]}"
+		return
+	fi
+	: >"$WORK/console.log"
+	timeout --foreground -k 5 "$TIMEOUT" "${QEMU[@]}" </dev/null &
+	VM=$!
+	tail -n +1 -s 0.2 -f --pid="$VM" "$WORK/console.log"
+	wait "$VM" || status=$?
+	VM=''
+	cp "$WORK/console.log" "$LOG.console.log"
+	return "$status"
+}
+
+# clean_up: a machine in the background does not notice Ctrl-C, nor that this script has been killed.
+clean_up() {
+	[ -z "$VM" ] || kill "$VM" 2>/dev/null
+	rm -rf "$WORK"
+}
+
+# complaints LOG: the lines of the kernel's log that must not be there.
+complaints() {
+	grep -E -f "$TOP/test/complaints" "$1"
+}
+
+# fail TEXT: the reason, the kernel's last words, and where the rest is.
+fail() {
+	{
+		echo "run.sh: FAILED: $*"
+		echo "run.sh: the last lines of the kernel's log (all of it: ${LOG#"$TOP"/}.kernel.log):"
+		tail -n 15 "$LOG.kernel.log" | sed 's/^/    /'
+	} >&2
+	exit 1
+}
+
+# judge QEMU_STATUS: turns what is known about the run into an exit status.
+judge() {
+	local word status
+	[ -e "$WORK/verdict" ] || die "QEMU did not start: its message is above"
+	# A serial line ends its lines with a carriage return too.
+	tr -d '\r' <"$WORK/kernel.log" >"$LOG.kernel.log"
+	read -r word status < <(tr -d '\r' <"$WORK/verdict") || true
+	if complaints "$LOG.kernel.log" >"$WORK/complaints"; then
+		sed 's/^/    /' "$WORK/complaints" | head -n 40 >&2
+		fail "kernel $KERNEL complained, see above"
+	fi
+	case $1 in
+	124 | 137) fail "killed after $TIMEOUT s (--timeout): ${COMMAND[0]} was still running on kernel $KERNEL" ;;
+	esac
+	[ "$word" = exit ] || fail "the machine stopped before ${COMMAND[0]} had ended (QEMU's exit status $1): no verdict from kernel $KERNEL"
+	# What the last command in a shell said is nobody's failure.
+	[ -n "$SHELL_MODE" ] || return "$status"
+}
+
+# emulator_fault: true if the kernel died in its own boot of an int3 that it had removed already. QEMU before 8.1 can run a stale translation
+# of code that another processor has just patched; a quarter of the boots die so on an overloaded host. Nothing of ours has run by then.
+emulator_fault() {
+	[ ! -s "$WORK/verdict" ] && grep -q 'Oops: int3' "$WORK/kernel.log" && ! grep -q 'mytun: loading' "$WORK/kernel.log"
+}
+
+main() {
+	local status=0
+	parse "$@"
+	mkdir -p "$TOP/build/vm"
+	LOG=$TOP/build/vm/${NAME:-$KERNEL-$(basename "${COMMAND[0]}" .sh)}
+	prepare
+	boot || status=$?
+	for _ in 1 2 3; do
+		emulator_fault || break
+		say "the emulator broke the kernel while it booted (a fault of QEMU before 8.1): booting again"
+		status=0
+		boot || status=$?
+	done
+	judge "$status"
+}
+
+main "$@"
