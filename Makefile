@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+#
+# The targets for people. Each does its own set-up: what is missing is installed or fetched, once.
+
+KERNEL ?= 6.12
+KERNELS ?= 6.12 6.1
+
+help:
+	@echo "In a virtual machine; nothing is loaded on this one:"
+	@echo "  make demo              boot, load the module, answer 100,000 pings, count system calls"
+	@echo "  make shell             a shell in that machine, with the module loaded"
+	@echo "  make test              all tests: Go, the ring, the module on both kernels"
+	@echo "  make test-go test-race test-ring test-modules test-vm   one stage; TESTS='abi hostile' chooses among the last"
+	@echo "  make lint              gofmt, go vet, staticcheck, sparse, checkpatch, shellcheck"
+	@echo "    KERNEL=6.12|6.1      which kernel demo and shell boot; KERNELS='6.12' limits the tests"
+	@echo "On this machine, for its own kernel (root):"
+	@echo "  make install load      build and install the module, and load it;  make unload uninstall  the reverse"
+	@echo "  make modules           build it only"
+	@echo "Tidying up:"
+	@echo "  make clean             remove build/"
+	@echo "  make distclean         remove the fetched kernels in ~/.cache/mytun too"
+
+# The run-time checkers are for the tests; they would cost the demo a third of its speed.
+demo:
+	@test/vm/run.sh --kernel $(KERNEL) --timeout 300 --append "slub_debug=- kfence.sample_interval=0" test/vm/demo.sh
+
+shell:
+	@test/vm/run.sh --kernel $(KERNEL) --shell
+
+test:
+	@KERNELS="$(KERNELS)" TESTS="$(TESTS)" scripts/run-tests.sh go race ring modules vm
+
+test-go test-race test-ring test-modules test-vm:
+	@KERNELS="$(KERNELS)" TESTS="$(TESTS)" scripts/run-tests.sh $(@:test-%=%)
+
+lint:
+	@KERNELS="$(KERNELS)" scripts/lint.sh
+
+modules install uninstall:
+	@$(MAKE) --no-print-directory -C kmod $@
+
+load:
+	modprobe mytun
+
+unload:
+	modprobe -r mytun
+
+clean:
+	rm -rf build
+
+distclean: clean
+	cd "$${MYTUN_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/mytun}" && rm -rf kernels checkpatch go kvm-* .lock-*
+
+.PHONY: help demo shell test test-go test-race test-ring test-modules test-vm lint modules install uninstall load unload clean distclean
