@@ -274,7 +274,8 @@ bool mytun_vnet_valid(const struct mytun_queue *queue,
 		      const struct mytun_frame *header);
 int mytun_vnet_apply(struct sk_buff *skb, const struct virtio_net_hdr_v1 *from);
 bool mytun_vnet_matches(const struct sk_buff *skb);
-int mytun_vnet_describe(struct sk_buff *skb, struct virtio_net_hdr_v1 *to);
+int mytun_vnet_describe(const struct sk_buff *skb,
+			struct virtio_net_hdr_v1 *to);
 
 /* mytun_deliver.c: from skbs to the stack */
 void mytun_deliver_start(struct mytun_queue *queue);

@@ -13,8 +13,6 @@
 
 #include "mytun.h"
 
-#define MYTUN_VNET_GSO_UDP_L4	5	/* VIRTIO_NET_HDR_GSO_UDP_L4 since 6.2 */
-
 static bool mytun_vnet_is_plain(const struct virtio_net_hdr_v1 *vnet)
 {
 	return !memchr_inv(vnet, 0, sizeof(*vnet));
@@ -41,15 +39,20 @@ bool mytun_vnet_valid(const struct mytun_queue *queue,
 	       start + offset + sizeof(__sum16) <= header->length;
 }
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
-/* What the kernel's function does for the other kinds; it learned this in 6.2 */
+/*
+ * The kernel's own functions know UDP segmentation since 6.2, which brought
+ * this name. Before, they are asked as for a plain frame, and the rest is here.
+ */
+#ifndef VIRTIO_NET_HDR_GSO_UDP_L4
+#define VIRTIO_NET_HDR_GSO_UDP_L4	5
+
 static int mytun_vnet_apply_uso(struct sk_buff *skb,
 				const struct virtio_net_hdr *vnet)
 {
 	u16 size = __virtio16_to_cpu(true, vnet->gso_size);
 	u32 headers = skb_transport_offset(skb) + sizeof(struct udphdr);
 
-	if (vnet->gso_type != MYTUN_VNET_GSO_UDP_L4 ||
+	if (vnet->gso_type != VIRTIO_NET_HDR_GSO_UDP_L4 ||
 	    !(vnet->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) ||
 	    skb->csum_offset != offsetof(struct udphdr, check) ||
 	    !size || size == GSO_BY_FRAGS || !pskb_may_pull(skb, headers))
@@ -70,30 +73,37 @@ static int mytun_vnet_to_skb(struct sk_buff *skb,
 	struct virtio_net_hdr checksum = *vnet;
 	int err;
 
-	if ((vnet->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) != MYTUN_VNET_GSO_UDP_L4)
+	if ((vnet->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) !=
+	    VIRTIO_NET_HDR_GSO_UDP_L4)
 		return virtio_net_hdr_to_skb(skb, vnet, true);
 	checksum.gso_type = VIRTIO_NET_HDR_GSO_NONE;
 	err = virtio_net_hdr_to_skb(skb, &checksum, true);
 	return err ?: mytun_vnet_apply_uso(skb, vnet);
 }
 
-static int mytun_vnet_from_uso(struct sk_buff *skb, struct virtio_net_hdr *vnet)
+static void mytun_vnet_from_uso(const struct sk_buff *skb,
+				struct virtio_net_hdr *vnet)
 {
-	unsigned int type = skb_shinfo(skb)->gso_type;
-	int err;
-
-	/* it refuses what it does not know: ask it as for a plain frame */
-	skb_shinfo(skb)->gso_type = SKB_GSO_TCPV4;
-	err = virtio_net_hdr_from_skb(skb, vnet, true, true, 0);
-	skb_shinfo(skb)->gso_type = type;
-	vnet->gso_type = MYTUN_VNET_GSO_UDP_L4;
-	return err;
+	*vnet = (struct virtio_net_hdr) {
+		.gso_type = VIRTIO_NET_HDR_GSO_UDP_L4,
+		.hdr_len = __cpu_to_virtio16(true, skb_headlen(skb)),
+		.gso_size = __cpu_to_virtio16(true, skb_shinfo(skb)->gso_size),
+	};
+	if (skb->ip_summed != CHECKSUM_PARTIAL)
+		return;
+	vnet->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	vnet->csum_start = __cpu_to_virtio16(true,
+					     skb_checksum_start_offset(skb));
+	vnet->csum_offset = __cpu_to_virtio16(true, skb->csum_offset);
 }
 
-static int mytun_vnet_from_skb(struct sk_buff *skb, struct virtio_net_hdr *vnet)
+static int mytun_vnet_from_skb(const struct sk_buff *skb,
+			       struct virtio_net_hdr *vnet)
 {
-	if (skb_is_gso(skb) && skb_shinfo(skb)->gso_type & SKB_GSO_UDP_L4)
-		return mytun_vnet_from_uso(skb, vnet);
+	if (skb_is_gso(skb) && skb_shinfo(skb)->gso_type & SKB_GSO_UDP_L4) {
+		mytun_vnet_from_uso(skb, vnet);
+		return 0;
+	}
 	return virtio_net_hdr_from_skb(skb, vnet, true, true, 0);
 }
 #else
@@ -103,7 +113,8 @@ static int mytun_vnet_to_skb(struct sk_buff *skb,
 	return virtio_net_hdr_to_skb(skb, vnet, true);
 }
 
-static int mytun_vnet_from_skb(struct sk_buff *skb, struct virtio_net_hdr *vnet)
+static int mytun_vnet_from_skb(const struct sk_buff *skb,
+			       struct virtio_net_hdr *vnet)
 {
 	return virtio_net_hdr_from_skb(skb, vnet, true, true, 0);
 }
@@ -137,7 +148,7 @@ bool mytun_vnet_matches(const struct sk_buff *skb)
 }
 
 /* What the process is to know of @skb, which is about to enter the rx ring */
-int mytun_vnet_describe(struct sk_buff *skb, struct virtio_net_hdr_v1 *to)
+int mytun_vnet_describe(const struct sk_buff *skb, struct virtio_net_hdr_v1 *to)
 {
 	return mytun_vnet_from_skb(skb, (struct virtio_net_hdr *)to);
 }
