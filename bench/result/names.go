@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+
+package result
+
+import "strings"
+
+// The peers, in the order that a table has them.
+const (
+	PeerTun       = "tun"       // stock tun, read and write
+	PeerNAPI      = "tun-napi"  // stock tun with IFF_NAPI
+	PeerWireGuard = "wireguard" // stock tun through golang.zx2c4.com/wireguard/tun
+	PeerVhost     = "vhost-net" // vhost-net on a stock tap
+	PeerMytun     = "mytun"
+)
+
+// Peers returns the peers in the order that a table has them.
+func Peers() []string {
+	return []string{PeerTun, PeerNAPI, PeerWireGuard, PeerVhost, PeerMytun}
+}
+
+// The workloads that targets are set for. There may be others.
+const (
+	WorkloadRx          = "rx"            // packets towards the program
+	WorkloadTx          = "tx"            // packets from the program
+	WorkloadForwardUDP  = "forward-udp"   // UDP without GSO, through a program with two interfaces
+	WorkloadForwardTCP1 = "forward-tcp-1" // one TCP flow through the same
+	WorkloadForwardTCP8 = "forward-tcp-8" // eight TCP flows
+	WorkloadPing        = "ping"          // on an idle machine
+	WorkloadPingLoad    = "ping-load"     // beside other traffic
+	WorkloadOverload    = "overload"      // twice the rate that the program can take
+)
+
+// The metrics, with the unit that each is to be in. "net" is what remains after the generator's own cost, measured in the same run, is subtracted.
+const (
+	MetricInstructions    = "instructions"     // instr/packet
+	MetricNetInstructions = "net instructions" // instr/packet
+	MetricPackets         = "packets"          // packets/s
+	MetricThroughput      = "throughput"       // Gb/s
+	MetricProcessCPU      = "process CPU"      // ns/packet
+	MetricAllCPU          = "all CPUs"         // ns/packet
+	MetricSyscalls        = "system calls"     // 1/packet, whatever their number
+	MetricReadWrite       = "read and write"   // 1/packet, calls that move packets: read, write and their kin
+	MetricDoorbells       = "doorbells"        // 1/packet, both directions
+	MetricLost            = "lost"             // packets, lost inside the device
+	MetricRTTP50          = "RTT p50"          // us
+	MetricRTTP99          = "RTT p99"          // us
+)
+
+// HigherIsBetter tells the direction of a unit: rates ("packets/s", "Gb/s") are better when higher, costs, times and losses when lower.
+func HigherIsBetter(unit string) bool {
+	return strings.HasSuffix(unit, "/s")
+}
