@@ -21,7 +21,8 @@ func TestInfoBeforeAttachTellsLimitsOnly(t *testing.T) {
 	device.Sandbox(t)
 	info := device.Open(t).Info(t)
 	want := device.Info{
-		Features:    device.FeatureRxHash | device.FeatureTxVnet,
+		Features: device.FeatureRxHash | device.FeatureTxVnet | device.FeatureTxHash |
+			device.FeatureOffload | device.FeatureBackpressure,
 		FrameHeader: device.FrameHeader, FrameAlign: device.FrameAlign, FrameMax: device.FrameMax,
 		RingSizeMin: minRing, RingSizeMax: maxRing,
 		Queue: ^uint32(0), PollUsecs: info.PollUsecs,

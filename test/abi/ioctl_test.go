@@ -43,6 +43,7 @@ var own = []struct {
 	{"SET_EVENTFDS", device.IocSetEventfds, device.EventfdsSize},
 	{"SET_POLL", device.IocSetPoll, 4},
 	{"GET_STATS", device.IocGetStats, device.StatsSize},
+	{"SET_BACKPRESSURE", device.IocSetBackpressure, 4},
 }
 
 func TestWrongSizeOrDirectionIsNoSuchIoctl(t *testing.T) {
@@ -73,14 +74,14 @@ func TestUnknownIoctlsAreRefused(t *testing.T) {
 	device.Sandbox(t)
 	f := device.Open(t)
 	buffer := make([]byte, 4096)
-	for nr := uint(5); nr < 256; nr++ {
+	for nr := uint(6); nr < 256; nr++ {
 		for _, size := range []uint{0, 4, 32} {
 			request := 1<<30 | size<<16 | 0xF7<<8 | nr
 			expect(t, "unknown number", device.Ioctl(f.FD, request, buffer), unix.ENOTTY)
 		}
 	}
 	for _, request := range []uint{
-		unix.TUNSETSNDBUF, unix.TUNSETOFFLOAD, unix.TUNSETVNETHDRSZ, unix.TUNSETQUEUE, unix.TUNATTACHFILTER, unix.TIOCINQ,
+		unix.TUNSETSNDBUF, unix.TUNSETVNETHDRSZ, unix.TUNSETQUEUE, unix.TUNATTACHFILTER, unix.TIOCINQ,
 	} {
 		expect(t, "ioctl of others", device.Ioctl(f.FD, request, buffer), unix.ENOTTY)
 	}
@@ -154,6 +155,8 @@ func checkNotAttached(t *testing.T, f *device.File) {
 		return f.TrySetEventfds(device.Eventfds{RxDoorbell: -1, TxDoorbell: -1, TxSpace: -1})
 	})
 	refused(t, f, "SET_POLL", unix.EBADFD, func() error { return f.TrySetPoll(1) })
+	refused(t, f, "SET_BACKPRESSURE", unix.EBADFD, func() error { return f.TrySetBackpressure(1) })
+	refused(t, f, "TUNSETOFFLOAD", unix.EBADFD, func() error { return f.TrySetOffload(device.OffloadCsum) })
 	refused(t, f, "TUNGETIFF", unix.EBADFD, func() error {
 		return device.Ioctl(f.FD, unix.TUNGETIFF, device.Ifreq("", 0))
 	})

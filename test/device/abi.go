@@ -35,8 +35,11 @@ const (
 	StateRxBroken = 1 << 1
 	StateTxBroken = 1 << 2
 
-	FeatureRxHash = 1 << 0
-	FeatureTxVnet = 1 << 1
+	FeatureRxHash       = 1 << 0
+	FeatureTxVnet       = 1 << 1
+	FeatureTxHash       = 1 << 2
+	FeatureOffload      = 1 << 3
+	FeatureBackpressure = 1 << 4
 )
 
 // Flags of TUNSETIFF.
@@ -67,6 +70,8 @@ const (
 	IocSetEventfds = iocWrite<<30 | EventfdsSize<<16 | iocMagic<<8 | 2
 	IocSetPoll     = iocWrite<<30 | 4<<16 | iocMagic<<8 | 3
 	IocGetStats    = iocRead<<30 | StatsSize<<16 | iocMagic<<8 | 4
+
+	IocSetBackpressure = iocWrite<<30 | 4<<16 | iocMagic<<8 | 5
 
 	iocMagic = 0xF7
 	iocWrite = 1
@@ -112,7 +117,8 @@ type Stats struct {
 	TxDroppedDown, TxDroppedMemory                 uint64
 	TxDoorbells, TxSpaceSignals, TxSpaceSuppressed uint64
 	KthreadSleeps                                  uint64
-	Reserved                                       [6]uint64
+	RxDirect, RxQueueStops                         uint64
+	Reserved                                       [4]uint64
 }
 
 // Refused is the number of tx frames that were refused, for any reason.
@@ -126,6 +132,19 @@ type Header struct {
 	Vnet                VnetHeader
 	Reserved            [2]uint32
 }
+
+// Flags and kinds of segmentation of a VnetHeader, as virtio defines them.
+const (
+	VnetNeedsCsum = 1
+	VnetDataValid = 2
+
+	GSONone  = 0
+	GSOTCPv4 = 1
+	GSOUDP   = 3 // fragmentation, which nobody does any more
+	GSOTCPv6 = 4
+	GSOUDPL4 = 5
+	GSOECN   = 0x80 // beside one of the TCP kinds
+)
 
 // VnetHeader is struct virtio_net_hdr_v1. The fields here are in the order of
 // the machine, which is little endian wherever these tests run.

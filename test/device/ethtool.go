@@ -7,6 +7,7 @@ package device
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -73,25 +74,93 @@ func RingsOf(t testing.TB, name string) (rxMax, txMax, rx, tx uint32) {
 // StatisticsOf is what "ethtool -S" shows, in its order.
 func StatisticsOf(t testing.TB, name string) (names []string, values map[string]uint64) {
 	t.Helper()
-	const nameLength, setStats = 32, 1
 	n := int(ethtoolDriverStats(t, name))
-	strings := make([]byte, 12+n*nameLength)
-	encodeWords(strings, unix.ETHTOOL_GSTRINGS, setStats, uint32(n))
-	if err := Ethtool(t, name, strings); err != nil {
-		t.Fatalf("ethtool -S, names: %v", err)
-	}
+	names = ethtoolStrings(t, name, stringSetStats, n)
 	stats := make([]byte, 8+8*n)
 	encodeWords(stats, unix.ETHTOOL_GSTATS, uint32(n))
 	if err := Ethtool(t, name, stats); err != nil {
 		t.Fatalf("ethtool -S: %v", err)
 	}
 	values = map[string]uint64{}
-	for i := range n {
-		s := cString(strings[12+i*nameLength:][:nameLength])
-		names = append(names, s)
+	for i, s := range names {
 		values[s] = binary.NativeEndian.Uint64(stats[8+8*i:])
 	}
 	return names, values
+}
+
+// Sets of strings of ETHTOOL_GSTRINGS.
+const (
+	stringSetStats    = 1
+	stringSetFeatures = 4
+)
+
+// ethtoolStrings asks for the n strings of a set.
+func ethtoolStrings(t testing.TB, name string, set uint32, n int) []string {
+	t.Helper()
+	const length = 32
+	b := make([]byte, 12+n*length)
+	encodeWords(b, unix.ETHTOOL_GSTRINGS, set, uint32(n))
+	if err := Ethtool(t, name, b); err != nil {
+		t.Fatalf("ethtool, strings of set %d: %v", set, err)
+	}
+	strings := make([]string, n)
+	for i := range strings {
+		strings[i] = cString(b[12+i*length:][:length])
+	}
+	return strings
+}
+
+// featureNames are the kernel's names of features, by bit.
+func featureNames(t testing.TB, name string) []string {
+	t.Helper()
+	b := make([]byte, 20) // struct ethtool_sset_info and one length
+	encodeWords(b, unix.ETHTOOL_GSSET_INFO, 0, 1<<stringSetFeatures)
+	if err := Ethtool(t, name, b); err != nil {
+		t.Fatalf("ethtool -k, number: %v", err)
+	}
+	return ethtoolStrings(t, name, stringSetFeatures, int(binary.NativeEndian.Uint32(b[16:])))
+}
+
+// FeaturesOf is what "ethtool -k" shows as on, by the kernel's own names, such
+// as tx-tcp-segmentation.
+func FeaturesOf(t testing.TB, name string) map[string]bool {
+	t.Helper()
+	names := featureNames(t, name)
+	blocks := (len(names) + 31) / 32
+	b := make([]byte, 8+16*blocks)
+	encodeWords(b, unix.ETHTOOL_GFEATURES, uint32(blocks))
+	if err := Ethtool(t, name, b); err != nil {
+		t.Fatalf("ethtool -k: %v", err)
+	}
+	on := map[string]bool{}
+	for i, feature := range names {
+		const active = 8 // of struct ethtool_get_features_block
+		if binary.NativeEndian.Uint32(b[8+16*(i/32)+active:])>>(i%32)&1 != 0 {
+			on[feature] = true
+		}
+	}
+	return on
+}
+
+// SetFeature is "ethtool -K" of one feature, by the kernel's own name.
+func SetFeature(t testing.TB, name, feature string, on bool) {
+	t.Helper()
+	names := featureNames(t, name)
+	bit := slices.Index(names, feature)
+	if bit < 0 {
+		t.Fatalf("the kernel has no feature %q", feature)
+	}
+	blocks := (len(names) + 31) / 32
+	b := make([]byte, 8+8*blocks)
+	encodeWords(b, unix.ETHTOOL_SFEATURES, uint32(blocks))
+	mask := uint32(1) << (bit % 32)
+	encodeWords(b[8+8*(bit/32):], mask)
+	if on {
+		encodeWords(b[12+8*(bit/32):], mask)
+	}
+	if err := Ethtool(t, name, b); err != nil {
+		t.Fatalf("ethtool -K %s %v: %v", feature, on, err)
+	}
 }
 
 // ethtoolDriverStats is the field n_stats of struct ethtool_drvinfo.

@@ -16,7 +16,8 @@ import (
 )
 
 // Config says what NewLink makes. The zero value is a TUN device with one
-// queue, smallest rings, MTU 1500, and an IPv4 address.
+// queue, smallest rings, MTU 1500, and an IPv4 address. With
+// MYTUN_TEST_OFFLOADS in the environment all offloads are on besides.
 type Config struct {
 	TAP    bool
 	Queues int
@@ -67,6 +68,9 @@ func (c *Config) flags() uint16 {
 	if c.Queues > 1 {
 		flags |= Multi
 	}
+	if offloadsWanted() {
+		flags |= Vnet
+	}
 	return flags | c.Flags
 }
 
@@ -91,7 +95,11 @@ func NewLink(t testing.TB, c Config) *Link {
 	for range c.Queues {
 		q := NewQueue(t, l.Name, c.flags(), c.RxSize, c.TxSize)
 		l.Name = q.Name
+		q.Complete = offloadsWanted()
 		l.Queues = append(l.Queues, q)
+	}
+	if offloadsWanted() {
+		l.Queue().SetOffload(t, OffloadAll)
 	}
 	l.configure(t, c)
 	return l

@@ -37,6 +37,11 @@ type Queue struct {
 	TxDoorbell int
 	TxSpace    int
 
+	// Complete makes Peek fill in checksums that the kernel left to the
+	// process, so that a frame looks as it does without offloads. Frames that
+	// are super-packets stay as they are.
+	Complete bool
+
 	rxConsumer, rxPosted uint32
 	txProducer, txPosted uint32
 	rxPoll, txPoll       int
@@ -198,7 +203,13 @@ func (q *Queue) Peek() (Header, []byte, bool) {
 	at := q.rxConsumer & (q.Geometry.Rx.Size - 1)
 	h := getHeader(q.RxData[at:])
 	at += FrameHeader
-	return h, q.RxData[at : at+h.Length], true
+	payload := q.RxData[at : at+h.Length]
+	if q.Complete && h.Vnet.GSOType == GSONone && h.Vnet.Flags&VnetNeedsCsum != 0 {
+		h.Vnet.FillChecksum(payload)
+		h.Vnet = VnetHeader{}
+		putHeader(q.RxData[at-FrameHeader:], &h)
+	}
+	return h, payload, true
 }
 
 // Next goes past the frame that Peek returned.
@@ -311,12 +322,18 @@ func (q *Queue) WaitSpace(length int, deadline time.Time) bool {
 	}
 }
 
+// waitRoom waits until there is room for a frame with length bytes.
+func (q *Queue) waitRoom(t testing.TB, length int) {
+	t.Helper()
+	if q.Room() < Footprint(length) && !q.WaitSpace(length, time.Now().Add(Deadline)) {
+		t.Fatalf("the tx ring stayed full: state %#x, stats %+v", q.State(), q.Stats(t))
+	}
+}
+
 // Send puts and publishes a frame, when there is room for it.
 func (q *Queue) Send(t testing.TB, payload []byte) {
 	t.Helper()
-	if q.Room() < Footprint(len(payload)) && !q.WaitSpace(len(payload), time.Now().Add(Deadline)) {
-		t.Fatalf("the tx ring stayed full: state %#x, stats %+v", q.State(), q.Stats(t))
-	}
+	q.waitRoom(t, len(payload))
 	q.Put(payload)
 	q.Publish()
 }
