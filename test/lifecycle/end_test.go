@@ -57,7 +57,8 @@ func TestRingsUnmappedUnderTraffic(t *testing.T) {
 	busy := device.NewBusy(t, l)
 	busy.StopProcess()
 	q.Unmap()
-	device.WaitFor(t, "the ring to fill", func() bool { return q.Stats(t).RxRingFull > 0 })
+	dropped := q.Stats(t).RxDropped
+	device.WaitFor(t, "the ring to fill, and all that may wait", func() bool { return q.Stats(t).RxDropped > dropped })
 	again := device.MapQueue(t, q.File)
 	if _, _, ok := again.Peek(); !ok {
 		t.Error("the frames are gone")

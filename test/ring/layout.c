@@ -84,7 +84,9 @@ FIELD(struct mytun_stats, tx_doorbells, 112);
 FIELD(struct mytun_stats, tx_space_signals, 120);
 FIELD(struct mytun_stats, tx_space_suppressed, 128);
 FIELD(struct mytun_stats, kthread_sleeps, 136);
-FIELD(struct mytun_stats, reserved, 144);
+FIELD(struct mytun_stats, rx_direct, 144);
+FIELD(struct mytun_stats, rx_queue_stops, 152);
+FIELD(struct mytun_stats, reserved, 160);
 
 VALUE(MYTUN_FRAME_ALIGN, 64);
 VALUE(MYTUN_FRAME_HASH, 1);
@@ -93,6 +95,9 @@ VALUE(MYTUN_STATE_RX_BROKEN, 2);
 VALUE(MYTUN_STATE_TX_BROKEN, 4);
 VALUE(MYTUN_FEATURE_RX_HASH, 1);
 VALUE(MYTUN_FEATURE_TX_VNET, 2);
+VALUE(MYTUN_FEATURE_TX_HASH, 4);
+VALUE(MYTUN_FEATURE_OFFLOAD, 8);
+VALUE(MYTUN_FEATURE_BACKPRESSURE, 16);
 
 /* On most machines: direction << 30, size << 16, magic << 8, number */
 #if defined(__x86_64__) || defined(__i386__) || defined(__aarch64__)
@@ -101,6 +106,7 @@ VALUE(MYTUN_IOC_SET_RINGS, 0x4020f701);
 VALUE(MYTUN_IOC_SET_EVENTFDS, 0x4020f702);
 VALUE(MYTUN_IOC_SET_POLL, 0x4004f703);
 VALUE(MYTUN_IOC_GET_STATS, 0x80c0f704);
+VALUE(MYTUN_IOC_SET_BACKPRESSURE, 0x4004f705);
 #endif
 
 /* What the ring's arithmetic leans on */
