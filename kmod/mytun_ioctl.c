@@ -79,6 +79,9 @@ static int mytun_join(struct mytun_queue *queue, struct mytun_device *device,
 	/* unchanged, unless this is the first queue of a persistent device */
 	WRITE_ONCE(device->flags, (device->flags & ~MYTUN_DEVICE_FLAGS) |
 				  (flags & MYTUN_DEVICE_FLAGS));
+	/* an earlier owner took super-packets: this one could not tell them */
+	if (!(device->flags & IFF_VNET_HDR))
+		mytun_netdev_set_offloads(device, 0);
 	netdev_state_change(device->dev);
 	return 0;
 }
