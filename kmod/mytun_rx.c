@@ -19,7 +19,7 @@
 /* A frame after so long a pause is not part of a stream */
 #define MYTUN_RX_PAUSE_NS		20000
 /* With back-pressure: as many may wait before the stack is told to hold on */
-#define MYTUN_RX_WAITING_MAX		128
+#define MYTUN_RX_WAITING_MAX		128U
 
 /* What was put into the ring since the last publish */
 struct mytun_rx_batch {
@@ -185,7 +185,7 @@ bool mytun_rx_enqueue(struct mytun_queue *queue, struct sk_buff *skb)
 	}
 	__skb_queue_tail(list, skb);
 	if (READ_ONCE(queue->device->backpressure) &&
-	    skb_queue_len(list) >= MYTUN_RX_WAITING_MAX)
+	    skb_queue_len(list) >= min(limit, MYTUN_RX_WAITING_MAX))
 		mytun_rx_hold_senders(queue);
 	wake = queue->asleep;
 	WRITE_ONCE(queue->asleep, false);
