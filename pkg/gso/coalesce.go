@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+
+package gso
+
+import (
+	"github.com/mytun/mytun/pkg/mytunev"
+)
+
+const (
+	bucketBits = 6
+
+	// maxSearch is how many groups of a bucket are looked at. A flow whose
+	// group lies behind these begins a new one.
+	maxSearch = 8
+)
+
+// A Sender is what a Coalescer needs of a [mytunev.Tx].
+type Sender interface {
+	Reserve(n int) ([]byte, error)
+	WaitSpace(n int) error
+	CommitVNet(n int, v mytunev.VNetHeader) error
+	CommitHash(n int, v mytunev.VNetHeader, hash uint32) error
+}
+
+var _ Sender = (*mytunev.Tx)(nil)
+
+// A Coalescer joins frames of the same TCP or UDP flow into super-packets. Add it
+// each frame of a batch, then Flush: each payload is copied once, into the ring.
+//
+//	c := gso.NewCoalescer(mytunev.TUN)
+//	for {
+//		for _, frame := range receiveBatch() {
+//			c.Add(frame, mytunev.VNetHeader{})
+//		}
+//		if err := queue.SendBatch(func(tx *mytunev.Tx) error { return c.Flush(tx) }); err != nil {
+//			return err
+//		}
+//	}
+//
+// Frames of a flow keep their order; those of different flows may change places. A
+// super-packet, when cut up again, is what was joined: same headers, consecutive
+// TCP sequence numbers, payloads of one length but for the last, checksums that were
+// right. Anything else goes through as it came, in frames of its own. A frame whose
+// flow cannot be told (a fragment, a malformed one) ends all super-packets before it.
+//
+// The device must have been opened with Config.Offload, or Flush fails as soon as
+// two frames fit together. A Coalescer allocates nothing once it has seen its longest
+// batch, and belongs to one goroutine at a time.
+type Coalescer struct {
+	mode    mytunev.Mode
+	frames  []held
+	groups  []group
+	barrier int                  // groups before are complete
+	buckets [1 << bucketBits]int // 1 + newest group, 0 for none
+}
+
+// A held frame waits for Flush.
+type held struct {
+	data         []byte
+	vnet         mytunev.VNetHeader
+	payload, end int // where the payload is, in a packet that was parsed
+	next         int // the next frame of the group, or -1
+	hash         uint32
+	hashValid    bool
+}
+
+// NewCoalescer returns a Coalescer for frames of a TUN or a TAP device.
+func NewCoalescer(mode mytunev.Mode) *Coalescer {
+	return &Coalescer{mode: mode}
+}
+
+// Add takes one frame, on loan until Flush returns. v is the frame's VNetHeader,
+// zero for a frame that came off a wire. It says if the checksum is still to be
+// computed or known to be right; if it says neither, Add computes the sum of the
+// frame, and does not join a frame whose checksum is wrong.
+func (c *Coalescer) Add(frame []byte, v mytunev.VNetHeader) {
+	c.add(held{data: frame, vnet: v, next: -1})
+}
+
+// AddFrame is Add for a frame that came from a queue, whose hash it keeps. The frame
+// must be sent before the Handler that got it returns.
+func (c *Coalescer) AddFrame(f mytunev.Frame) {
+	c.add(held{data: f.Data, vnet: f.VNet(), next: -1, hash: f.Hash, hashValid: f.HashValid})
+}
+
+// Len returns how many frames Flush would send now, super-packets counting as one.
+func (c *Coalescer) Len() int { return len(c.groups) }
+
+func (c *Coalescer) add(f held) {
+	p, err := parse(c.mode, f.data)
+	if err == errProtocol || err == errEtherType {
+		c.addAlone(f)
+		return
+	}
+	if err != nil {
+		c.addAlone(f)
+		c.barrier = len(c.groups)
+		return
+	}
+	f.payload, f.end = p.payload, p.end
+	bucket := p.bucket(f.data)
+	joinable := p.joinable(f.data, f.vnet)
+	if g := c.find(bucket, f.data, &p); g != nil && joinable {
+		if step, ok := g.takes(c.frames[g.first].data, f.data, &p); ok {
+			c.join(g, f, &p, step)
+			return
+		}
+	}
+	c.begin(bucket, f, &p, joinable)
+}
+
+// addAlone adds a frame that belongs to no flow.
+func (c *Coalescer) addAlone(f held) {
+	at := len(c.frames)
+	c.frames = append(c.frames, f)
+	c.groups = append(c.groups, group{first: at, last: at, next: -1, count: 1})
+}
+
+// find returns the newest group of a packet's flow, or nil if there is none to
+// which something may still be added.
+func (c *Coalescer) find(bucket int, frame []byte, p *packet) *group {
+	at := c.buckets[bucket] - 1
+	for range maxSearch {
+		if at < c.barrier {
+			return nil
+		}
+		g := &c.groups[at]
+		if sameFlow(c.frames[g.first].data, &g.p, frame, p) {
+			return g
+		}
+		at = g.next
+	}
+	return nil
+}
+
+// begin makes a new group of f, the newest of its flow.
+func (c *Coalescer) begin(bucket int, f held, p *packet, open bool) {
+	at := len(c.groups)
+	c.addAlone(f)
+	g := &c.groups[at]
+	g.p, g.size, g.end, g.step = *p, p.end-p.payload, p.end, -1
+	g.open = open && !ends(f.data, p)
+	g.next = c.buckets[bucket] - 1
+	c.buckets[bucket] = at + 1
+}
+
+// join adds f to g, which takes it.
+func (c *Coalescer) join(g *group, f held, p *packet, step int) {
+	at := len(c.frames)
+	c.frames = append(c.frames, f)
+	c.frames[g.last].next = at
+	g.last = at
+	g.count++
+	g.step = step
+	size := p.end - p.payload
+	g.end += size
+	if p.proto == protoTCP {
+		g.flags |= tcpFlags(f.data, p) & tcpEnds
+	}
+	g.open = size == g.size && !ends(f.data, p)
+}
+
+// Flush sends everything added since the last Flush, waiting for room as
+// [mytunev.Tx.WaitSpace] does, and stops at the first error. Whatever comes of it,
+// the Coalescer is empty afterwards and the frames are the caller's again.
+func (c *Coalescer) Flush(tx Sender) error {
+	defer c.reset()
+	for i := range c.groups {
+		if err := c.send(tx, &c.groups[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Coalescer) send(tx Sender, g *group) error {
+	head := &c.frames[g.first]
+	size := len(head.data)
+	if g.count > 1 {
+		size = g.end
+	}
+	slot, err := reserve(tx, size)
+	if err != nil {
+		return err
+	}
+	v := head.vnet
+	if g.count == 1 {
+		copy(slot, head.data)
+	} else {
+		v = g.writeHeader(slot, head.data)
+		c.gather(g, slot[g.p.payload:])
+	}
+	if head.hashValid {
+		return tx.CommitHash(size, v, head.hash)
+	}
+	return tx.CommitVNet(size, v)
+}
+
+// reserve waits for room if there is none.
+func reserve(tx Sender, n int) ([]byte, error) {
+	slot, err := tx.Reserve(n)
+	if err != mytunev.ErrFull {
+		return slot, err
+	}
+	if err := tx.WaitSpace(n); err != nil {
+		return nil, err
+	}
+	return tx.Reserve(n)
+}
+
+// gather copies the payloads of a group one after the other.
+func (c *Coalescer) gather(g *group, to []byte) {
+	for at := g.first; at >= 0; at = c.frames[at].next {
+		f := &c.frames[at]
+		to = to[copy(to, f.data[f.payload:f.end]):]
+	}
+}
+
+// reset lets go of all frames.
+func (c *Coalescer) reset() {
+	clear(c.frames)
+	c.frames = c.frames[:0]
+	c.groups = c.groups[:0]
+	c.barrier = 0
+	clear(c.buckets[:])
+}

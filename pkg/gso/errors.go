@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+
+package gso
+
+import "errors"
+
+// Errors that callers tell apart with [errors.Is].
+var (
+	// ErrMalformed is the class of errors about a frame whose headers contradict
+	// its length, each other or its VNetHeader. Drop the frame.
+	ErrMalformed = errors.New("gso: malformed frame")
+
+	// ErrUnsupported is the class of errors about a frame that may be sound but
+	// that this package cannot cut up; it wraps [errors.ErrUnsupported]. Send the
+	// frame on with its VNetHeader, or drop it.
+	ErrUnsupported error = &frameError{"gso: unsupported frame", errors.ErrUnsupported}
+)
+
+// The errors are made once: input that is bad on purpose costs no memory.
+var (
+	errTruncated  = malformed("the frame ends within its headers")
+	errLength     = malformed("a length field does not agree with the frame's length")
+	errVersion    = malformed("neither IPv4 nor IPv6 where the frame's kind says so")
+	errStart      = malformed("CsumStart is not where the TCP or UDP header is")
+	errField      = malformed("CsumStart and CsumOffset point outside the frame")
+	errOffset     = malformed("CsumOffset is not where the header has its checksum")
+	errKind       = malformed("GSOType does not agree with the frame's protocol")
+	errSize       = malformed("a super-packet with GSOSize 0")
+	errFlags      = malformed("a TCP super-packet with SYN, RST or URG")
+	errNoPayload  = malformed("a super-packet without payload")
+	errProtocol   = unsupported("a protocol other than TCP and UDP")
+	errRouting    = unsupported("an IPv6 routing header")
+	errFragment   = unsupported("an IP fragment")
+	errEtherType  = unsupported("an Ethernet frame with neither IPv4 nor IPv6, or more than one VLAN tag")
+	errUnknownGSO = unsupported("a GSOType other than TCPv4, TCPv6 and UDPL4")
+)
+
+// A frameError is one reason within a class of errors.
+type frameError struct {
+	text  string
+	class error
+}
+
+func malformed(text string) error { return &frameError{"gso: malformed frame: " + text, ErrMalformed} }
+
+func unsupported(text string) error {
+	return &frameError{"gso: unsupported frame: " + text, ErrUnsupported}
+}
+
+func (e *frameError) Error() string { return e.text }
+
+func (e *frameError) Unwrap() error { return e.class }
