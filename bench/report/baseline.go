@@ -78,8 +78,8 @@ func (b *Baseline) Save(path string) error {
 	return result.SaveJSON(path, b)
 }
 
-// ReadEnvironment asks the measured files themselves which Go built the program and which compiler built the module: what is installed by now
-// need not be what they were built with. The kernel is known from the rows.
+// ReadEnvironment asks the measured files themselves which Go built the program and which compiler built the module: what is installed by
+// now need not be what they were built with. The kernel is known from the rows.
 func ReadEnvironment(program, module string) (Environment, error) {
 	build, err := buildinfo.ReadFile(program)
 	if err != nil {

@@ -50,7 +50,9 @@ func charts(rows []result.Row) []*chart {
 			if slices.ContainsFunc(all, func(c *chart) bool { return c.name == name }) {
 				continue
 			}
-			all = append(all, &chart{name, l.workload + ", kernel " + s.kernel, panels(everything, s.kernel, l.workload)})
+			if shown := panels(everything, s.kernel, l.workload); len(shown) > 0 {
+				all = append(all, &chart{name, l.workload + ", kernel " + s.kernel, shown})
+			}
 		}
 	}
 	return all
@@ -74,7 +76,7 @@ func panels(all []*section, kernel, workload string) []panel {
 			continue
 		}
 		for _, l := range s.lines {
-			if l.workload == workload {
+			if l.workload == workload && l.contested() {
 				everything = append(everything, panel{section: s, line: l})
 			}
 		}
@@ -112,30 +114,19 @@ func order(panels []panel) []string {
 // withPeers gives all panels of a chart the same bars.
 func withPeers(panels []panel) []panel {
 	var peers []string
-	for _, p := range panels {
-		for _, peer := range p.section.peers {
-			if _, ok := p.line.cells[peer]; ok && !slices.Contains(peers, peer) {
-				peers = append(peers, peer)
-			}
+	for _, peer := range result.Peers() {
+		if slices.ContainsFunc(panels, func(p panel) bool { _, ok := p.line.cells[peer]; return ok }) {
+			peers = append(peers, peer)
 		}
 	}
-	known := result.Peers()
-	slices.SortStableFunc(peers, func(a, b string) int { return rank(known, a) - rank(known, b) })
 	for i := range panels {
 		panels[i].peers = peers
 	}
 	return panels
 }
 
-func rank(known []string, peer string) int {
-	if i := slices.Index(known, peer); i >= 0 {
-		return i
-	}
-	return len(known)
-}
-
-// headline tells whether the panel is worth being seen beside the others: instructions above the generator rather than all of them, and rates
-// and times by a real clock rather than by the instruction count, which is the same figure as the instructions, turned over.
+// headline tells whether the panel is worth being seen beside the others: instructions above the generator rather than all of them, and
+// rates and times by a real clock rather than by the instruction count, where they say the same as the instructions.
 func (p panel) headline(others []panel) bool {
 	has := func(clock, metric string) bool {
 		return slices.ContainsFunc(others, func(o panel) bool { return o.section.clock == clock && o.line.metric == metric })

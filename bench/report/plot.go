@@ -35,6 +35,7 @@ const (
 	barWidth    = vg.Length(14)
 	margin      = vg.Length(10)
 	gap         = vg.Length(16)
+	baseline    = vg.Length(1.6) // up to the middle of the bar
 )
 
 // Plot draws one SVG file for each workload into dir, which is made if need be, and returns the names of the files in it.
@@ -111,7 +112,7 @@ func (c *chart) plots() ([][]*plot.Plot, error) {
 // plot draws bars from left to right, the first peer on top, with the figure behind each, so that no axis of values is needed.
 func (p panel) plot() (*plot.Plot, error) {
 	chart := plot.New()
-	chart.BackgroundColor = color.Transparent
+	chart.BackgroundColor = nil // the picture has one
 	chart.Title.Text = p.title()
 	chart.Title.TextStyle = plain(11)
 	chart.Title.TextStyle.XAlign = draw.XCenter
@@ -131,7 +132,7 @@ func (p panel) plot() (*plot.Plot, error) {
 	chart.NominalY(names...)
 	chart.Y.Tick.Label = plain(11)
 	chart.Y.Tick.Label.XAlign = draw.XRight
-	chart.Y.Tick.Label.YAlign = draw.YCenter
+	chart.Y.Tick.Label.YAlign = draw.YCenter - 0.08 // down to the middle of the bar
 	chart.X.Min, chart.X.Max = 0, scale(largest)
 	chart.Y.Min, chart.Y.Max = -0.5, float64(len(p.peers))-0.5
 	return chart, nil
@@ -160,7 +161,7 @@ func addBar(chart *plot.Plot, place float64, peer string, row result.Row, measur
 		bar.Color, style = colorMytun, heavy(11)
 	}
 	chart.Add(bar)
-	if row.Rounds > 1 {
+	if row.Max > row.Min {
 		if err := addWhisker(chart, place, row); err != nil {
 			return err
 		}
@@ -189,7 +190,7 @@ func addLabel(chart *plot.Plot, place, at float64, words string, style text.Styl
 	}
 	style.YAlign = draw.YCenter
 	label.TextStyle[0] = style
-	label.Offset.X = 4
+	label.Offset = vg.Point{X: 4, Y: baseline}
 	chart.Add(label)
 	return nil
 }

@@ -4,6 +4,7 @@ package report
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 
@@ -15,11 +16,11 @@ type section struct {
 	kernel string
 	cpus   int
 	clock  string
-	peers  []string
 	lines  []*line
 }
 
-// A line is one metric of one workload, with a cell for each peer that has a figure.
+// A line is one metric of one workload, with a cell for each peer that has a figure, and for others who were measured and compete with nobody,
+// such as the generator alone.
 type line struct {
 	workload string
 	size     int
@@ -28,8 +29,7 @@ type line struct {
 	cells    map[string]result.Row
 }
 
-// sections arranges rows for showing: instruction counts first; workloads and metrics in the order of their first row; peers in the order
-// of result.Peers, strangers behind them.
+// sections arranges rows for showing: instruction counts first; workloads and metrics in the order of their first row.
 func sections(rows []result.Row) []*section {
 	var all []*section
 	for _, row := range rows {
@@ -50,15 +50,12 @@ func sectionOf(all *[]*section, row result.Row) *section {
 			return s
 		}
 	}
-	s := &section{kernel: row.Kernel, cpus: row.CPUs, clock: row.Clock, peers: result.Peers()}
+	s := &section{kernel: row.Kernel, cpus: row.CPUs, clock: row.Clock}
 	*all = append(*all, s)
 	return s
 }
 
 func (s *section) add(row result.Row) {
-	if !slices.Contains(s.peers, row.Peer) {
-		s.peers = append(s.peers, row.Peer)
-	}
 	for _, l := range s.lines {
 		if l.workload == row.Workload && l.size == row.Size && l.metric == row.Metric && l.unit == row.Unit {
 			l.cells[row.Peer] = row
@@ -84,11 +81,11 @@ func (s *section) gather() {
 	s.lines = gathered
 }
 
-// spread returns the line and peer whose rounds lie farthest apart, as the larger distance of an extreme from the median, relative to that.
+// spread returns the figure whose rounds lie farthest apart, as the larger distance of an extreme from the median, relative to that.
 // The row has no peer if no figure has more than one round.
 func (s *section) spread() (widest result.Row, distance float64) {
 	for _, l := range s.lines {
-		for _, peer := range s.peers {
+		for _, peer := range result.Peers() {
 			row, ok := l.cells[peer]
 			if !ok || row.Rounds < 2 || row.Median == 0 {
 				continue
@@ -113,12 +110,32 @@ func (l *line) better(a, b float64) float64 {
 // best returns the best figure that a peer other than mytun has.
 func (l *line) best() (float64, bool) {
 	var names []string
-	for peer := range l.cells {
-		if peer != result.PeerMytun {
+	for _, peer := range result.Peers() {
+		if _, ok := l.cells[peer]; ok && peer != result.PeerMytun {
 			names = append(names, peer)
 		}
 	}
 	return l.bestOf(names)
+}
+
+// contested tells whether any peer has a figure.
+func (l *line) contested() bool {
+	return slices.ContainsFunc(result.Peers(), func(peer string) bool {
+		_, ok := l.cells[peer]
+		return ok
+	})
+}
+
+// others returns the rows that are no peer's, in the order of their names.
+func (l *line) others() []result.Row {
+	known := result.Peers()
+	var rows []result.Row
+	for _, name := range slices.Sorted(maps.Keys(l.cells)) {
+		if !slices.Contains(known, name) {
+			rows = append(rows, l.cells[name])
+		}
+	}
+	return rows
 }
 
 // bestOf returns the best figure of those peers; false if one of them has none, or there are none.

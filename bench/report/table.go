@@ -16,14 +16,15 @@ import (
 // A Format is how a table is written.
 type Format int
 
-// The formats. Text fits a terminal of 100 columns, unless there are peers that result.Peers does not know.
+// The formats. Text fits a terminal of 100 columns.
 const (
 	Text Format = iota
 	Markdown
 )
 
-// Table writes the rows as one table for each kernel, number of CPUs and clock: a line for each metric of a workload, a column for each peer,
-// and behind them the ratio of mytun to the best peer and the target. What was not reached, and where mytun loses, is said below in words.
+// Table writes the rows as one table for each kernel, number of CPUs and clock: a line for each metric of a workload, a column for each
+// peer, and behind them the ratio of mytun to the best peer and the target. What was not reached, and where mytun loses, is said below in
+// words.
 func Table(w io.Writer, rows []result.Row, format Format) error {
 	all := sections(rows)
 	var b strings.Builder
@@ -53,11 +54,14 @@ func (s *section) title(format Format) string {
 func (s *section) render(format Format) string {
 	t := table.NewWriter()
 	t.SetStyle(style())
-	t.SetColumnConfigs(s.columns())
+	t.SetColumnConfigs(columns())
 	t.SuppressTrailingSpaces()
-	t.AppendHeader(s.header())
+	t.AppendHeader(header())
 	subjectSoFar := ""
 	for _, l := range s.lines {
+		if !l.contested() {
+			continue
+		}
 		if name := subject(l.workload, l.size); name != subjectSoFar {
 			subjectSoFar = name
 			t.AppendRow(table.Row{emphasis(name, format)})
@@ -82,17 +86,17 @@ func style() table.Style {
 	return s
 }
 
-func (s *section) columns() []table.ColumnConfig {
+func columns() []table.ColumnConfig {
 	configs := []table.ColumnConfig{{Number: 1, Align: text.AlignLeft, AlignHeader: text.AlignLeft}}
-	for i := range len(s.peers) + 1 {
+	for i := range len(result.Peers()) + 1 {
 		configs = append(configs, table.ColumnConfig{Number: i + 2, Align: text.AlignRight, AlignHeader: text.AlignRight})
 	}
 	return configs
 }
 
-func (s *section) header() table.Row {
+func header() table.Row {
 	row := table.Row{""}
-	for _, peer := range s.peers {
+	for _, peer := range result.Peers() {
 		row = append(row, heading(peer))
 	}
 	return append(row, "ratio", "target", "reached")
@@ -112,7 +116,7 @@ func (s *section) row(l *line, format Format) table.Row {
 		indent = ""
 	}
 	row := table.Row{indent + measure(l.metric, l.unit)}
-	for _, peer := range s.peers {
+	for _, peer := range result.Peers() {
 		cell := missing
 		if measured, ok := l.cells[peer]; ok {
 			cell = figure(measured.Median)
@@ -152,15 +156,23 @@ func (s *section) reachedText(l *line) string {
 	return "no"
 }
 
-// footer says how far the medians can be trusted.
+// footer says how far the medians can be trusted, and what others than peers were measured at.
 func (s *section) footer(format Format) string {
-	widest, distance := s.spread()
-	if widest.Peer == "" {
-		return ""
+	var notes string
+	if widest, distance := s.spread(); widest.Peer != "" {
+		notes = paragraph(fmt.Sprintf("Medians. The widest of the spreads between rounds is %s of the median (%s, %s, %s, %s).",
+			percent(distance), subject(widest.Workload, widest.Size), widest.Metric, widest.Peer, plural(widest.Rounds, "round")), format)
 	}
-	note := fmt.Sprintf("Medians. The widest of the spreads between rounds is %s of the median (%s, %s, %s, %s).",
-		percent(distance), subject(widest.Workload, widest.Size), widest.Metric, widest.Peer, plural(widest.Rounds, "round"))
-	return paragraph(note, format)
+	var alone []string
+	for _, l := range s.lines {
+		for _, row := range l.others() {
+			alone = append(alone, fmt.Sprintf("%s, %s: %s %s", row.Peer, subject(l.workload, l.size), figure(row.Median), measure(l.metric, l.unit)))
+		}
+	}
+	if len(alone) > 0 {
+		notes += paragraph("Without a peer: "+strings.Join(alone, "; ")+".", format)
+	}
+	return notes
 }
 
 // writeVerdict sums up: targets reached, missed and not measured, and all lines on which a peer is better.
@@ -169,14 +181,16 @@ func writeVerdict(b *strings.Builder, all []*section, format Format) {
 		b.WriteString("There are no rows.\n")
 		return
 	}
-	b.WriteString(paragraph("ratio: mytun divided by the best peer. target: of mytun against the named peer (tun+vh: stock tun and vhost-net, wg:"+
-		" wireguard), or for mytun alone where none is named. "+missing+": not measured, or not possible for that peer.", format))
+	b.WriteString(paragraph(legend, format))
 	verdict := judge(all)
 	fmt.Fprintf(b, "\nTargets: %d reached, %d missed, %d not measured.\n", verdict.reached, len(verdict.missed), len(verdict.open))
 	writeList(b, "Missed", verdict.missed)
 	writeList(b, "Not measured", verdict.open)
 	writeList(b, "Where mytun is worse than the best peer", verdict.lost)
 }
+
+const legend = "ratio: mytun divided by the best peer. target: of mytun against the named peer (tun+vh: stock tun and vhost-net, wg: wireguard)," +
+	" or for mytun alone where none is named. " + missing + ": not measured, or not possible for that peer."
 
 // A verdict is about all sections.
 type verdict struct {
@@ -201,7 +215,8 @@ func judge(all []*section) verdict {
 }
 
 func (v *verdict) judgeLine(s *section, l *line, decided map[*target]bool) {
-	where := fmt.Sprintf("%s, %s (%s, %s, %s)", subject(l.workload, l.size), measure(l.metric, l.unit), s.clock, plural(s.cpus, "CPU"), s.kernel)
+	where := fmt.Sprintf("%s, %s (%s, %s, %s)",
+		subject(l.workload, l.size), measure(l.metric, l.unit), s.clock, plural(s.cpus, "CPU"), s.kernel)
 	if ratio, ok := l.ratio(); ok && l.lost() {
 		v.lost = append(v.lost, where+": "+quotient(ratio)+" of the best peer's")
 	} else if l.lost() {
