@@ -13,6 +13,9 @@ help:
 	@echo "  make test-go test-race test-ring test-modules test-vm   one stage; TESTS='abi hostile' chooses among the last"
 	@echo "  make lint              gofmt, go vet, staticcheck, sparse, checkpatch, shellcheck"
 	@echo "    KERNEL=6.12|6.1      which kernel demo and shell boot; KERNELS='6.12' limits the tests"
+	@echo "  make bench-check       fail if an instruction count got worse than bench/baseline.json by over 3 %"
+	@echo "  make bench-plot bench-doc   bar charts; charts and table into docs/performance.md, both from build/bench.json"
+	@echo "  make bench-baseline    make what bench-check measured the baseline"
 	@echo "On this machine, for its own kernel (root):"
 	@echo "  make install load      build and install the module, and load it;  make unload uninstall  the reverse"
 	@echo "  make modules           build it only"
@@ -36,6 +39,22 @@ test-go test-race test-ring test-modules test-vm:
 lint:
 	@KERNELS="$(KERNELS)" scripts/lint.sh
 
+# The program that shows rows is built on each use: it must be as new as its source.
+BENCH_REPORT = scripts/go.sh build -C bench -o ../build/bench-report ./cmd/bench-report && build/bench-report
+BENCH_MEASURED = -program build/guest/mytun-bench -module build/kmod-$(KERNEL)/mytun.ko
+
+bench-plot:
+	@$(BENCH_REPORT) plot build/bench.json docs/performance
+
+bench-doc:
+	@$(BENCH_REPORT) doc build/bench.json docs/performance.md docs/performance
+
+bench-check: bench-quick
+	@$(BENCH_REPORT) check -baseline bench/baseline.json $(BENCH_MEASURED) build/bench-quick.json
+
+bench-baseline:
+	@$(BENCH_REPORT) baseline -o bench/baseline.json $(BENCH_MEASURED) build/bench-quick.json
+
 modules install uninstall:
 	@$(MAKE) --no-print-directory -C kmod $@
 
@@ -51,4 +70,4 @@ clean:
 distclean: clean
 	cd "$${MYTUN_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/mytun}" && rm -rf kernels checkpatch go kvm-* .lock-*
 
-.PHONY: help demo shell test test-go test-race test-ring test-modules test-vm lint modules install uninstall load unload clean distclean
+.PHONY: help demo shell test test-go test-race test-ring test-modules test-vm lint bench-plot bench-doc bench-check bench-baseline modules install uninstall load unload clean distclean

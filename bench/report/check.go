@@ -173,8 +173,8 @@ func writeEnvironment(b *strings.Builder, base, now Environment) {
 		}
 	}
 	b.WriteString(wrap("Changes may come from there. Rows of mytun's fail if they got worse relative to stock tun as well; the others" +
-		" are shown only. To be certain, measure the parent commit on this machine (make bench-quick there, then bench-report baseline" +
-		" -o FILE), and check against that."))
+		" are shown only. To be certain, measure the parent commit on this machine (make bench-quick bench-baseline there, in a" +
+		" work tree of its own), and check against the baseline that this leaves."))
 }
 
 // writeChanges writes one table of all rows on which something is to be said, the worst first.
@@ -226,11 +226,11 @@ func writeSummary(b *strings.Builder, comparisons []comparison, added int) bool 
 	}
 	b.WriteString("\n" + wrap(sum))
 	if counts[worseRow] > 0 || counts[missingRow] > 0 {
-		b.WriteString("FAILED. If the change is worth its price, say so in the commit that renews the baseline: bench-report baseline FILE.\n")
+		b.WriteString("FAILED. If the change is worth its price, say so in the commit that renews the baseline (make bench-baseline).\n")
 		return false
 	}
 	if counts[improvedRow] > 0 {
-		b.WriteString("The baseline can be renewed, so that the gain is kept: bench-report baseline FILE.\n")
+		b.WriteString("The baseline can be renewed, so that the gain is kept: make bench-baseline.\n")
 	}
 	return true
 }
