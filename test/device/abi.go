@@ -185,12 +185,7 @@ func putHeader(b []byte, h *Header) {
 	order.PutUint32(b[0:], h.Length)
 	order.PutUint32(b[4:], h.Flags)
 	order.PutUint32(b[8:], h.Hash)
-	b[12], b[13] = h.Vnet.Flags, h.Vnet.GSOType
-	order.PutUint16(b[14:], h.Vnet.HdrLen)
-	order.PutUint16(b[16:], h.Vnet.GSOSize)
-	order.PutUint16(b[18:], h.Vnet.CsumStart)
-	order.PutUint16(b[20:], h.Vnet.CsumOffset)
-	order.PutUint16(b[22:], h.Vnet.NumBuffers)
+	h.Vnet.Encode(b[12:])
 	order.PutUint32(b[24:], h.Reserved[0])
 	order.PutUint32(b[28:], h.Reserved[1])
 }
@@ -201,12 +196,7 @@ func getHeader(b []byte) (h Header) {
 	h.Length = order.Uint32(b[0:])
 	h.Flags = order.Uint32(b[4:])
 	h.Hash = order.Uint32(b[8:])
-	h.Vnet.Flags, h.Vnet.GSOType = b[12], b[13]
-	h.Vnet.HdrLen = order.Uint16(b[14:])
-	h.Vnet.GSOSize = order.Uint16(b[16:])
-	h.Vnet.CsumStart = order.Uint16(b[18:])
-	h.Vnet.CsumOffset = order.Uint16(b[20:])
-	h.Vnet.NumBuffers = order.Uint16(b[22:])
+	h.Vnet.Decode(b[12:])
 	h.Reserved[0] = order.Uint32(b[24:])
 	h.Reserved[1] = order.Uint32(b[28:])
 	return h

@@ -28,6 +28,8 @@ type Config struct {
 	IPv6   bool // an IPv6 address too
 	Name   string
 	Mirror bool // the two sides' addresses swapped: the other end of a wire
+
+	NoAddresses bool // up, but without addresses
 }
 
 // Link is a device that is up, with addresses, in the thread's namespace.
@@ -74,10 +76,8 @@ func (c *Config) flags() uint16 {
 	return flags | c.Flags
 }
 
-// NewLink makes a device with its queues and configures it.
-func NewLink(t testing.TB, c Config) *Link {
-	t.Helper()
-	c.setDefaults()
+// link is a Link without a device: the addresses of both sides.
+func (c *Config) link() *Link {
 	l := &Link{
 		Name: c.Name, TAP: c.TAP, MTU: c.MTU,
 		Host4:   netip.MustParseAddr("10.99.0.1"),
@@ -92,6 +92,14 @@ func NewLink(t testing.TB, c Config) *Link {
 		l.Host6, l.Peer6 = l.Peer6, l.Host6
 		l.HostMAC, l.PeerMAC = l.PeerMAC, l.HostMAC
 	}
+	return l
+}
+
+// NewLink makes a device with its queues and configures it.
+func NewLink(t testing.TB, c Config) *Link {
+	t.Helper()
+	c.setDefaults()
+	l := c.link()
 	for range c.Queues {
 		q := NewQueue(t, l.Name, c.flags(), c.RxSize, c.TxSize)
 		l.Name = q.Name
@@ -123,6 +131,9 @@ func (l *Link) configure(t testing.TB, c Config) {
 		Sysctl(t, "net/ipv6/conf/"+l.Name+"/disable_ipv6", "0")
 	}
 	Up(t, l.Name)
+	if c.NoAddresses {
+		return
+	}
 	AddAddress(t, l.Name, l.Host4.String()+"/24")
 	if c.IPv6 {
 		AddAddress(t, l.Name, l.Host6.String()+"/64")

@@ -152,6 +152,31 @@ func AddAddress(t testing.TB, name, prefix string) {
 	})
 }
 
+// RemoveAddress takes an address away from a device.
+func RemoveAddress(t testing.TB, name, prefix string) {
+	t.Helper()
+	address, err := netlink.ParseAddr(prefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := netlink.AddrDel(LinkOf(t, name), address); err != nil {
+		t.Fatalf("remove %s from %s: %v", prefix, name, err)
+	}
+}
+
+// AddRoute routes a prefix to a device.
+func AddRoute(t testing.TB, name, prefix string) {
+	t.Helper()
+	destination, err := netlink.ParseIPNet(prefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	route := &netlink.Route{LinkIndex: LinkOf(t, name).Attrs().Index, Dst: destination}
+	if err := netlink.RouteAdd(route); err != nil {
+		t.Fatalf("route %s to %s: %v", prefix, name, err)
+	}
+}
+
 const ifaNoDAD = 0x02
 
 // Counters are a device's statistics.

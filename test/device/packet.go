@@ -77,6 +77,7 @@ func putIP(packet []byte, src, dst netip.Addr, protocol tcpip.TransportProtocolN
 	ip := header.IPv4(packet)
 	ip.Encode(&header.IPv4Fields{
 		TotalLength: uint16(len(packet)), TTL: 64, Protocol: uint8(protocol),
+		Flags:   header.IPv4FlagDontFragment, // and so the zero ID is of no account
 		SrcAddr: tcpipAddress(src), DstAddr: tcpipAddress(dst),
 	})
 	ip.SetChecksum(^ip.CalculateChecksum())

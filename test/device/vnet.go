@@ -12,6 +12,33 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
 
+// VnetSize is sizeof(struct virtio_net_hdr_v1).
+const VnetSize = 12
+
+// Encode lays the header out in the first VnetSize bytes of b.
+func (v *VnetHeader) Encode(b []byte) {
+	_ = b[VnetSize-1]
+	order := binary.NativeEndian
+	b[0], b[1] = v.Flags, v.GSOType
+	order.PutUint16(b[2:], v.HdrLen)
+	order.PutUint16(b[4:], v.GSOSize)
+	order.PutUint16(b[6:], v.CsumStart)
+	order.PutUint16(b[8:], v.CsumOffset)
+	order.PutUint16(b[10:], v.NumBuffers)
+}
+
+// Decode is the opposite of Encode.
+func (v *VnetHeader) Decode(b []byte) {
+	_ = b[VnetSize-1]
+	order := binary.NativeEndian
+	v.Flags, v.GSOType = b[0], b[1]
+	v.HdrLen = order.Uint16(b[2:])
+	v.GSOSize = order.Uint16(b[4:])
+	v.CsumStart = order.Uint16(b[6:])
+	v.CsumOffset = order.Uint16(b[8:])
+	v.NumBuffers = order.Uint16(b[10:])
+}
+
 // FillChecksum computes the checksum that the header asks for and puts it in
 // its place. The sum of the pseudo-header is there already.
 func (v VnetHeader) FillChecksum(frame []byte) {
@@ -83,6 +110,19 @@ func (s *segment) findPayload(frame []byte) error {
 		return fmt.Errorf("headers of %d bytes in a frame of %d", s.headers, len(frame))
 	}
 	return nil
+}
+
+// IsTransport tells whether an IP packet's next header is TCP or UDP.
+func (l *Link) IsTransport(frame []byte) bool {
+	packet := frame[min(l.LinkHeader(), len(frame)):]
+	protocol := byte(0)
+	switch {
+	case len(packet) >= header.IPv4MinimumSize && packet[0]>>4 == 4:
+		protocol = header.IPv4(packet).Protocol()
+	case len(packet) >= header.IPv6MinimumSize && packet[0]>>4 == 6:
+		protocol = header.IPv6(packet).NextHeader()
+	}
+	return protocol == uint8(header.TCPProtocolNumber) || protocol == uint8(header.UDPProtocolNumber)
 }
 
 // Check tells what is wrong with a TCP or UDP frame of the kernel: lengths,

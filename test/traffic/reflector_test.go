@@ -5,11 +5,6 @@
 package traffic
 
 import (
-	"bytes"
-	"context"
-	"crypto/sha256"
-	"errors"
-	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -59,7 +54,7 @@ func forward(done *atomic.Bool, from, to *device.Queue) {
 			if done.Load() {
 				return
 			}
-			to.Put(frame)
+			to.PutVnet(h.Vnet, frame)
 			from.Next(h)
 			to.Publish()
 			from.Release()
@@ -67,58 +62,11 @@ func forward(done *atomic.Bool, from, to *device.Queue) {
 	}
 }
 
-// dial makes a TCP connection from namespace A to B. Call it on a locked thread.
-func (w *wire) dial(t *testing.T, network string) (a, b net.Conn) {
-	t.Helper()
-	address := w.b.Host(network == "tcp6").String()
-	var listener net.Listener
-	device.Inside(t, w.nsB, func() {
-		var err error
-		listener, err = net.Listen(network, net.JoinHostPort(address, "7000"))
-		if err != nil {
-			t.Fatal(err)
-		}
-	})
-	defer listener.Close()
-	a, err := (&net.Dialer{Timeout: device.Deadline}).DialContext(context.Background(), network, listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err = listener.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { a.Close(); b.Close() })
-	return a, b
-}
-
 // checkTCP sends random bytes both ways at once and compares their sums.
-func checkTCP(t *testing.T, c device.Config, network string, size int) {
+func checkTCP(t *testing.T, c device.Config, ipv6 bool, size int) {
 	t.Helper()
 	w := newWire(t, c)
-	a, b := w.dial(t, network)
-	a.SetDeadline(time.Now().Add(3 * device.Deadline))
-	b.SetDeadline(time.Now().Add(3 * device.Deadline))
-	var streams sync.WaitGroup
-	for i, pair := range [][2]net.Conn{{a, b}, {b, a}} {
-		data := device.Pattern(uint64(i), size)
-		streams.Go(func() {
-			_, err := io.Copy(pair[0], bytes.NewReader(data))
-			err = errors.Join(err, pair[0].(*net.TCPConn).CloseWrite())
-			if err != nil {
-				t.Errorf("send: %v", err)
-			}
-		})
-		streams.Go(func() {
-			sum := sha256.New()
-			n, err := io.Copy(sum, pair[1])
-			want := sha256.Sum256(data)
-			if err != nil || n != int64(size) || !bytes.Equal(sum.Sum(nil), want[:]) {
-				t.Errorf("received %d of %d bytes, %v, or others", n, size, err)
-			}
-		})
-	}
-	streams.Wait()
+	device.Streams(t, w.nsB, w.b.Host(ipv6), size)
 	for _, l := range []*device.Link{w.a, w.b} {
 		if s := l.Queue().Stats(t); s.Refused() != 0 || l.Queue().State() != 0 {
 			t.Errorf("stats %+v", s)
@@ -127,19 +75,19 @@ func checkTCP(t *testing.T, c device.Config, network string, size int) {
 }
 
 func TestTCPThroughSmallestRings(t *testing.T) {
-	checkTCP(t, device.Config{}, "tcp4", 8<<20)
+	checkTCP(t, device.Config{}, false, 8<<20)
 }
 
 func TestTCPThroughLargestRings(t *testing.T) {
-	checkTCP(t, device.Config{MTU: 65535, RxSize: maxRing, TxSize: maxRing}, "tcp4", 32<<20)
+	checkTCP(t, device.Config{MTU: 65535, RxSize: maxRing, TxSize: maxRing}, false, 32<<20)
 }
 
 func TestTCPOverIPv6(t *testing.T) {
-	checkTCP(t, device.Config{IPv6: true, MTU: 9000}, "tcp6", 16<<20)
+	checkTCP(t, device.Config{IPv6: true, MTU: 9000}, true, 16<<20)
 }
 
 func TestTCPOverTap(t *testing.T) {
-	checkTCP(t, device.Config{TAP: true}, "tcp4", 8<<20)
+	checkTCP(t, device.Config{TAP: true}, false, 8<<20)
 }
 
 // TestUDPThroughAWire: echoes with every length, through both devices twice.

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+
+//go:build linux
+
+package device
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// SNMP is the protocols' counters of the thread's namespace, as "Udp.InErrors"
+// or "Udp6.InErrors".
+func SNMP(t testing.TB) map[string]uint64 {
+	t.Helper()
+	counters := map[string]uint64{}
+	addSNMP4(t, counters)
+	for line := range strings.Lines(readNet(t, "snmp6")) {
+		fields := strings.Fields(line)
+		if protocol, name, ok := strings.Cut(fields[0], "6"); ok && len(fields) == 2 {
+			counters[protocol+"6."+name], _ = strconv.ParseUint(fields[1], 10, 64)
+		}
+	}
+	return counters
+}
+
+// addSNMP4 reads pairs of lines: names, and values.
+func addSNMP4(t testing.TB, counters map[string]uint64) {
+	t.Helper()
+	lines := strings.Split(readNet(t, "snmp"), "\n")
+	for i := 0; i+1 < len(lines); i += 2 {
+		names, values := strings.Fields(lines[i]), strings.Fields(lines[i+1])
+		protocol := strings.TrimSuffix(names[0], ":")
+		for at, name := range names[1:] {
+			// a few are signed, and of no interest here
+			counters[protocol+"."+name], _ = strconv.ParseUint(values[1+at], 10, 64)
+		}
+	}
+}
+
+func readNet(t testing.TB, name string) string {
+	t.Helper()
+	text, err := os.ReadFile("/proc/thread-self/net/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// KernelAtLeast tells whether the running kernel is of that version or newer.
+func KernelAtLeast(t testing.TB, major, minor int) bool {
+	t.Helper()
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.SplitN(unix.ByteSliceToString(name.Release[:]), ".", 3)
+	if len(parts) < 2 {
+		t.Fatalf("kernel release %q", parts)
+	}
+	haveMajor, err1 := strconv.Atoi(parts[0])
+	haveMinor, err2 := strconv.Atoi(parts[1])
+	if err1 != nil || err2 != nil {
+		t.Fatalf("kernel release %q", parts)
+	}
+	return haveMajor > major || haveMajor == major && haveMinor >= minor
+}
