@@ -35,7 +35,7 @@ const (
 	barWidth    = vg.Length(14)
 	margin      = vg.Length(10)
 	gap         = vg.Length(16)
-	baseline    = vg.Length(1.6) // up to the middle of the bar
+	textRise    = vg.Length(1.6) // up to the middle of the bar
 )
 
 // Plot draws one SVG file for each workload into dir, which is made if need be, and returns the names of the files in it.
@@ -190,7 +190,7 @@ func addLabel(chart *plot.Plot, place, at float64, words string, style text.Styl
 	}
 	style.YAlign = draw.YCenter
 	label.TextStyle[0] = style
-	label.Offset = vg.Point{X: 4, Y: baseline}
+	label.Offset = vg.Point{X: 4, Y: textRise}
 	chart.Add(label)
 	return nil
 }

@@ -234,7 +234,7 @@ func (v *verdict) judgeLine(s *section, l *line, decided map[*target]bool) {
 	if reached {
 		v.reached++
 	} else {
-		v.missed = append(v.missed, where+": "+t.text(l.unit)+" was aimed at")
+		v.missed = append(v.missed, where+": "+t.actual(l)+", aimed at "+t.text(l.unit))
 	}
 }
 

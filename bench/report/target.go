@@ -4,6 +4,7 @@ package report
 
 import (
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/mytun/mytun/bench/result"
@@ -129,6 +130,19 @@ func (t *target) missedAgainstSome(l *line, own float64) (reached, measured bool
 		}
 	}
 	return false, false
+}
+
+// actual prints what the bound is to be compared with: mytun's own figure, or its ratio to the best of those target peers that were measured.
+func (t *target) actual(l *line) string {
+	own := l.cells[result.PeerMytun].Median
+	if t.absolute {
+		return figure(own)
+	}
+	known := slices.DeleteFunc(slices.Clone(t.against), func(peer string) bool { _, ok := l.cells[peer]; return !ok })
+	if best, ok := l.rivals(known); ok && best != 0 {
+		return quotient(own / best)
+	}
+	return figure(own) + " against 0"
 }
 
 func (t *target) within(l *line, own, limit float64) bool {
