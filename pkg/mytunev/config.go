@@ -77,6 +77,26 @@ type Config struct {
 	// then stops whoever sends to the device. It is the device's, as Offload.
 	Backpressure bool
 
+	// BusyPoll is how long Run and Read go on looking at an empty rx ring
+	// before they sleep, at most 100 ms; 0, the default, means not at all. A
+	// frame that comes meanwhile saves the kernel a signal and the process a
+	// wake-up, some 20 us, which is a good value to begin with. Looking takes
+	// a CPU, and one of GOMAXPROCS: with no more than two CPUs, or with more
+	// queues than CPUs to spare, it takes it from the kernel's thread that
+	// fills the ring, and makes everything slower. With one CPU it is not done.
+	BusyPoll time.Duration
+
+	// LockThreads makes every Run keep the thread that it is on for itself, as
+	// runtime.LockOSThread does, until it returns. No other goroutine then
+	// delays a Handler; a Handler that waits for other goroutines waits longer.
+	LockThreads bool
+
+	// CPUs are the numbers of the CPUs to run on, from 0: Run of the queue with
+	// index i keeps its thread, as with LockThreads, on CPUs[i%len(CPUs)], and
+	// gives it its former CPUs back when it returns. Run fails if the process may
+	// not use that CPU. Read and those who send are where the scheduler puts them.
+	CPUs []int
+
 	// Exclusive makes Open fail with EBUSY if the device exists already.
 	Exclusive bool
 
@@ -113,6 +133,9 @@ func (c Config) validate() error {
 		return fmt.Errorf("mytunev: Config.TxRing is %d, not a power of two up to 1 GiB", c.TxRing)
 	case c.Poll > maxPoll:
 		return fmt.Errorf("mytunev: Config.Poll is %v, longer than %v", c.Poll, maxPoll)
+	}
+	if err := c.validateLoop(); err != nil {
+		return err
 	}
 	return c.Offload.validate()
 }

@@ -44,7 +44,14 @@ func Open(c Config) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	return open(c)
+	d, err := open(c)
+	if err != nil {
+		return nil, err
+	}
+	for i, q := range d.queues {
+		q.loop = c.loop(i)
+	}
+	return d, nil
 }
 
 // newDevice makes a Device of open ports. It owns them.

@@ -70,6 +70,24 @@ func (q *Queue) sleep(ctx context.Context, g *gate, d *deadline, arm armFunc, n 
 		return err
 	}
 	defer g.leave()
+	return q.wait(ctx, g, d, arm, n)
+}
+
+// sleepForFrames is sleep for who waits for frames. Who has the turn looks on for a
+// while first: of several goroutines that wait, one does.
+func (q *Queue) sleepForFrames(ctx context.Context, d *deadline) error {
+	if err := q.framesGate.enter(q, ctx, d); err != nil {
+		return err
+	}
+	defer q.framesGate.leave()
+	if q.lookOn(ctx, d) {
+		return nil
+	}
+	return q.wait(ctx, &q.framesGate, d, (*Queue).armRx, 0)
+}
+
+// wait is sleep without taking the turn, which the caller has.
+func (q *Queue) wait(ctx context.Context, g *gate, d *deadline, arm armFunc, n uint32) error {
 	if ready, err := arm(q, n); ready || err != nil {
 		return err
 	}

@@ -56,6 +56,7 @@ type Queue struct {
 	dev   *Device
 	index int
 	port  port
+	loop  loop
 
 	framesGate, spaceGate       gate
 	readDeadline, writeDeadline deadline
@@ -120,8 +121,14 @@ func (q *Queue) usable() error {
 // It returns a non-nil error always: the first one of h, ctx.Err() after ctx is
 // done, ErrClosed after Close, ErrDetached or ErrRingBroken when the queue is of
 // no more use; frames that came before are handed to h first. A call of h under
-// way is never interrupted.
+// way is never interrupted. Config.LockThreads and Config.CPUs say on which thread
+// h is called.
 func (q *Queue) Run(ctx context.Context, h Handler) error {
+	leave, err := q.loop.enterThread(q)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	defer context.AfterFunc(ctx, q.kick)()
 	b := &Batch{Tx: Tx{q: q, ctx: ctx}}
 	for {
@@ -130,7 +137,7 @@ func (q *Queue) Run(ctx context.Context, h Handler) error {
 		}
 		idle, err := q.deliver(b, h)
 		if idle {
-			err = q.sleep(ctx, &q.framesGate, nil, (*Queue).armRx, 0)
+			err = q.sleepForFrames(ctx, nil)
 		}
 		if err != nil {
 			return err
@@ -188,8 +195,7 @@ func (q *Queue) Read(p []byte) (int, error) {
 		if !idle {
 			return n, err
 		}
-		err = q.sleep(context.Background(), &q.framesGate, &q.readDeadline, (*Queue).armRx, 0)
-		if err != nil {
+		if err = q.sleepForFrames(context.Background(), &q.readDeadline); err != nil {
 			return 0, err
 		}
 	}

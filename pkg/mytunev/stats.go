@@ -9,12 +9,14 @@ import "sync/atomic"
 type Stats struct {
 	KernelStats
 
-	Wakeups    uint64 // returns from epoll, waiting for frames or for room
-	Batches    uint64 // calls of a Handler
-	Frames     uint64 // frames handed to a Handler or returned by Read
-	Doorbells  uint64 // doorbells rung, each a system call
-	Malformed  uint64 // frames skipped because their header made no sense
-	SpaceWaits uint64 // times that a sender slept because the tx ring was full
+	Wakeups      uint64 // returns from epoll, waiting for frames or for room
+	Batches      uint64 // calls of a Handler
+	Frames       uint64 // frames handed to a Handler or returned by Read
+	Doorbells    uint64 // doorbells rung, each a system call
+	Malformed    uint64 // frames skipped because their header made no sense
+	SpaceWaits   uint64 // times that a sender slept because the tx ring was full
+	BusyPolls    uint64 // times an empty rx ring was looked at for Config.BusyPoll
+	BusyPollHits uint64 // those that saw frames come, and saved a wake-up
 }
 
 // KernelStats are the module's counters, as MYTUN_IOC_GET_STATS reports them.
@@ -49,6 +51,8 @@ func (s *Stats) add(o Stats) {
 	s.Doorbells += o.Doorbells
 	s.Malformed += o.Malformed
 	s.SpaceWaits += o.SpaceWaits
+	s.BusyPolls += o.BusyPolls
+	s.BusyPollHits += o.BusyPollHits
 }
 
 func (s *KernelStats) add(o KernelStats) {
@@ -78,15 +82,18 @@ func (s *KernelStats) add(o KernelStats) {
 // once a sleep, never once a frame.
 type counters struct {
 	wakeups, batches, frames, doorbells, malformed, spaceWaits atomic.Uint64
+	busyPolls, busyPollHits                                    atomic.Uint64
 }
 
 func (c *counters) snapshot() Stats {
 	return Stats{
-		Wakeups:    c.wakeups.Load(),
-		Batches:    c.batches.Load(),
-		Frames:     c.frames.Load(),
-		Doorbells:  c.doorbells.Load(),
-		Malformed:  c.malformed.Load(),
-		SpaceWaits: c.spaceWaits.Load(),
+		Wakeups:      c.wakeups.Load(),
+		Batches:      c.batches.Load(),
+		Frames:       c.frames.Load(),
+		Doorbells:    c.doorbells.Load(),
+		Malformed:    c.malformed.Load(),
+		SpaceWaits:   c.spaceWaits.Load(),
+		BusyPolls:    c.busyPolls.Load(),
+		BusyPollHits: c.busyPollHits.Load(),
 	}
 }

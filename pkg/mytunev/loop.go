@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+
+package mytunev
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"time"
+)
+
+// A loop is how a queue waits for frames, and where its Run does.
+type loop struct {
+	busyPoll time.Duration
+	lock     bool // keep the thread
+	cpu      int  // of those that the thread is bound to, if pin is set
+	pin      bool
+}
+
+// loop returns what c says of the queue with this index.
+func (c Config) loop(index int) loop {
+	l := loop{busyPoll: c.BusyPoll, lock: c.LockThreads}
+	if runtime.NumCPU() == 1 {
+		// Nobody could fill the ring meanwhile.
+		l.busyPoll = 0
+	}
+	if n := len(c.CPUs); n > 0 {
+		l.lock, l.pin, l.cpu = true, true, c.CPUs[index%n]
+	}
+	return l
+}
+
+func (c Config) validateLoop() error {
+	if c.BusyPoll < 0 || c.BusyPoll > maxPoll {
+		return fmt.Errorf("mytunev: Config.BusyPoll is %v, not in 0..%v", c.BusyPoll, maxPoll)
+	}
+	for _, cpu := range c.CPUs {
+		if cpu < 0 {
+			return fmt.Errorf("mytunev: Config.CPUs is %v, with a negative number", c.CPUs)
+		}
+	}
+	return nil
+}
+
+// enterThread makes the calling goroutine keep its thread, and the thread its CPU,
+// if l says so. leave undoes both.
+func (l loop) enterThread(q *Queue) (leave func(), err error) {
+	if !l.lock {
+		return func() {}, nil
+	}
+	runtime.LockOSThread()
+	if !l.pin {
+		return runtime.UnlockOSThread, nil
+	}
+	undo, err := pinThread(l.cpu)
+	if err != nil {
+		runtime.UnlockOSThread()
+		return nil, opError("run", fmt.Sprintf("queue %d of %s on CPU %d", q.index, q.Name(), l.cpu), err,
+			"choose Config.CPUs from Cpus_allowed_list in /proc/self/status")
+	}
+	return func() {
+		// A thread that is still bound is of no use to others: it stays
+		// locked, and ends with its goroutine.
+		if undo() == nil {
+			runtime.UnlockOSThread()
+		}
+	}, nil
+}
+
+// looksPerTurn is how often the ring is looked at before anything else is: about
+// as long as a call of time.Now takes.
+const looksPerTurn = 32
+
+// lookOn watches the rx ring for as long as Config.BusyPoll says, and returns true
+// as soon as there is something to do. It does not call runtime.Gosched, which would
+// keep this thread from the network poller for as long as it finds goroutines to run:
+// the bound is what is fair to others.
+func (q *Queue) lookOn(ctx context.Context, d *deadline) bool {
+	if q.loop.busyPoll == 0 {
+		return false
+	}
+	q.counters.busyPolls.Add(1)
+	for begin := time.Now(); time.Since(begin) < q.loop.busyPoll; {
+		if q.look() {
+			q.counters.busyPollHits.Add(1)
+			return true
+		}
+		if q.closed.Load() || ctx.Err() != nil || d.over() {
+			break // sleep finds out which
+		}
+	}
+	return false
+}
+
+// look holds rxMu for a short time, so that Close is not kept waiting.
+func (q *Queue) look() bool {
+	q.rxMu.Lock()
+	defer q.rxMu.Unlock()
+	for range looksPerTurn {
+		if q.closed.Load() {
+			return false
+		}
+		if ready, err := q.rx.poll(); ready || err != nil {
+			return true
+		}
+	}
+	return false
+}
