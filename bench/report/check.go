@@ -182,7 +182,7 @@ func writeChanges(b *strings.Builder, comparisons []comparison) {
 	t := table.NewWriter()
 	t.SetStyle(style())
 	t.SuppressTrailingSpaces()
-	t.AppendHeader(table.Row{"", "peer", "baseline", "now", "change", ""})
+	t.AppendHeader(table.Row{"", "peer", "baseline", "now", "change", "verdict"})
 	t.SetColumnConfigs([]table.ColumnConfig{{Number: 3, Align: text.AlignRight}, {Number: 4, Align: text.AlignRight}, {Number: 5, Align: text.AlignRight}})
 	for _, verdict := range []string{missingRow, worseRow, explained, improvedRow} {
 		for _, c := range comparisons {
@@ -226,7 +226,7 @@ func writeSummary(b *strings.Builder, comparisons []comparison, added int) bool 
 	}
 	b.WriteString("\n" + wrap(sum))
 	if counts[worseRow] > 0 || counts[missingRow] > 0 {
-		b.WriteString("FAILED. If the change is worth its price, say so in the commit that renews the baseline (make bench-baseline).\n")
+		b.WriteString(wrap("FAILED. If the change is worth its price, say so in the commit that renews the baseline (make bench-baseline)."))
 		return false
 	}
 	if counts[improvedRow] > 0 {
