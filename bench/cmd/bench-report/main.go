@@ -149,6 +149,9 @@ func docCommand(out io.Writer, args []string) error {
 	return report.Document(document, rows, filepath.ToSlash(relative), names)
 }
 
+// readEnvironment is replaced by tests, which have no module.
+var readEnvironment = report.ReadEnvironment
+
 // measuredFlags adds the flags that name what was measured; the function returns FILE's rows with its environment.
 func measuredFlags(flags *flag.FlagSet) func(file string) (*report.Baseline, error) {
 	program := flags.String("program", "build/guest/mytun-bench", "the program that was measured")
@@ -158,7 +161,7 @@ func measuredFlags(flags *flag.FlagSet) func(file string) (*report.Baseline, err
 		if err != nil {
 			return nil, err
 		}
-		environment, err := report.ReadEnvironment(*program, *module)
+		environment, err := readEnvironment(*program, *module)
 		if err != nil {
 			return nil, err
 		}
