@@ -2,7 +2,15 @@ module github.com/mytun/mytun/bench
 
 go 1.25.0
 
-require github.com/jedib0t/go-pretty/v6 v6.8.3
+require (
+	github.com/jedib0t/go-pretty/v6 v6.8.3
+	github.com/mytun/mytun v0.0.0
+	github.com/vishvananda/netlink v1.3.1
+	golang.org/x/image v0.30.0
+	golang.org/x/sys v0.47.0
+	gonum.org/v1/plot v0.17.0
+	gvisor.dev/gvisor v0.0.0-20250503011706-39ed1f5ac29c
+)
 
 require (
 	codeberg.org/go-fonts/liberation v0.5.0 // indirect
@@ -13,16 +21,10 @@ require (
 	github.com/golang/freetype v0.0.0-20170609003504-e2365dfdc4a0 // indirect
 	github.com/google/btree v1.1.2 // indirect
 	github.com/mattn/go-runewidth v0.0.16 // indirect
-	github.com/mytun/mytun v0.0.0 // indirect
 	github.com/rivo/uniseg v0.4.7 // indirect
-	github.com/vishvananda/netlink v1.3.1 // indirect
 	github.com/vishvananda/netns v0.0.5 // indirect
-	golang.org/x/image v0.30.0 // indirect
-	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.28.0 // indirect
 	golang.org/x/time v0.7.0 // indirect
-	gonum.org/v1/plot v0.17.0 // indirect
-	gvisor.dev/gvisor v0.0.0-20250503011706-39ed1f5ac29c // indirect
 )
 
 replace github.com/mytun/mytun => ../
