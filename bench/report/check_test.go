@@ -124,6 +124,24 @@ func TestCheckEvents(t *testing.T) {
 	}
 }
 
+// What the rounds of one run differ by is no change for the worse.
+func TestCheckRounds(t *testing.T) {
+	for _, unit := range []string{"instr/packet", "packets/s"} {
+		before := inUnit(counted("rx", 64, result.PeerMytun, "x", 100), unit)
+		before.Min, before.Max = 90, 110
+		for _, c := range []struct {
+			median, distance float64
+			want             bool
+		}{{105, 0, true}, {95, 0, true}, {150, 10, unit == "packets/s"}, {150, 45, true}, {60, 10, unit != "packets/s"}, {60, 35, true}} {
+			after := before
+			after.Median, after.Min, after.Max = c.median, c.median-c.distance, c.median+c.distance
+			if said, ok := check(t, baseline(t, built, before), baseline(t, built, after)); ok != c.want {
+				t.Errorf("from 90..110 to %v+-%v %s: passed is %v\n%s", c.median, c.distance, unit, ok, said)
+			}
+		}
+	}
+}
+
 func TestCheckMissing(t *testing.T) {
 	base := baseline(t, built, rxRows(oldKernel, 1000, 400)...)
 	said, ok := check(t, base, baseline(t, built, rxRows(oldKernel, 1000, 400)[0]))

@@ -165,9 +165,12 @@ func (l *line) ratio() (float64, bool) {
 	return own.Median / best, true
 }
 
-// lost tells whether mytun's figure is worse than the best peer's.
+// lost tells whether mytun's figure is worse than the best peer's, by enough to be seen in the table.
 func (l *line) lost() bool {
 	best, ok := l.best()
 	own, measured := l.cells[result.PeerMytun]
+	if ratio, finite := l.ratio(); finite && math.Abs(ratio-1) < 0.005 {
+		return false
+	}
 	return ok && measured && own.Median != best && l.better(own.Median, best) == best
 }

@@ -189,8 +189,8 @@ func writeVerdict(b *strings.Builder, all []*section, format Format) {
 	writeList(b, "Where mytun is worse than the best peer", verdict.lost)
 }
 
-const legend = "ratio: mytun divided by the best peer. target: of mytun against the named peer (tun+vh: stock tun and vhost-net, wg: wireguard)," +
-	" or for mytun alone where none is named. " + missing + ": not measured, or not possible for that peer."
+const legend = "ratio: mytun divided by the best peer. target: of mytun against the named peer (tun+vh: stock tun and vhost-net," +
+	" wg: wireguard), or for mytun alone where none is named. " + missing + ": not measured, or not possible for that peer."
 
 // A verdict is about all sections.
 type verdict struct {
@@ -218,7 +218,7 @@ func (v *verdict) judgeLine(s *section, l *line, decided map[*target]bool) {
 	where := fmt.Sprintf("%s, %s (%s, %s, %s)",
 		subject(l.workload, l.size), measure(l.metric, l.unit), s.clock, plural(s.cpus, "CPU"), s.kernel)
 	if ratio, ok := l.ratio(); ok && l.lost() {
-		v.lost = append(v.lost, where+": "+quotient(ratio)+" of the best peer's")
+		v.lost = append(v.lost, where+": "+quotient(ratio)+" times the best peer's")
 	} else if l.lost() {
 		v.lost = append(v.lost, where+": "+figure(l.cells[result.PeerMytun].Median)+" against 0")
 	}

@@ -114,6 +114,7 @@ func TestRatio(t *testing.T) {
 		{"rates, against the highest", rate, map[string]float64{"tun": 100, "wireguard": 200, "mytun": 300}, "1.50", false},
 		{"a dearer mytun", cost, map[string]float64{"tun": 100, "mytun": 150}, "1.50", true},
 		{"a slower mytun", rate, map[string]float64{"tun": 100, "mytun": 50}, "0.50", true},
+		{"dearer by too little to be seen", cost, map[string]float64{"tun": 1000, "mytun": 1004}, "1.00", false},
 		{"a draw", rate, map[string]float64{"tun": 100, "mytun": 100}, "1.00", false},
 		{"the generator is no peer", cost, map[string]float64{"generator": 10, "tun": 200, "mytun": 100}, "0.50", false},
 		{"no peer", cost, map[string]float64{"generator": 10, "mytun": 100}, missing, false},
