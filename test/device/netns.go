@@ -52,6 +52,16 @@ func MakeNamespace(t testing.TB) netns.NsHandle {
 	return ns
 }
 
+// NamespaceOf is the network namespace of a process. The caller closes it.
+func NamespaceOf(t testing.TB, pid int) netns.NsHandle {
+	t.Helper()
+	ns, err := netns.GetFromPid(pid)
+	if err != nil {
+		t.Fatalf("network namespace of process %d: %v", pid, err)
+	}
+	return ns
+}
+
 // Enter moves the thread into a network namespace.
 func Enter(t testing.TB, ns netns.NsHandle) {
 	t.Helper()
@@ -71,6 +81,14 @@ func Inside(t testing.TB, ns netns.NsHandle, f func()) {
 	Enter(t, ns)
 	defer Enter(t, old)
 	f()
+}
+
+// Move moves a device to another network namespace.
+func Move(t testing.TB, name string, ns netns.NsHandle) {
+	t.Helper()
+	if err := netlink.LinkSetNsFd(LinkOf(t, name), int(ns)); err != nil {
+		t.Fatalf("move %s: %v", name, err)
+	}
 }
 
 // quiet keeps the kernel from sending frames of its own over new devices.

@@ -18,7 +18,7 @@ import (
 func SNMP(t testing.TB) map[string]uint64 {
 	t.Helper()
 	counters := map[string]uint64{}
-	addSNMP4(t, counters)
+	addPairs(readNet(t, "snmp"), counters)
 	for line := range strings.Lines(readNet(t, "snmp6")) {
 		fields := strings.Fields(line)
 		if protocol, name, ok := strings.Cut(fields[0], "6"); ok && len(fields) == 2 {
@@ -28,10 +28,18 @@ func SNMP(t testing.TB) map[string]uint64 {
 	return counters
 }
 
-// addSNMP4 reads pairs of lines: names, and values.
-func addSNMP4(t testing.TB, counters map[string]uint64) {
+// NetStat is the same of the counters that are Linux's own, as
+// "TcpExt.TCPOFOQueue".
+func NetStat(t testing.TB) map[string]uint64 {
 	t.Helper()
-	lines := strings.Split(readNet(t, "snmp"), "\n")
+	counters := map[string]uint64{}
+	addPairs(readNet(t, "netstat"), counters)
+	return counters
+}
+
+// addPairs reads pairs of lines: names, and values.
+func addPairs(text string, counters map[string]uint64) {
+	lines := strings.Split(text, "\n")
 	for i := 0; i+1 < len(lines); i += 2 {
 		names, values := strings.Fields(lines[i]), strings.Fields(lines[i+1])
 		protocol := strings.TrimSuffix(names[0], ":")

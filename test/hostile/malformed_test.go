@@ -125,7 +125,11 @@ func withoutVnet() []malformed {
 func checkRefused(t *testing.T, c device.Config, frames []malformed) {
 	t.Helper()
 	c.TxSize = 512 << 10
-	l := device.NewLink(t, c)
+	refuse(t, device.NewLink(t, c), frames)
+}
+
+func refuse(t *testing.T, l *device.Link, frames []malformed) {
+	t.Helper()
 	q := l.Queue()
 	conn := l.ListenUDP(t, false, hostPort)
 	for i, frame := range frames {
