@@ -193,7 +193,8 @@ func writeChanges(b *strings.Builder, comparisons []comparison) {
 	t.SetStyle(style())
 	t.SuppressTrailingSpaces()
 	t.AppendHeader(table.Row{"", "peer", "baseline", "now", "change", "verdict"})
-	t.SetColumnConfigs([]table.ColumnConfig{{Number: 3, Align: text.AlignRight}, {Number: 4, Align: text.AlignRight}, {Number: 5, Align: text.AlignRight}})
+	right := text.AlignRight
+	t.SetColumnConfigs([]table.ColumnConfig{{Number: 3, Align: right}, {Number: 4, Align: right}, {Number: 5, Align: right}})
 	for _, verdict := range []string{missingRow, worseRow, explained, improvedRow} {
 		for _, c := range comparisons {
 			if c.verdict == verdict {

@@ -20,6 +20,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -93,6 +94,15 @@ func newFlags(name string) *flag.FlagSet {
 	return flag.NewFlagSet(name, flag.ContinueOnError)
 }
 
+// load says who writes the file, if there is none.
+func load(file string) ([]result.Row, error) {
+	rows, err := result.Load(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: make bench and make bench-quick measure the rows", err)
+	}
+	return rows, err
+}
+
 func tableCommand(out io.Writer, args []string) error {
 	flags := newFlags("table")
 	markdown := flags.Bool("markdown", false, "write Markdown instead of text for a terminal")
@@ -100,7 +110,7 @@ func tableCommand(out io.Writer, args []string) error {
 	if err != nil {
 		return err
 	}
-	rows, err := result.Load(files[0])
+	rows, err := load(files[0])
 	if err != nil {
 		return err
 	}
@@ -121,7 +131,7 @@ func plotCommand(out io.Writer, args []string) error {
 
 // plotted draws the rows of the file and says what it drew.
 func plotted(out io.Writer, file, dir string) (rows []result.Row, names []string, err error) {
-	if rows, err = result.Load(file); err != nil {
+	if rows, err = load(file); err != nil {
 		return nil, nil, err
 	}
 	names, err = report.Plot(dir, rows)
@@ -157,7 +167,7 @@ func measuredFlags(flags *flag.FlagSet) func(file string) (*report.Baseline, err
 	program := flags.String("program", "build/guest/mytun-bench", "the program that was measured")
 	module := flags.String("module", "build/kmod-6.12/mytun.ko", "the module that was measured")
 	return func(file string) (*report.Baseline, error) {
-		rows, err := result.Load(file)
+		rows, err := load(file)
 		if err != nil {
 			return nil, err
 		}
@@ -198,7 +208,9 @@ func checkCommand(out io.Writer, args []string) error {
 		return err
 	}
 	base, err := report.LoadBaseline(*path)
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: make bench-quick bench-baseline measures it", err)
+	} else if err != nil {
 		return err
 	}
 	now, err := measured(files[0])
