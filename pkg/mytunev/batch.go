@@ -24,22 +24,30 @@ type Batch struct {
 func (b *Batch) Queue() *Queue { return b.q }
 
 // Next returns the next frame, or false when the batch has no more.
-func (b *Batch) Next() (Frame, bool) {
+func (b *Batch) Next() (f Frame, ok bool) {
+	ok = b.next(&f)
+	return f, ok
+}
+
+// next is Next without a copy.
+func (b *Batch) next(f *Frame) bool {
 	if b.left == 0 || b.err != nil {
-		return Frame{}, false
+		return false
 	}
-	f, ok, err := b.q.rx.peek()
-	b.err = err
-	if ok {
+	ok, err := b.q.rx.peek(f)
+	if err != nil {
+		b.err = err
+	} else if ok {
 		b.left--
 	}
-	return f, ok
+	return ok
 }
 
 // Frames returns an iterator over the frames that Next would return.
 func (b *Batch) Frames() iter.Seq[Frame] {
 	return func(yield func(Frame) bool) {
-		for f, ok := b.Next(); ok && yield(f); f, ok = b.Next() {
+		var f Frame
+		for b.next(&f) && yield(f) {
 		}
 	}
 }

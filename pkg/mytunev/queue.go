@@ -210,7 +210,8 @@ func (q *Queue) tryRead(p []byte) (n int, idle bool, err error) {
 	if ready, err := q.rx.poll(); err != nil || !ready {
 		return 0, err == nil, err
 	}
-	f, ok, err := q.rx.peek()
+	var f Frame
+	ok, err := q.rx.peek(&f)
 	switch {
 	case err != nil:
 	case !ok:

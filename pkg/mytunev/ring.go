@@ -100,16 +100,19 @@ func (c *consumer) poll() (bool, error) {
 	return c.head != c.tail, err
 }
 
-// peek returns the next frame and moves on to the one after it. It returns false
+// peek sets f to the next frame and moves on to the one after it. It returns false
 // when there is none that it knows of. The length is read from shared memory
 // once, into a local; the Go memory model forbids the compiler to read it again.
-func (c *consumer) peek() (Frame, bool, error) {
+//
+// A Frame is too large for the compiler to keep in registers, and each copy of one
+// waits for the stores of the one before: hence the pointer.
+func (c *consumer) peek(f *Frame) (bool, error) {
 	for c.head != c.tail {
 		at := c.head & (c.size - 1)
 		header := (*[frameHeader]byte)(c.data[at:])
 		length := binary.NativeEndian.Uint32(header[offLength:])
 		if length > c.tail-c.head-frameHeader {
-			return Frame{}, false, ErrRingBroken
+			return false, ErrRingBroken
 		}
 		c.head += frameSize(length)
 		if length == 0 || length > c.maxFrame {
@@ -117,14 +120,13 @@ func (c *consumer) peek() (Frame, bool, error) {
 			continue
 		}
 		begin, end := at+frameHeader, at+frameHeader+length
-		return Frame{
-			Data:      c.data[begin:end:end],
-			Hash:      binary.NativeEndian.Uint32(header[offHash:]),
-			HashValid: binary.NativeEndian.Uint32(header[offFlags:])&flagHash != 0,
-			vnet:      (*[vnetSize]byte)(header[offVNet:]),
-		}, true, nil
+		f.Data = c.data[begin:end:end]
+		f.Hash = binary.NativeEndian.Uint32(header[offHash:])
+		f.HashValid = binary.NativeEndian.Uint32(header[offFlags:])&flagHash != 0
+		f.vnet = (*[vnetSize]byte)(header[offVNet:])
+		return true, nil
 	}
-	return Frame{}, false, nil
+	return false, nil
 }
 
 // unpeek undoes the last peek, which returned a frame of length n.
@@ -228,7 +230,8 @@ func (p *producer) reserve(n int) ([]byte, error) {
 	return p.data[begin:end:end], nil
 }
 
-// metadata is what a frame's header says besides its length.
+// metadata is what a frame's header says besides its length. A nil pointer stands
+// for the zero value.
 type metadata struct {
 	vnet  VNetHeader
 	flags uint32 // flagHash or 0
@@ -237,7 +240,7 @@ type metadata struct {
 
 // commit makes a frame of the first n bytes of the reservation; 0 drops it. The
 // kernel does not see the frame before publish.
-func (p *producer) commit(n int, m metadata) error {
+func (p *producer) commit(n int, m *metadata) error {
 	reserved := p.reserved
 	p.reserved = 0
 	switch {
@@ -249,12 +252,12 @@ func (p *producer) commit(n int, m metadata) error {
 		return nil
 	}
 	header := (*[frameHeader]byte)(p.data[p.head&(p.size-1):])
-	clear(header[:])
+	*header = [frameHeader]byte{}
 	binary.NativeEndian.PutUint32(header[offLength:], uint32(n))
-	binary.NativeEndian.PutUint32(header[offFlags:], m.flags)
-	binary.NativeEndian.PutUint32(header[offHash:], m.hash)
-	if m.vnet != (VNetHeader{}) {
-		encodeVNet((*[vnetSize]byte)(header[offVNet:]), m.vnet)
+	if m != nil {
+		binary.NativeEndian.PutUint32(header[offFlags:], m.flags)
+		binary.NativeEndian.PutUint32(header[offHash:], m.hash)
+		encodeVNet((*[vnetSize]byte)(header[offVNet:]), &m.vnet)
 	}
 	p.head += frameSize(uint32(n))
 	return nil

@@ -58,9 +58,16 @@ func mustCommit(t *testing.T, p *producer, payload []byte) {
 	if err != nil {
 		t.Fatalf("reserve(%d): %v", len(payload), err)
 	}
-	if err := p.commit(copy(slot, payload), metadata{}); err != nil {
+	if err := p.commit(copy(slot, payload), nil); err != nil {
 		t.Fatalf("commit(%d): %v", len(payload), err)
 	}
+}
+
+// peek is consumer.peek with the frame as a result.
+func peek(c *consumer) (Frame, bool, error) {
+	var f Frame
+	ok, err := c.peek(&f)
+	return f, ok, err
 }
 
 func mustPeek(t *testing.T, c *consumer, want []byte) Frame {
@@ -68,7 +75,7 @@ func mustPeek(t *testing.T, c *consumer, want []byte) Frame {
 	if ready, err := c.poll(); !ready || err != nil {
 		t.Fatalf("poll: %v, %v, want a frame", ready, err)
 	}
-	f, ok, err := c.peek()
+	f, ok, err := peek(c)
 	if !ok || err != nil {
 		t.Fatalf("peek: %v, %v, want a frame", ok, err)
 	}
@@ -83,7 +90,7 @@ func mustBeEmpty(t *testing.T, c *consumer) {
 	if ready, err := c.poll(); ready || err != nil {
 		t.Fatalf("poll: %v, %v, want nothing", ready, err)
 	}
-	if _, ok, err := c.peek(); ok || err != nil {
+	if _, ok, err := peek(c); ok || err != nil {
 		t.Fatalf("peek: %v, %v, want nothing", ok, err)
 	}
 }
@@ -241,11 +248,11 @@ func TestWriteAbort(t *testing.T) {
 		if _, err := p.reserve(100); err != nil {
 			t.Fatal(err)
 		}
-		err := p.commit(n, metadata{})
+		err := p.commit(n, nil)
 		if (err == nil) != (n == 0) {
 			t.Errorf("commit(%d) of 100: %v", n, err)
 		}
-		if err := p.commit(1, metadata{}); err != errNoReservation {
+		if err := p.commit(1, nil); err != errNoReservation {
 			t.Errorf("commit after commit(%d): %v, want %v", n, err, errNoReservation)
 		}
 	}
@@ -254,7 +261,7 @@ func TestWriteAbort(t *testing.T) {
 	if _, err := p.reserve(5000); err != ErrTooLong {
 		t.Fatal(err)
 	}
-	if err := p.commit(100, metadata{}); err != errNoReservation {
+	if err := p.commit(100, nil); err != errNoReservation {
 		t.Errorf("commit after a failed reserve: %v, want %v", err, errNoReservation)
 	}
 	if p.publish() || p.producer.Load() != 0 {
@@ -263,7 +270,7 @@ func TestWriteAbort(t *testing.T) {
 	mustBeEmpty(t, c)
 	slot, _ = p.reserve(100)
 	fill(slot, 7)
-	if err := p.commit(40, metadata{}); err != nil {
+	if err := p.commit(40, nil); err != nil {
 		t.Fatal(err)
 	}
 	mustCommit(t, p, pattern(5, 8))
@@ -310,7 +317,7 @@ func TestHeader(t *testing.T) {
 		GSOSize: 0x0304, CsumStart: 0x0506, CsumOffset: 0x0708, NumBuffers: 0x090A}
 	slot, _ := p.reserve(300)
 	fill(slot, 1)
-	if err := p.commit(300, metadata{vnet: v}); err != nil {
+	if err := p.commit(300, &metadata{vnet: v}); err != nil {
 		t.Fatal(err)
 	}
 	p.publish()
@@ -403,7 +410,7 @@ func TestBadRxLength(t *testing.T) {
 			t.Fatal(ready, err)
 		}
 		for range 3 {
-			if f, ok, err := c.peek(); ok || err != ErrRingBroken {
+			if f, ok, err := peek(c); ok || err != ErrRingBroken {
 				t.Errorf("length %d: peek %d bytes, %v, %v, want ErrRingBroken", length, len(f.Data), ok, err)
 			}
 		}
@@ -439,7 +446,7 @@ func TestRingFullOfEmptyFrames(t *testing.T) {
 	if ready, err := c.poll(); !ready || err != nil {
 		t.Fatal(ready, err)
 	}
-	if _, ok, err := c.peek(); ok || err != nil {
+	if _, ok, err := peek(c); ok || err != nil {
 		t.Fatal(ok, err)
 	}
 	if c.skipped != 4096/64 {
@@ -589,7 +596,7 @@ func TestConcurrentReaderWriter(t *testing.T) {
 				continue
 			}
 			fill(slot, byte(i))
-			p.commit(len(slot), metadata{})
+			p.commit(len(slot), nil)
 			if i++; i%7 == 0 {
 				p.publish()
 			}
@@ -605,7 +612,7 @@ func TestConcurrentReaderWriter(t *testing.T) {
 			runtime.Gosched()
 			continue
 		}
-		for f, ok, err := c.peek(); ok || err != nil; f, ok, err = c.peek() {
+		for f, ok, err := peek(c); ok || err != nil; f, ok, err = peek(c) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -630,11 +637,11 @@ func TestRingAllocs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p.commit(copy(slot, payload), metadata{vnet: VNetHeader{GSOSize: 1}})
+			p.commit(copy(slot, payload), &metadata{vnet: VNetHeader{GSOSize: 1}})
 		}
 		p.publish()
 		c.poll()
-		for f, ok, _ := c.peek(); ok; f, ok, _ = c.peek() {
+		for f, ok, _ := peek(c); ok; f, ok, _ = peek(c) {
 			if f.VNet().GSOSize != 1 {
 				t.Fatal("vnet header lost")
 			}
@@ -682,7 +689,7 @@ func fuzzConsumer(t *testing.T, c *consumer) {
 		t.Fatal(err)
 	}
 	steps := 0
-	for f, ok, err := c.peek(); ok; f, ok, err = c.peek() {
+	for f, ok, err := peek(c); ok; f, ok, err = peek(c) {
 		if steps++; steps > int(c.size/frameAlign) {
 			t.Fatal("more frames than the ring can hold")
 		}
@@ -706,7 +713,7 @@ func fuzzProducer(t *testing.T, p *producer) {
 			break
 		}
 		fill(slot, 1)
-		p.commit(n, metadata{})
+		p.commit(n, nil)
 	}
 	p.publish()
 	p.arm(2000)

@@ -34,33 +34,35 @@ func (t *Tx) Reserve(n int) ([]byte, error) {
 // Commit makes a frame of the first n bytes of what Reserve returned. A Commit
 // of 0 drops the reservation; one of more than was reserved does too, and fails.
 func (t *Tx) Commit(n int) error {
-	return t.commit(n, metadata{})
+	return t.commit(n, nil)
 }
 
 // CommitVNet is Commit for a frame whose checksum or segmentation is left to the
 // kernel, as v says. It fails with ErrNotSupported, and drops the reservation,
 // if v is not zero and the device was opened without Config.Offload.
 func (t *Tx) CommitVNet(n int, v VNetHeader) error {
-	return t.commit(n, metadata{vnet: v})
+	return t.commit(n, &metadata{vnet: v})
 }
 
 // CommitHash is CommitVNet for a frame whose flow has this hash: the kernel
 // spreads flows over CPUs by it and need not compute its own. Frames of one flow
 // must have one hash. A module that takes no hashes gets none.
 func (t *Tx) CommitHash(n int, v VNetHeader, hash uint32) error {
-	return t.commit(n, metadata{vnet: v, flags: flagHash, hash: hash})
+	return t.commit(n, &metadata{vnet: v, flags: flagHash, hash: hash})
 }
 
-func (t *Tx) commit(n int, m metadata) error {
+func (t *Tx) commit(n int, m *metadata) error {
 	if !t.held {
 		return errNoReservation
 	}
-	if m.vnet != (VNetHeader{}) && !t.q.port.vnet {
-		t.q.tx.reserved = 0
-		return ErrNotSupported
-	}
-	if !t.q.port.hash {
-		m.flags, m.hash = 0, 0
+	if m != nil {
+		if m.vnet != (VNetHeader{}) && !t.q.port.vnet {
+			t.q.tx.reserved = 0
+			return ErrNotSupported
+		}
+		if !t.q.port.hash {
+			m.flags, m.hash = 0, 0
+		}
 	}
 	return t.q.tx.commit(n, m)
 }
@@ -68,13 +70,13 @@ func (t *Tx) commit(n int, m metadata) error {
 // Send copies p into the ring as one frame. Unlike Reserve it waits for room, as
 // WaitSpace does.
 func (t *Tx) Send(p []byte) error {
-	return t.send(p, metadata{})
+	return t.send(p, nil)
 }
 
 // SendVNet is Send for a frame whose checksum or segmentation is left to the
 // kernel, as v says. It fails as CommitVNet does.
 func (t *Tx) SendVNet(p []byte, v VNetHeader) error {
-	return t.send(p, metadata{vnet: v})
+	return t.send(p, &metadata{vnet: v})
 }
 
 // SendFrame is Send for a frame that came from a queue, of this device or another:
@@ -85,10 +87,10 @@ func (t *Tx) SendFrame(f Frame) error {
 	if f.HashValid {
 		m.flags, m.hash = flagHash, f.Hash
 	}
-	return t.send(f.Data, m)
+	return t.send(f.Data, &m)
 }
 
-func (t *Tx) send(p []byte, m metadata) error {
+func (t *Tx) send(p []byte, m *metadata) error {
 	slot, err := t.Reserve(len(p))
 	if err == ErrFull {
 		if err = t.WaitSpace(len(p)); err == nil {
@@ -207,17 +209,17 @@ func (t *Tx) finish() error {
 // A nil error means that the frame is in the ring: whether the network stack
 // accepts it, Stats tells. Send allocates nothing.
 func (q *Queue) Send(p []byte) error {
-	return q.send(p, metadata{})
+	return q.send(p, nil)
 }
 
 // SendVNet is Send for a frame whose checksum or segmentation is left to the
 // kernel, as v says. It fails with ErrNotSupported if v is not zero and the device
 // was opened without Config.Offload.
 func (q *Queue) SendVNet(p []byte, v VNetHeader) error {
-	return q.send(p, metadata{vnet: v})
+	return q.send(p, &metadata{vnet: v})
 }
 
-func (q *Queue) send(p []byte, m metadata) error {
+func (q *Queue) send(p []byte, m *metadata) error {
 	t := Tx{q: q, ctx: context.Background(), open: true}
 	err := t.send(p, m)
 	if e := t.finish(); err == nil {

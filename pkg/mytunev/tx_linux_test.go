@@ -15,7 +15,7 @@ func header(length int, m metadata) []byte {
 	binary.NativeEndian.PutUint32(h, uint32(length))
 	binary.NativeEndian.PutUint32(h[4:], m.flags)
 	binary.NativeEndian.PutUint32(h[8:], m.hash)
-	encodeVNet((*[vnetSize]byte)(h[12:]), m.vnet)
+	encodeVNet((*[vnetSize]byte)(h[12:]), &m.vnet)
 	return h
 }
 
@@ -23,7 +23,7 @@ func header(length int, m metadata) []byte {
 func TestMetadata(t *testing.T) {
 	v := VNetHeader{Flags: VNetNeedsChecksum, GSOType: GSOTCPv6, HdrLen: 60, GSOSize: 1440, CsumStart: 40, CsumOffset: 16}
 	var raw [vnetSize]byte
-	encodeVNet(&raw, v)
+	encodeVNet(&raw, &v)
 	payload := pattern(3000, 1)
 	commit := func(f func(tx *Tx) error) func(*Tx) error {
 		return func(tx *Tx) error {
