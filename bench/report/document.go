@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"strings"
 
 	"github.com/mytun/mytun/bench/result"
 )
@@ -35,7 +36,7 @@ func Document(name string, rows []result.Row, pictures string, names []string) e
 		return err
 	}
 	for _, picture := range names {
-		fmt.Fprintf(&b, "\n![%s](%s)\n", picture, path.Join(pictures, picture))
+		fmt.Fprintf(&b, "\n![bar chart: %s](%s)\n", strings.TrimSuffix(picture, ".svg"), path.Join(pictures, picture))
 	}
 	b.WriteString("\n")
 	b.Write(after)

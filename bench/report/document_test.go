@@ -30,7 +30,7 @@ func TestDocument(t *testing.T) {
 		}
 	}
 	table := render(t, madeUp(t), Markdown)
-	want := "before\n" + beginMark + "\n\n" + table + "\n![rx.svg](pictures/rx.svg)\n\n![tx.svg](pictures/tx.svg)\n\n" + endMark + "\nafter\n"
+	want := "before\n" + beginMark + "\n\n" + table + "\n![bar chart: rx](pictures/rx.svg)\n\n![bar chart: tx](pictures/tx.svg)\n\n" + endMark + "\nafter\n"
 	if first != want {
 		t.Errorf("the document is\n%s\nwant\n%s", first, want)
 	}

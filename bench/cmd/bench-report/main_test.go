@@ -67,7 +67,7 @@ func TestPlotAndDoc(t *testing.T) {
 	}
 	output(t, "doc", rows(t, 50), document, pictures)
 	written, err := os.ReadFile(document)
-	if err != nil || !strings.Contains(string(written), "![rx.svg](pictures/rx.svg)") || !strings.Contains(string(written), "0.50 |") {
+	if err != nil || !strings.Contains(string(written), "![bar chart: rx](pictures/rx.svg)") || !strings.Contains(string(written), "0.50 |") {
 		t.Errorf("the document is, %v:\n%s", err, written)
 	}
 }
