@@ -117,7 +117,7 @@ func decodeVNet(b *[vnetSize]byte) VNetHeader {
 	}
 }
 
-func encodeVNet(b *[vnetSize]byte, v *VNetHeader) {
+func encodeVNet(b *[vnetSize]byte, v VNetHeader) {
 	b[0] = v.Flags
 	b[1] = v.GSOType
 	binary.LittleEndian.PutUint16(b[2:], v.HdrLen)

@@ -219,10 +219,12 @@ func (p *producer) reserve(n int) ([]byte, error) {
 	if err := p.check(n); err != nil {
 		return nil, err
 	}
-	if ok, err := p.fits(uint32(n)); err != nil {
-		return nil, err
-	} else if !ok {
-		return nil, ErrFull
+	if frameSize(uint32(n)) > p.room() {
+		if ok, err := p.fits(uint32(n)); err != nil {
+			return nil, err
+		} else if !ok {
+			return nil, ErrFull
+		}
 	}
 	p.reserved = uint32(n)
 	begin := p.head&(p.size-1) + frameHeader
@@ -233,9 +235,14 @@ func (p *producer) reserve(n int) ([]byte, error) {
 // metadata is what a frame's header says besides its length. A nil pointer stands
 // for the zero value.
 type metadata struct {
-	vnet  VNetHeader
-	flags uint32 // flagHash or 0
+	vnet  [vnetSize]byte // an encoded VNetHeader
+	flags uint32         // flagHash or 0
 	hash  uint32
+}
+
+func vnetMetadata(v VNetHeader) (m metadata) {
+	encodeVNet(&m.vnet, v)
+	return m
 }
 
 // commit makes a frame of the first n bytes of the reservation; 0 drops it. The
@@ -257,7 +264,7 @@ func (p *producer) commit(n int, m *metadata) error {
 	if m != nil {
 		binary.NativeEndian.PutUint32(header[offFlags:], m.flags)
 		binary.NativeEndian.PutUint32(header[offHash:], m.hash)
-		encodeVNet((*[vnetSize]byte)(header[offVNet:]), &m.vnet)
+		*(*[vnetSize]byte)(header[offVNet:]) = m.vnet
 	}
 	p.head += frameSize(uint32(n))
 	return nil

@@ -317,7 +317,8 @@ func TestHeader(t *testing.T) {
 		GSOSize: 0x0304, CsumStart: 0x0506, CsumOffset: 0x0708, NumBuffers: 0x090A}
 	slot, _ := p.reserve(300)
 	fill(slot, 1)
-	if err := p.commit(300, &metadata{vnet: v}); err != nil {
+	m := vnetMetadata(v)
+	if err := p.commit(300, &m); err != nil {
 		t.Fatal(err)
 	}
 	p.publish()
@@ -637,7 +638,7 @@ func TestRingAllocs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p.commit(copy(slot, payload), &metadata{vnet: VNetHeader{GSOSize: 1}})
+			p.commit(copy(slot, payload), &metadata{vnet: [vnetSize]byte{vnetGSOSize: 1}})
 		}
 		p.publish()
 		c.poll()

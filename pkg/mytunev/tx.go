@@ -25,8 +25,10 @@ type Tx struct {
 // WaitSpace waits for, with ErrTooLong if there never will be, and with
 // ErrClosed, ErrDetached or ErrRingBroken when the queue is of no more use.
 func (t *Tx) Reserve(n int) ([]byte, error) {
-	if err := t.lock(); err != nil {
-		return nil, err
+	if !t.held {
+		if err := t.lock(); err != nil {
+			return nil, err
+		}
 	}
 	return t.q.tx.reserve(n)
 }
@@ -41,14 +43,17 @@ func (t *Tx) Commit(n int) error {
 // kernel, as v says. It fails with ErrNotSupported, and drops the reservation,
 // if v is not zero and the device was opened without Config.Offload.
 func (t *Tx) CommitVNet(n int, v VNetHeader) error {
-	return t.commit(n, &metadata{vnet: v})
+	m := vnetMetadata(v)
+	return t.commit(n, &m)
 }
 
 // CommitHash is CommitVNet for a frame whose flow has this hash: the kernel
 // spreads flows over CPUs by it and need not compute its own. Frames of one flow
 // must have one hash. A module that takes no hashes gets none.
 func (t *Tx) CommitHash(n int, v VNetHeader, hash uint32) error {
-	return t.commit(n, &metadata{vnet: v, flags: flagHash, hash: hash})
+	m := vnetMetadata(v)
+	m.flags, m.hash = flagHash, hash
+	return t.commit(n, &m)
 }
 
 func (t *Tx) commit(n int, m *metadata) error {
@@ -56,7 +61,7 @@ func (t *Tx) commit(n int, m *metadata) error {
 		return errNoReservation
 	}
 	if m != nil {
-		if m.vnet != (VNetHeader{}) && !t.q.port.vnet {
+		if m.vnet != [vnetSize]byte{} && !t.q.port.vnet {
 			t.q.tx.reserved = 0
 			return ErrNotSupported
 		}
@@ -76,14 +81,18 @@ func (t *Tx) Send(p []byte) error {
 // SendVNet is Send for a frame whose checksum or segmentation is left to the
 // kernel, as v says. It fails as CommitVNet does.
 func (t *Tx) SendVNet(p []byte, v VNetHeader) error {
-	return t.send(p, &metadata{vnet: v})
+	m := vnetMetadata(v)
+	return t.send(p, &m)
 }
 
 // SendFrame is Send for a frame that came from a queue, of this device or another:
 // with its VNetHeader and its hash, so that a super-packet stays one. It fails as
 // CommitVNet does.
 func (t *Tx) SendFrame(f Frame) error {
-	m := metadata{vnet: f.VNet()}
+	var m metadata
+	if f.vnet != nil {
+		m.vnet = *f.vnet
+	}
 	if f.HashValid {
 		m.flags, m.hash = flagHash, f.Hash
 	}
@@ -216,7 +225,8 @@ func (q *Queue) Send(p []byte) error {
 // kernel, as v says. It fails with ErrNotSupported if v is not zero and the device
 // was opened without Config.Offload.
 func (q *Queue) SendVNet(p []byte, v VNetHeader) error {
-	return q.send(p, &metadata{vnet: v})
+	m := vnetMetadata(v)
+	return q.send(p, &m)
 }
 
 func (q *Queue) send(p []byte, m *metadata) error {

@@ -15,7 +15,7 @@ func header(length int, m metadata) []byte {
 	binary.NativeEndian.PutUint32(h, uint32(length))
 	binary.NativeEndian.PutUint32(h[4:], m.flags)
 	binary.NativeEndian.PutUint32(h[8:], m.hash)
-	encodeVNet((*[vnetSize]byte)(h[12:]), &m.vnet)
+	copy(h[12:], m.vnet[:])
 	return h
 }
 
@@ -23,7 +23,7 @@ func header(length int, m metadata) []byte {
 func TestMetadata(t *testing.T) {
 	v := VNetHeader{Flags: VNetNeedsChecksum, GSOType: GSOTCPv6, HdrLen: 60, GSOSize: 1440, CsumStart: 40, CsumOffset: 16}
 	var raw [vnetSize]byte
-	encodeVNet(&raw, &v)
+	encodeVNet(&raw, v)
 	payload := pattern(3000, 1)
 	commit := func(f func(tx *Tx) error) func(*Tx) error {
 		return func(tx *Tx) error {
@@ -40,13 +40,13 @@ func TestMetadata(t *testing.T) {
 		want metadata
 	}{
 		"Commit":     {commit(func(tx *Tx) error { return tx.Commit(3000) }), metadata{}},
-		"CommitVNet": {commit(func(tx *Tx) error { return tx.CommitVNet(3000, v) }), metadata{vnet: v}},
-		"CommitHash": {commit(func(tx *Tx) error { return tx.CommitHash(3000, v, 0xFEEDBEEF) }), metadata{v, 1, 0xFEEDBEEF}},
+		"CommitVNet": {commit(func(tx *Tx) error { return tx.CommitVNet(3000, v) }), vnetMetadata(v)},
+		"CommitHash": {commit(func(tx *Tx) error { return tx.CommitHash(3000, v, 0xFEEDBEEF) }), metadata{raw, 1, 0xFEEDBEEF}},
 		"Send":       {func(tx *Tx) error { return tx.Send(payload) }, metadata{}},
-		"SendVNet":   {func(tx *Tx) error { return tx.SendVNet(payload, v) }, metadata{vnet: v}},
+		"SendVNet":   {func(tx *Tx) error { return tx.SendVNet(payload, v) }, vnetMetadata(v)},
 		"SendFrame": {func(tx *Tx) error {
 			return tx.SendFrame(Frame{Data: payload, vnet: &raw, Hash: 5, HashValid: true})
-		}, metadata{v, 1, 5}},
+		}, metadata{raw, 1, 5}},
 		"SendFrame, no hash": {func(tx *Tx) error {
 			return tx.SendFrame(Frame{Data: payload, Hash: 5})
 		}, metadata{}},
@@ -70,7 +70,7 @@ func TestQueueSendVNet(t *testing.T) {
 	if err := q.SendVNet(pattern(100, 1), v); err != nil {
 		t.Fatal(err)
 	}
-	if k.receive(1); !bytes.Equal(k.txHeader, header(100, metadata{vnet: v})) {
+	if k.receive(1); !bytes.Equal(k.txHeader, header(100, vnetMetadata(v))) {
 		t.Errorf("header %x", k.txHeader)
 	}
 	q.port.vnet = false
