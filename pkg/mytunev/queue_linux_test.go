@@ -461,6 +461,64 @@ func TestSendBatch(t *testing.T) {
 	}
 }
 
+// TestSendBatchPublishesOnce: all frames appear at once, when the function returns,
+// and the doorbell is rung once if the kernel sleeps, and never if it does not.
+func TestSendBatchPublishesOnce(t *testing.T) {
+	raw := [vnetSize]byte{vnetFlags: VNetDataValid}
+	ways := []func(tx *Tx, p []byte) error{
+		(*Tx).Send,
+		func(tx *Tx, p []byte) error { return tx.SendVNet(p, VNetHeader{Flags: VNetDataValid}) },
+		func(tx *Tx, p []byte) error {
+			return tx.SendFrame(Frame{Data: p, vnet: &raw, Hash: 1, HashValid: true})
+		},
+		func(tx *Tx, p []byte) error {
+			slot, err := tx.Reserve(len(p))
+			if err != nil {
+				return err
+			}
+			return tx.CommitHash(copy(slot, p), VNetHeader{}, 7)
+		},
+	}
+	for _, asleep := range []bool{true, false} {
+		for _, frames := range []int{0, 1, 100} {
+			q, k := newFake(t)
+			if asleep {
+				k.doze()
+			}
+			before := k.tx.producer.Load()
+			err := q.SendBatch(func(tx *Tx) error {
+				for i := range frames {
+					if err := ways[i%len(ways)](tx, pattern(testSize(i), byte(i))); err != nil {
+						return err
+					}
+					if now := k.tx.producer.Load(); now != before {
+						t.Fatalf("frame %d moved the producer by %d", i, now-before)
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var bells uint64
+			if asleep && frames > 0 {
+				bells = 1
+			}
+			if s, _ := q.Stats(); s.Doorbells != bells {
+				t.Errorf("%d frames, kernel asleep %v: %d doorbells, want %d", frames, asleep, s.Doorbells, bells)
+			}
+			for i := range frames {
+				if !bytes.Equal(k.take(), pattern(testSize(i), byte(i))) {
+					t.Fatalf("frame %d is not what was sent", i)
+				}
+			}
+			if k.take() != nil {
+				t.Error("there are more frames than were sent")
+			}
+		}
+	}
+}
+
 func TestSendBatchWaitsForRoom(t *testing.T) {
 	q, k := newFake(t)
 	const frames = 50
@@ -490,6 +548,10 @@ func TestSendBatchWaitsForRoom(t *testing.T) {
 	}
 	if err := <-errs; err != nil {
 		t.Fatal(err)
+	}
+	// Each wait shows what there is; so does the end.
+	if s, _ := q.Stats(); s.SpaceWaits == 0 || s.Doorbells > s.SpaceWaits+1 {
+		t.Errorf("%d doorbells for %d waits", s.Doorbells, s.SpaceWaits)
 	}
 }
 
@@ -1169,6 +1231,21 @@ func TestAllocs(t *testing.T) {
 		}
 		return nil
 	}
+	forward := func(b *Batch) error {
+		for f := range b.Frames() {
+			if err := b.SendFrame(f); err != nil {
+				return err
+			}
+			slot, err := b.Reserve(len(f.Data))
+			if err != nil {
+				return err
+			}
+			if err := b.CommitHash(copy(slot, f.Data), f.VNet(), f.Hash); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	drain := func() {
 		k.txConsumer = k.tx.producer.Load()
 		k.giveBack()
@@ -1191,7 +1268,34 @@ func TestAllocs(t *testing.T) {
 				t.Fatal(err)
 			}
 		},
-		"Send": func() { q.Send(payload) },
+		"forward": func() {
+			for range 16 {
+				k.put(payload, 0)
+			}
+			k.rx.needWakeup.Store(k.rxProducer + 1<<31)
+			k.show()
+			if idle, err := q.deliver(b, forward); idle || err != nil {
+				t.Fatal(idle, err)
+			}
+		},
+		"busy poll": func() {
+			q.loop.busyPoll = time.Microsecond
+			if q.lookOn(b.ctx, &q.readDeadline) {
+				t.Fatal("a frame in an empty ring")
+			}
+			k.put(payload, 0)
+			k.show()
+			q.loop.busyPoll = time.Hour
+			if !q.lookOn(b.ctx, &q.readDeadline) {
+				t.Fatal("no frame")
+			}
+			if _, err := q.Read(read); err != nil {
+				t.Fatal(err)
+			}
+			q.loop.busyPoll = 0
+		},
+		"SendVNet": func() { q.SendVNet(payload, VNetHeader{Flags: VNetDataValid}) },
+		"Send":     func() { q.Send(payload) },
 		"Send with doorbell": func() {
 			k.doze()
 			q.Send(payload)
