@@ -68,11 +68,12 @@ func coalesce(t *testing.T, c *Coalescer, v mytunev.VNetHeader, frames ...[]byte
 // parts builds frames of one flow with payloads of these sizes.
 func (r recipe) parts(sizes ...int) [][]byte {
 	var all [][]byte
-	for _, n := range sizes {
-		r.payload = pattern(n)
-		all = append(all, r.build())
-		r.seq += uint32(n)
-		r.id++
+	sent := 0
+	for i, n := range sizes {
+		part := r
+		part.payload, part.seq, part.id = pattern(n), r.seq+uint32(sent), r.id+uint16(i)
+		all = append(all, part.build())
+		sent += n
 	}
 	return all
 }
