@@ -73,12 +73,20 @@
 // if it sleeps. A frame is sent once it is in the ring; a frame that the kernel
 // then refuses is counted in [KernelStats].
 //
+// # Super-packets
+//
+// With Config.Offload one frame may stand for many: Frame.SegmentSize tells. From
+// queue to queue, [Tx.SendFrame] keeps it whole; package gso cuts up what has to go
+// elsewhere, joins what comes from there, and completes checksums.
+//
 // # Queues
 //
 // A device has one or more queues, each with rings of its own and a thread of its
 // own in the kernel. The kernel keeps the frames of a flow in one queue. A program
 // that scales opens as many queues as it has CPUs to use; Device.Run serves each
-// on its own goroutine.
+// on its own goroutine. Config.LockThreads and Config.CPUs give it a thread, or a CPU,
+// of its own, and Config.BusyPoll makes it look at an empty ring for a bounded time
+// before it sleeps: for programs that have CPUs to spare.
 //
 // # Closing
 //
