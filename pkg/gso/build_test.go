@@ -149,7 +149,7 @@ func (r recipe) transport() []byte {
 // kernel would: the checksum is that of the pseudo header only.
 func (r recipe) super(size int) ([]byte, mytunev.VNetHeader) {
 	frame := r.build()
-	p, err := parse(r.mode, frame)
+	p, err := parsed(r.mode, frame)
 	if err != nil {
 		panic(err)
 	}
@@ -160,6 +160,11 @@ func (r recipe) super(size int) ([]byte, mytunev.VNetHeader) {
 		v.GSOType |= mytunev.GSOECN
 	}
 	return frame, v
+}
+
+func parsed(mode mytunev.Mode, frame []byte) (p packet, err error) {
+	err = p.parse(mode, frame)
+	return p, err
 }
 
 func pattern(n int) []byte {

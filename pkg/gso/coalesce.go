@@ -74,27 +74,29 @@ func NewCoalescer(mode mytunev.Mode) *Coalescer {
 // computed or known to be right; if it says neither, Add computes the sum of the
 // frame, and does not join a frame whose checksum is wrong.
 func (c *Coalescer) Add(frame []byte, v mytunev.VNetHeader) {
-	c.add(held{data: frame, vnet: v, next: -1})
+	c.frames = append(c.frames, held{data: frame, vnet: v, next: -1})
+	c.place()
 }
 
 // AddFrame is Add for a frame that came from a queue, whose hash it keeps. The frame
 // must be sent before the Handler that got it returns.
 func (c *Coalescer) AddFrame(f mytunev.Frame) {
-	c.add(held{data: f.Data, vnet: f.VNet(), next: -1, hash: f.Hash, hashValid: f.HashValid})
+	c.frames = append(c.frames, held{data: f.Data, vnet: f.VNet(), next: -1, hash: f.Hash, hashValid: f.HashValid})
+	c.place()
 }
 
 // Len returns how many frames Flush would send now, super-packets counting as one.
 func (c *Coalescer) Len() int { return len(c.groups) }
 
-func (c *Coalescer) add(f held) {
-	p, err := parse(c.mode, f.data)
-	if err == errProtocol || err == errEtherType {
-		c.addAlone(f)
-		return
-	}
-	if err != nil {
-		c.addAlone(f)
-		c.barrier = len(c.groups)
+// place finds a group for the frame that was added last.
+func (c *Coalescer) place() {
+	f := &c.frames[len(c.frames)-1]
+	var p packet
+	if err := p.parse(c.mode, f.data); err != nil {
+		c.placeAlone()
+		if err != errProtocol && err != errEtherType {
+			c.barrier = len(c.groups)
+		}
 		return
 	}
 	f.payload, f.end = p.payload, p.end
@@ -102,18 +104,18 @@ func (c *Coalescer) add(f held) {
 	joinable := p.joinable(f.data, f.vnet)
 	if g := c.find(bucket, f.data, &p); g != nil && joinable {
 		if step, ok := g.takes(c.frames[g.first].data, f.data, &p); ok {
-			c.join(g, f, &p, step)
+			c.join(g, &p, step)
 			return
 		}
 	}
-	c.begin(bucket, f, &p, joinable)
+	c.begin(bucket, &p, joinable)
 }
 
-// addAlone adds a frame that belongs to no flow.
-func (c *Coalescer) addAlone(f held) {
-	at := len(c.frames)
-	c.frames = append(c.frames, f)
+// placeAlone makes a group of the last frame that nothing can be added to.
+func (c *Coalescer) placeAlone() *group {
+	at := len(c.frames) - 1
 	c.groups = append(c.groups, group{first: at, last: at, next: -1, count: 1})
+	return &c.groups[len(c.groups)-1]
 }
 
 // find returns the newest group of a packet's flow, or nil if there is none to
@@ -133,21 +135,19 @@ func (c *Coalescer) find(bucket int, frame []byte, p *packet) *group {
 	return nil
 }
 
-// begin makes a new group of f, the newest of its flow.
-func (c *Coalescer) begin(bucket int, f held, p *packet, open bool) {
-	at := len(c.groups)
-	c.addAlone(f)
-	g := &c.groups[at]
+// begin makes a group of the last frame, the newest of its flow.
+func (c *Coalescer) begin(bucket int, p *packet, open bool) {
+	g := c.placeAlone()
 	g.p, g.size, g.end, g.step = *p, p.end-p.payload, p.end, -1
-	g.open = open && !ends(f.data, p)
+	g.open = open && !ends(c.frames[g.first].data, p)
 	g.next = c.buckets[bucket] - 1
-	c.buckets[bucket] = at + 1
+	c.buckets[bucket] = len(c.groups)
 }
 
-// join adds f to g, which takes it.
-func (c *Coalescer) join(g *group, f held, p *packet, step int) {
-	at := len(c.frames)
-	c.frames = append(c.frames, f)
+// join adds the last frame to g, which takes it.
+func (c *Coalescer) join(g *group, p *packet, step int) {
+	at := len(c.frames) - 1
+	frame := c.frames[at].data
 	c.frames[g.last].next = at
 	g.last = at
 	g.count++
@@ -155,9 +155,9 @@ func (c *Coalescer) join(g *group, f held, p *packet, step int) {
 	size := p.end - p.payload
 	g.end += size
 	if p.proto == protoTCP {
-		g.flags |= tcpFlags(f.data, p) & tcpEnds
+		g.flags |= tcpFlags(frame, p) & tcpEnds
 	}
-	g.open = size == g.size && !ends(f.data, p)
+	g.open = size == g.size && !ends(frame, p)
 }
 
 // Flush sends everything added since the last Flush, waiting for room as

@@ -344,7 +344,7 @@ func TestCoalesceFlows(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, _ := parse(mytunev.TUN, s.data)
+		p, _ := parsed(mytunev.TUN, s.data)
 		port := uint16(s.data[p.l4])<<8 | uint16(s.data[p.l4+1])
 		for _, f := range got {
 			if !bytes.Equal(f, want[port][0]) {

@@ -128,7 +128,7 @@ func play(r recipe, script []byte) [][]byte {
 // flowOf returns the part of a frame from which flows are told apart, wherever a
 // changed frame has its ports: frames that differ in it are of different flows.
 func flowOf(r recipe, frame []byte) string {
-	p, err := parse(r.mode, frame)
+	p, err := parsed(r.mode, frame)
 	if err != nil {
 		return err.Error()
 	}
@@ -138,7 +138,7 @@ func flowOf(r recipe, frame []byte) string {
 // same reports whether two frames are equal, but for the identification of a packet
 // that must not be fragmented and the padding behind a packet.
 func same(r recipe, a, b []byte) bool {
-	p, err := parse(r.mode, b)
+	p, err := parsed(r.mode, b)
 	if err != nil || len(a) == len(b) && bytes.Equal(a, b) {
 		return bytes.Equal(a, b)
 	}

@@ -39,26 +39,28 @@ type packet struct {
 }
 
 // parse finds the headers of a TCP or UDP packet. Whatever the frame holds, the
-// offsets it returns lie within the frame. The error is one of errors.go.
-func parse(mode mytunev.Mode, frame []byte) (packet, error) {
-	var p packet
+// offsets it sets lie within the frame. The error is one of errors.go.
+func (p *packet) parse(mode mytunev.Mode, frame []byte) error {
+	*p = packet{}
 	if mode == mytunev.TAP {
 		if err := p.parseEthernet(frame); err != nil {
-			return p, err
+			return err
 		}
 	} else if len(frame) == 0 {
-		return p, errTruncated
+		return errTruncated
 	} else {
 		p.v6 = header.IPVersion(frame) == header.IPv6Version
 	}
-	parseIP := p.parseIPv4
+	var err error
 	if p.v6 {
-		parseIP = p.parseIPv6
+		err = p.parseIPv6(frame)
+	} else {
+		err = p.parseIPv4(frame)
 	}
-	if err := parseIP(frame); err != nil {
-		return p, err
+	if err != nil {
+		return err
 	}
-	return p, p.parseTransport(frame)
+	return p.parseTransport(frame)
 }
 
 // parseEthernet finds where the IP header begins, and which.

@@ -56,14 +56,13 @@ func (s *Splitter) Reset(mode mytunev.Mode, frame []byte, v mytunev.VNetHeader) 
 	if v.GSOType&^mytunev.GSOECN == mytunev.GSONone {
 		return s.resetWhole(frame, v)
 	}
-	p, err := parse(mode, frame)
-	if err != nil {
+	if err := s.p.parse(mode, frame); err != nil {
 		return err
 	}
-	if err := p.validate(frame, v); err != nil {
+	if err := s.p.validate(frame, v); err != nil {
 		return err
 	}
-	*s = Splitter{frame: frame, p: p, size: int(v.GSOSize), at: p.payload}
+	s.frame, s.size, s.at = frame, int(v.GSOSize), s.p.payload
 	s.prepare()
 	return nil
 }
@@ -76,7 +75,7 @@ func (s *Splitter) resetWhole(frame []byte, v mytunev.VNetHeader) error {
 	case v.Flags&mytunev.VNetNeedsChecksum != 0 && int(v.CsumStart)+int(v.CsumOffset)+checksum.Size > len(frame):
 		return errField
 	}
-	*s = Splitter{frame: frame, vnet: v}
+	s.frame, s.vnet = frame, v
 	return nil
 }
 

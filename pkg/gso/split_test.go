@@ -221,7 +221,7 @@ func TestChecksumZero(t *testing.T) {
 	copy(frame[28:], frame[26:28]) // the payload takes the sum to 0
 	for _, whole := range []bool{true, false} {
 		f := bytes.Clone(frame)
-		p, _ := parse(mytunev.TUN, f)
+		p, _ := parsed(mytunev.TUN, f)
 		putField(f, p)
 		v := mytunev.VNetHeader{Flags: mytunev.VNetNeedsChecksum, CsumStart: 20, CsumOffset: 6}
 		if !whole {
