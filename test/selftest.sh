@@ -1,13 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Usage: test/selftest.sh [-v] [-l] [-t SECONDS] [PATTERN...]
+# Usage: test/selftest.sh [-v] [-l] [-o] [-t SECONDS] [PATTERN...]
 #
 # The self-tests, as root on a machine where mytun is loaded: in the project's virtual machine or on a host of one's own. Output is
 # KTAP; the exit status is 0 if all is well, 1 if a test failed, 4 if there was nothing to run.
 #
 #   -v          show every test's output, not only that of the failed ones
 #   -l          list the tests and run none
+#   -o          run the Go tests with all offloads on; those that test/offloads names run so besides, in one go
 #   -t SECONDS  kill a test after that long (120; test/timeouts names those that may take longer)
 #   PATTERN     run the tests whose names contain one of these words or match one of these globs
 #
@@ -51,6 +52,15 @@ go_cases() {
 	done
 }
 
+# offload_cases: a line for each Go test binary that is to run with all offloads on as well, all its tests in one process: what is new is
+# their frames, and not their ends. Lines of test/offloads are "PACKAGE RUN SKIP", the last two regular expressions.
+offload_cases() {
+	local package run skip
+	grep -v '^#' "$HERE/offloads" | while read -r package run skip; do
+		[ ! -x "$MYTUN_TEST_BIN/$package.test" ] || echo "$package.WithOffloads offloads $MYTUN_TEST_BIN/$package.test $run $skip"
+	done
+}
+
 # chosen NAME PATTERN...: true if there are no patterns or one of them matches.
 chosen() {
 	local name=$1 pattern
@@ -72,7 +82,7 @@ describe() {
 list() {
 	local title kind file name
 	while read -r title kind file name; do
-		[ "$kind" = go ] && echo "$title" || echo "$title: $(describe "$file" "$name")"
+		[ "$kind" = shell ] && echo "$title: $(describe "$file" "$name")" || echo "$title"
 	done <<<"$1"
 }
 
@@ -96,7 +106,7 @@ set_limit() {
 # sandbox SECONDS KIND FILE NAME: the inside of a test's namespaces; exits with its status. A device that the test leaves behind
 # would vanish with the namespace, so it is looked for here.
 sandbox() {
-	local limit=$1 kind=$2 file=$3 name=$4 status=0
+	local limit=$1 kind=$2 file=$3 name=$4 status=0 tests=()
 	remount_sys
 	ip link set dev lo up
 	if [ "$kind" = shell ]; then
@@ -104,7 +114,9 @@ sandbox() {
 		timeout -k 5 "$limit" bash -euo pipefail -c '. "$1"; . "$2"; "$3"' "$name" "$HERE/lib.sh" "$file" "$name" || status=$?
 	else
 		cd "$HERE/$(basename "$file" .test)" 2>/dev/null || cd /
-		timeout -k 5 $((limit + 5)) "$file" -test.v -test.run "^$name\$" -test.timeout "${limit}s" || status=$?
+		read -ra tests < <(go_tests "$kind" "$name")
+		[ "$kind" = go ] || export MYTUN_TEST_OFFLOADS=on
+		timeout -k 5 $((limit + 5)) "$file" -test.v "${tests[@]}" -test.timeout "${limit}s" || status=$?
 	fi
 	[ "$status" != 124 ] && [ "$status" != 137 ] || echo "FAIL: killed after $limit s"
 	if ! wait_for "$SETTLE" no_devices; then
@@ -112,6 +124,17 @@ sandbox() {
 		status=1
 	fi
 	exit "$status"
+}
+
+# go_tests KIND NAME: the arguments that choose them.
+go_tests() {
+	local run skip
+	if [ "$1" = go ]; then
+		echo "-test.run ^$2\$"
+	else
+		read -r run skip <<<"$2"
+		echo "-test.run $run -test.skip $skip"
+	fi
 }
 
 no_devices() {
@@ -156,6 +179,21 @@ new_complaints() {
 	NEWS=("${COMPLAINTS[@]:$before}")
 }
 
+# judge KIND NAME LOG: what a test that ended well has said.
+judge() {
+	case $1 in
+	go) judge_go "$2" "$3" ;;
+	offloads) judge_many "$3" ;;
+	esac
+}
+
+# judge_many LOG: the same of many tests in one process: some must have run.
+judge_many() {
+	grep -q '^--- PASS: ' "$1" && return 0
+	echo "FAIL: no test did run" >>"$1"
+	return 1
+}
+
 # judge_go NAME LOG: a Go binary that has no such test says PASS, so its own line for the test decides.
 judge_go() {
 	local said
@@ -173,7 +211,7 @@ run_case() {
 	local id=$1 kind=$2 file=$3 name=$4 log=$5 status=0 wrong
 	echo "mytun-selftest: $name" >/dev/kmsg
 	MYTUN_TEST_ID=$id unshare --net --mount "$SELF" --sandbox "$LIMIT" "$kind" "$file" "$name" </dev/null >"$log" 2>&1 || status=$?
-	[ "$kind" = shell ] || [ "$status" != 0 ] || judge_go "$name" "$log" || status=$?
+	[ "$status" != 0 ] || judge "$kind" "$name" "$log" || status=$?
 	wrong=$(leftovers "$id")
 	new_complaints
 	[ ${#NEWS[@]} = 0 ] || wrong+=${wrong:+$'\n'}$(printf 'FAIL: kernel log: %s\n' "${NEWS[@]}")
@@ -183,7 +221,7 @@ run_case() {
 
 # skip_reason KIND LOG: what a skipped test gave as its reason.
 skip_reason() {
-	if [ "$1" = go ]; then
+	if [ "$1" != shell ]; then
 		sed -n 's/^ *[A-Za-z0-9_]*\.go:[0-9]*: //p' "$2" | tail -n 1
 	else
 		sed -n 's/^SKIP: //p' "$2" | tail -n 1
@@ -251,6 +289,7 @@ parse() {
 		case $1 in
 		-v) VERBOSE=yes ;;
 		-l) LIST=yes ;;
+		-o) export MYTUN_TEST_OFFLOADS=on ;;
 		-t) TIMEOUT=${2:?} && shift ;;
 		-*)
 			sed -n '/^# Usage/,/^$/s/^# \{0,1\}//p' "$SELF" >&2
@@ -268,7 +307,7 @@ main() {
 	parse "$@"
 	while read -r line; do
 		chosen "${line%% *}" "${PATTERNS[@]}" && cases+=$line$'\n'
-	done < <(shell_cases; go_cases)
+	done < <(shell_cases; go_cases; offload_cases)
 	cases=${cases%$'\n'}
 	[ -z "$LIST" ] || { list "$cases" && exit 0; }
 	echo "KTAP version 1"

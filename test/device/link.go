@@ -36,6 +36,7 @@ type Config struct {
 // "Host" is the kernel's side, "Peer" the process's.
 type Link struct {
 	Name             string
+	Flags            uint16 // of TUNSETIFF, for more queues
 	TAP              bool
 	MTU              int
 	Queues           []*Queue
@@ -79,7 +80,7 @@ func (c *Config) flags() uint16 {
 // link is a Link without a device: the addresses of both sides.
 func (c *Config) link() *Link {
 	l := &Link{
-		Name: c.Name, TAP: c.TAP, MTU: c.MTU,
+		Name: c.Name, Flags: c.flags(), TAP: c.TAP, MTU: c.MTU,
 		Host4:   netip.MustParseAddr("10.99.0.1"),
 		Peer4:   netip.MustParseAddr("10.99.0.2"),
 		Host6:   netip.MustParseAddr("fd99::1"),
@@ -101,7 +102,7 @@ func NewLink(t testing.TB, c Config) *Link {
 	c.setDefaults()
 	l := c.link()
 	for range c.Queues {
-		q := NewQueue(t, l.Name, c.flags(), c.RxSize, c.TxSize)
+		q := NewQueue(t, l.Name, l.Flags, c.RxSize, c.TxSize)
 		l.Name = q.Name
 		q.Complete = offloadsWanted()
 		l.Queues = append(l.Queues, q)

@@ -193,7 +193,7 @@ func TestPersistentDeviceIsReattachedUnderTraffic(t *testing.T) {
 		l.Queue().Close()
 		l.Queue().Unmap()
 		device.WaitFor(t, "the thread to end", func() bool { return len(device.Kthreads(l.Name)) == 0 })
-		l.Queues[0] = device.NewQueue(t, l.Name, device.TUN, minRing, 2*minRing)
+		l.Queues[0] = device.NewQueue(t, l.Name, l.Flags, minRing, 2*minRing)
 		next := device.NewBusy(t, l)
 		busy.Stop()
 		busy = next

@@ -97,7 +97,7 @@ func TestQueuesComeAndGoUnderTraffic(t *testing.T) {
 	}
 	conn := l.ListenUDP(t, false, hostPort)
 	for range 20 {
-		extra := device.NewQueue(t, l.Name, device.TUN|device.Multi, minRing, minRing)
+		extra := device.NewQueue(t, l.Name, l.Flags, minRing, minRing)
 		for range 20 {
 			conn.WriteToUDPAddrPort([]byte("moving"), l.PeerAddr(false, peerPort))
 		}
