@@ -249,7 +249,7 @@ func TestPersistentDeviceLosesItsProcessWhileSendersAreHeld(t *testing.T) {
 	l.Queue().Close()
 	l.Queue().Unmap()
 	checkLetGo(t, s)
-	q := device.NewQueue(t, l.Name, device.TUN, minRing, minRing)
+	q := device.NewQueue(t, l.Name, l.Flags, minRing, minRing)
 	l.Queues = []*device.Queue{q}
 	q.SetPersist(t, false)
 	// the carrier's return takes a moment to reach the qdisc

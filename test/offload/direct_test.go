@@ -6,7 +6,10 @@ package offload
 
 import (
 	"bytes"
+	"encoding/binary"
 	"math/rand/v2"
+	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -45,11 +48,22 @@ func TestLoneFrameGoesStraightIntoTheRing(t *testing.T) {
 	}
 }
 
+// newSegmenting is a link to which a call can send many datagrams: before Linux
+// 6.11 that needs a device with checksum offload. The stack cuts them up.
+func newSegmenting(t *testing.T, c device.Config) *device.Link {
+	t.Helper()
+	c.Flags |= device.Vnet
+	l := device.NewLink(t, c)
+	l.Queue().SetOffload(t, csum)
+	l.Queue().Complete = true
+	return l
+}
+
 // TestStreamIsTheKernelThreads: a frame that follows another one soon is not
 // put into the ring by its sender, for that would be a doorbell each.
 func TestStreamIsTheKernelThreads(t *testing.T) {
 	device.Sandbox(t)
-	l := device.NewLink(t, device.Config{RxSize: 4 << 20})
+	l := newSegmenting(t, device.Config{RxSize: 4 << 20})
 	conn := l.ListenUDP(t, false, hostPort)
 	const burst, bursts = 64, 20
 	device.SetSegment(t, conn, heldSize)
@@ -64,38 +78,30 @@ func TestStreamIsTheKernelThreads(t *testing.T) {
 	}
 	s := l.Queue().Settled(t)
 	t.Logf("%d frames, %d direct", s.RxFrames, s.RxDirect)
-	if s.RxDirect > s.RxFrames/8 {
+	if s.RxDirect > s.RxFrames/2 {
 		t.Errorf("stats %+v", s)
 	}
 }
 
-// TestOrderOfDirectFrames: random gaps around what is taken for a pause make
-// frames take either way, and meet the kernel thread on its way to sleep. The
-// process takes them now and then, so that some find the ring full.
+// TestOrderOfDirectFrames: bursts with random gaps around what is taken for a
+// pause make frames take either way, and meet the kernel thread on its way to
+// sleep. With back-pressure none is lost if the ring is full.
 func TestOrderOfDirectFrames(t *testing.T) {
 	device.Sandbox(t)
-	l := device.NewLink(t, device.Config{})
+	l := newSegmenting(t, device.Config{})
 	q := l.Queue()
 	q.SetPoll(t, 0)
 	q.SetBackpressure(t, true)
-	conn := l.ListenUDP(t, false, hostPort)
 	const count = 20000
 	done := make(chan error, 1)
-	go func() {
-		random := rand.New(rand.NewPCG(1, 2))
-		for i := range uint32(count) {
-			if _, err := conn.WriteToUDPAddrPort(numbered(i), l.PeerAddr(false, peerPort)); err != nil {
-				done <- err
-				return
-			}
-			spin(time.Duration(random.IntN(1 << random.IntN(18))))
-		}
-		done <- nil
-	}()
+	conn := l.ListenUDP(t, false, hostPort)
+	device.SetSegment(t, conn, heldSize)
+	device.SetBuffers(t, conn, 64<<10) // less than the qdisc takes
+	go func() { done <- sendBursts(conn, l.PeerAddr(false, peerPort), count) }()
 	for i := range uint32(count) {
 		_, frame := q.Receive(t, nil)
 		if d, ok := l.Parse(frame); !ok || !bytes.Equal(d.Payload, numbered(i)) {
-			t.Fatalf("not frame %d, valid %v", i, ok)
+			t.Fatalf("frame %d came as another: valid %v, number %d", i, ok, binary.BigEndian.Uint32(d.Payload))
 		}
 	}
 	if err := <-done; err != nil {
@@ -103,9 +109,26 @@ func TestOrderOfDirectFrames(t *testing.T) {
 	}
 	s := q.Settled(t)
 	t.Logf("%d frames, %d direct, %d sleeps", s.RxFrames, s.RxDirect, s.KthreadSleeps)
-	if s.RxDirect == 0 || s.RxDirect == count || s.RxDropped != 0 {
+	if s.RxDirect < count/100 || s.RxDirect > count-count/100 || s.RxDropped != 0 {
 		t.Errorf("stats %+v", s)
 	}
+}
+
+// sendBursts sends numbered datagrams, up to eight by one call.
+func sendBursts(conn *net.UDPConn, to netip.AddrPort, count uint32) error {
+	random := rand.New(rand.NewPCG(1, 2))
+	for i := uint32(0); i < count; {
+		var data []byte
+		for n := min(1+random.Uint32N(8), count-i); n > 0; n-- {
+			data = append(data, numbered(i)...)
+			i++
+		}
+		if _, err := conn.WriteToUDPAddrPort(data, to); err != nil {
+			return err
+		}
+		spin(time.Duration(random.IntN(1 << random.IntN(18))))
+	}
+	return nil
 }
 
 // spin passes a time that is too short to sleep for.
