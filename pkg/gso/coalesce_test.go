@@ -183,6 +183,10 @@ func TestCoalesceFlags(t *testing.T) {
 			if len(all) != c.want {
 				t.Errorf("%v %v: %d frames, want %d", r, c.flags, len(all), c.want)
 			}
+			ecn := c.flags[0]&cwr != 0 && c.want == 1
+			if got := all[0].vnet.GSOType&mytunev.GSOECN != 0; got != ecn {
+				t.Errorf("%v %v: GSOECN %v, want %v", r, c.flags, got, ecn)
+			}
 			mustExpand(t, r, all, frames)
 		}
 	}
@@ -229,6 +233,61 @@ func TestCoalesceNot(t *testing.T) {
 		} else if len(all) == 3 && !bytes.Equal(all[2].data, frames[2]) {
 			t.Errorf("%s: the frames changed places", name)
 		}
+	}
+}
+
+// TestCoalesceNever: frames that are alike, and each of which is of a kind that is not
+// joined.
+func TestCoalesceNever(t *testing.T) {
+	v4, extended := recipe{flags: header.TCPFlagAck}, recipe{v6: true, extension: true, flags: header.TCPFlagAck}
+	for name, c := range map[string]struct {
+		r    recipe
+		edit func(frame []byte) []byte
+	}{
+		"evil bit":   {v4, func(f []byte) []byte { f[6] |= 0x80; return f }},
+		"hop-by-hop": {extended, func(f []byte) []byte { return f }},
+		"IP options": {v4, func(f []byte) []byte {
+			f[0]++
+			f[3] += 4
+			return append(append(f[:20:20], 1, 1, 1, 1), f[20:]...)
+		}},
+	} {
+		frames := c.r.parts(100, 100)
+		for i := range frames {
+			frames[i] = c.edit(frames[i])
+			if !c.r.v6 {
+				p, err := parsed(c.r.mode, frames[i])
+				if err != nil {
+					t.Fatal(err)
+				}
+				p.setLength(frames[i], p.end)
+			}
+			check(t, c.r, frames[i])
+		}
+		if all := coalesce(t, NewCoalescer(c.r.mode), mytunev.VNetHeader{}, frames...); len(all) != 2 {
+			t.Errorf("%s: %d frames, want 2", name, len(all))
+		}
+	}
+}
+
+// TestCoalesceTellsFlowsApart: each frame would continue any of the others, but for
+// what makes it another flow.
+func TestCoalesceTellsFlowsApart(t *testing.T) {
+	const frames = 250 // more than there are buckets
+	c := NewCoalescer(mytunev.TUN)
+	for i := range frames {
+		r := recipe{udp: true, df: true, payload: pattern(100)}
+		f := r.build()
+		f[15] = byte(i)
+		repair(r, f)
+		c.Add(f, mytunev.VNetHeader{})
+	}
+	if all := coalesce(t, c, mytunev.VNetHeader{}); len(all) != frames {
+		t.Errorf("%d addresses: %d frames", frames, len(all))
+	}
+	tcp, udp := recipe{flags: header.TCPFlagAck, payload: pattern(100)}, recipe{udp: true, payload: pattern(100), id: 1}
+	if all := coalesce(t, c, mytunev.VNetHeader{}, tcp.build(), udp.build()); len(all) != 2 {
+		t.Errorf("TCP and UDP: %d frames, want 2", len(all))
 	}
 }
 
@@ -372,9 +431,13 @@ func TestCoalesceBarrier(t *testing.T) {
 		want    int
 	}{"ICMP": {icmp, 2}, "fragment": {fragment, 3}, "garbage": {[]byte{0x45}, 3}} {
 		frames := r.parts(100, 100, 100)
-		all := coalesce(t, NewCoalescer(r.mode), mytunev.VNetHeader{}, frames[0], frames[1], c.between, frames[2])
+		coalescer := NewCoalescer(r.mode)
+		all := coalesce(t, coalescer, mytunev.VNetHeader{}, frames[0], frames[1], c.between, frames[2])
 		if len(all) != c.want || !bytes.Equal(all[1].data, c.between) {
 			t.Errorf("%s: %d frames, want %d", name, len(all), c.want)
+		}
+		if all = coalesce(t, coalescer, mytunev.VNetHeader{}, frames...); len(all) != 1 {
+			t.Errorf("%s: %d frames after the next Flush, want 1", name, len(all))
 		}
 	}
 }
@@ -422,9 +485,14 @@ func TestCoalesceWithMetadata(t *testing.T) {
 		if all = coalesce(t, c, mytunev.VNetHeader{Flags: mytunev.VNetDataValid}, frames...); len(all) != 1 {
 			t.Errorf("%v with DataValid: %d frames, want 1", r, len(all))
 		}
-		v.CsumOffset++
-		if all = coalesce(t, c, v, frames...); len(all) != 2 || all[0].vnet != v || !bytes.Equal(all[0].data, frames[0]) {
-			t.Errorf("%v with a wrong CsumOffset: %d frames, want 2", r, len(all))
+		for _, wrong := range []mytunev.VNetHeader{
+			{Flags: v.Flags, CsumStart: v.CsumStart, CsumOffset: v.CsumOffset + 1},
+			{Flags: v.Flags, CsumStart: v.CsumStart + 1, CsumOffset: v.CsumOffset},
+		} {
+			all = coalesce(t, c, wrong, frames...)
+			if len(all) != 2 || all[0].vnet != wrong || !bytes.Equal(all[0].data, frames[0]) {
+				t.Errorf("%v, %+v: %d frames, want 2", r, wrong, len(all))
+			}
 		}
 	}
 }
@@ -440,9 +508,9 @@ func TestCoalesceUDPWithoutChecksum(t *testing.T) {
 }
 
 func TestCoalesceSuperPackets(t *testing.T) {
-	r := recipe{flags: header.TCPFlagAck, payload: pattern(300)}
+	r := recipe{flags: header.TCPFlagAck, df: true, payload: pattern(300)}
 	super, v := r.super(100)
-	r.seq, r.id = 300, 3
+	r.seq = 300 // all that tells that it is no frame to be continued is GSOType
 	after := r.parts(100, 100)
 	c := NewCoalescer(r.mode)
 	c.Add(super, v)

@@ -96,6 +96,31 @@ func TestSplitOfWholeFrames(t *testing.T) {
 	}
 }
 
+// TestSplitOfRarerHeaders: a service provider's VLAN tag, and destination options.
+func TestSplitOfRarerHeaders(t *testing.T) {
+	for _, r := range []recipe{
+		{mode: mytunev.TAP, vlan: true, v6: true, flags: header.TCPFlagAck},
+		{mode: mytunev.TAP, vlan: true, v6: true, extension: true, udp: true},
+	} {
+		r.payload = pattern(3000)
+		frame, v := r.super(1000)
+		frame[12], frame[13] = 0x88, 0xA8
+		if r.extension {
+			frame[18+6] = destinationOptions
+		}
+		frames, err := split(r.mode, frame, v)
+		if err != nil || len(frames) != 3 {
+			t.Fatalf("%v: %d frames, %v", r, len(frames), err)
+		}
+		for _, f := range frames {
+			if !bytes.Equal(f[:20], frame[:20]) {
+				t.Errorf("%v: begins with %x, want %x", r, f[:20], frame[:20])
+			}
+			check(t, r, f)
+		}
+	}
+}
+
 func TestSplitterIsUsedAgain(t *testing.T) {
 	var s Splitter
 	if n, err := s.Next(make([]byte, 10)); n != 0 || err != io.EOF {
