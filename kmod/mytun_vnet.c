@@ -7,15 +7,18 @@
  * claims to be a super-packet is marked as not to be trusted, as for tun.
  */
 
-#include <linux/if_vlan.h>
 #include <linux/udp.h>
 #include <linux/virtio_net.h>
+#include <net/flow_dissector.h>
 
 #include "mytun.h"
 
 static bool mytun_vnet_is_plain(const struct virtio_net_hdr_v1 *vnet)
 {
-	return !memchr_inv(vnet, 0, sizeof(*vnet));
+	const u32 *words = (const u32 *)vnet;
+
+	BUILD_BUG_ON(sizeof(*vnet) != 3 * sizeof(*words));
+	return !(words[0] | words[1] | words[2]);
 }
 
 /* False if the header does not fit a frame of @length bytes, or the device */
@@ -131,20 +134,36 @@ int mytun_vnet_apply(struct sk_buff *skb, const struct virtio_net_hdr_v1 *from)
 	return mytun_vnet_to_skb(skb, &vnet);
 }
 
-/* With the protocol known: is it one that can be segmented as claimed? */
+static bool mytun_vnet_is_protocol(const struct flow_keys_basic *keys,
+				   unsigned int type)
+{
+	if (type & SKB_GSO_TCPV4)
+		return keys->basic.n_proto == htons(ETH_P_IP) &&
+		       keys->basic.ip_proto == IPPROTO_TCP;
+	if (type & SKB_GSO_TCPV6)
+		return keys->basic.n_proto == htons(ETH_P_IPV6) &&
+		       keys->basic.ip_proto == IPPROTO_TCP;
+	return type & SKB_GSO_UDP_L4 && keys->basic.ip_proto == IPPROTO_UDP;
+}
+
+/*
+ * With the protocol known: is it one that can be segmented as claimed, and
+ * begins where the checksum does? Fragmentation (SKB_GSO_UDP) is no claim that
+ * a process was ever invited to make.
+ */
 bool mytun_vnet_matches(const struct sk_buff *skb)
 {
-	unsigned int type = skb_shinfo(skb)->gso_type;
-	__be16 protocol;
+	struct flow_keys_basic keys;
 
 	if (!skb_is_gso(skb))
 		return true;
-	protocol = vlan_get_protocol(skb);
-	if (type & SKB_GSO_TCPV4)
-		return protocol == htons(ETH_P_IP);
-	if (type & SKB_GSO_TCPV6)
-		return protocol == htons(ETH_P_IPV6);
-	return protocol == htons(ETH_P_IP) || protocol == htons(ETH_P_IPV6);
+	if (!skb_flow_dissect_flow_keys_basic(NULL, skb, &keys, NULL, 0, 0, 0,
+					      FLOW_DISSECTOR_F_STOP_AT_ENCAP))
+		return false;
+	if (skb->ip_summed == CHECKSUM_PARTIAL &&
+	    keys.control.thoff != skb_checksum_start_offset(skb))
+		return false;
+	return mytun_vnet_is_protocol(&keys, skb_shinfo(skb)->gso_type);
 }
 
 /* What the process is to know of @skb, which is about to enter the rx ring */
