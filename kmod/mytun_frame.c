@@ -90,14 +90,24 @@ static struct sk_buff *mytun_frame_alloc_paged(struct net_device *dev,
 	return skb;
 }
 
-/* In softirq context, as the tasklet is: from the CPU's own cache */
-static struct sk_buff *mytun_frame_alloc_linear(struct napi_struct *napi,
+/*
+ * In softirq context, as the tasklet is: from the CPU's own cache. Not from
+ * napi_alloc_skb(): it cuts up pages, which come back only when a whole batch
+ * has gone, and are cleared before each use.
+ */
+static struct sk_buff *mytun_frame_alloc_linear(struct net_device *dev,
 						u32 length)
 {
-	struct sk_buff *skb = napi_alloc_skb(napi, length);
+	unsigned int headroom = NET_SKB_PAD + NET_IP_ALIGN;
+	struct sk_buff *skb;
 
-	if (skb)
-		skb_put(skb, length);
+	skb = __alloc_skb(headroom + length, GFP_ATOMIC | __GFP_NOWARN,
+			  SKB_ALLOC_NAPI, NUMA_NO_NODE);
+	if (!skb)
+		return NULL;
+	skb_reserve(skb, headroom);
+	skb_put(skb, length);
+	skb->dev = dev;
 	return skb;
 }
 
@@ -107,7 +117,7 @@ static struct sk_buff *mytun_frame_copy(struct mytun_queue *queue,
 	struct sk_buff *skb;
 
 	if (length <= MYTUN_LINEAR_MAX) {
-		skb = mytun_frame_alloc_linear(&queue->napi, length);
+		skb = mytun_frame_alloc_linear(queue->device->dev, length);
 		if (skb)
 			memcpy(skb->data, payload, length);
 	} else {
