@@ -136,7 +136,7 @@ func TestReceiveFlowSteeringFollowsTheReceiver(t *testing.T) {
 	setQueue(t, l.Name, "rps_cpus", "3")
 	setQueue(t, l.Name, "rps_flow_cnt", "1024")
 	conn := connected(t, l)
-	fd := blocking(t, conn)
+	fd := descriptor(t, conn)
 	for i := range 8 {
 		cpu := i % 2
 		pin(t, cpu)
@@ -157,10 +157,13 @@ func receivedOn(t *testing.T, l *device.Link, conn *net.UDPConn, fd int) int {
 	payload := []byte("which CPU?")
 	sendHashed(t, l, hashes[0], payload)
 	b := make([]byte, 64)
-	n, err := device.Restart(func() (int, error) { return unix.Read(fd, b) })
-	if err != nil || string(b[:n]) != string(payload) {
-		t.Fatalf("read %q, %v, want %q", b[:max(n, 0)], err, payload)
-	}
+	device.WaitFor(t, "the frame", func() bool {
+		n, _, err := unix.Recvfrom(fd, b, unix.MSG_DONTWAIT)
+		if err != nil && err != unix.EAGAIN {
+			t.Fatalf("read: %v", err)
+		}
+		return err == nil && string(b[:n]) == string(payload)
+	})
 	return device.Option(t, conn, unix.SOL_SOCKET, unix.SO_INCOMING_CPU)
 }
 
@@ -201,19 +204,14 @@ func pin(t *testing.T, cpu int) {
 	t.Cleanup(func() { unix.SchedSetaffinity(0, &old) })
 }
 
-// blocking is a descriptor of the socket whose reads block in the thread that
-// makes them, with a deadline.
-func blocking(t *testing.T, conn *net.UDPConn) int {
+// descriptor is a descriptor of the socket, for reads in the thread that makes
+// them.
+func descriptor(t *testing.T, conn *net.UDPConn) int {
 	t.Helper()
 	file, err := conn.File()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { file.Close() })
-	fd := int(file.Fd()) // sets it blocking
-	limit := unix.Timeval{Sec: int64(device.Deadline.Seconds())}
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &limit); err != nil {
-		t.Fatal(err)
-	}
-	return fd
+	return int(file.Fd())
 }
