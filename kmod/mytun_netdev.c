@@ -243,6 +243,8 @@ static void mytun_setup(struct net_device *dev)
 {
 	struct mytun_device *device = netdev_priv(dev);
 
+	/* here and not later: with none at first, a device gets no qdisc */
+	dev->tx_queue_len = MYTUN_TX_QUEUE_LEN;
 	device->dev = dev;
 	device->owner = INVALID_UID;
 	device->group = INVALID_GID;
@@ -258,7 +260,6 @@ static void mytun_setup_kind(struct net_device *dev, unsigned int flags)
 		mytun_setup_tap(dev);
 	else
 		mytun_setup_tun(dev);
-	dev->tx_queue_len = MYTUN_TX_QUEUE_LEN;
 	dev->min_mtu = ETH_MIN_MTU;
 	dev->max_mtu = ETH_MAX_MTU;
 	/* frames are copied, so it does not matter where their parts are */
