@@ -10,6 +10,8 @@
 #
 #   --kernel SERIES    6.12 (default) or 6.1
 #   --smp N            processors (2)
+#   --icount           one emulated processor whose clock counts instructions: 1 ns of the guest's time is one instruction
+#   --fast             without the run-time checkers of memory, for what is measured
 #   --mem SIZE         memory (1G)
 #   --append WORDS     more for the kernel's command line
 #   --timeout SECONDS  kill the machine after that long (600; 0 never does)
@@ -24,7 +26,7 @@ TOP=$(cd "$(dirname "$0")/../.." && pwd)
 # shellcheck source=scripts/common.sh
 . "$TOP/scripts/common.sh"
 
-KERNEL=${KERNEL:-6.12} SMP=2 MEM=1G APPEND='' TIMEOUT=600 NAME='' BUILD=yes SHELL_MODE='' COMMAND=() VM=''
+KERNEL=${KERNEL:-6.12} SMP=2 MEM=1G APPEND='' TIMEOUT=600 NAME='' BUILD=yes ICOUNT='' FAST='' SHELL_MODE='' COMMAND=() VM=''
 
 usage() {
 	sed -n '/^# Usage/,/^$/s/^# \{0,1\}//p' "$0" >&2
@@ -36,6 +38,8 @@ parse() {
 		case $1 in
 		--kernel) KERNEL=${2:?} && shift 2 ;;
 		--smp) SMP=${2:?} && shift 2 ;;
+		--fast) FAST=yes && shift ;;
+		--icount) ICOUNT=yes && SMP=1 && shift ;;
 		--mem) MEM=${2:?} && shift 2 ;;
 		--append) APPEND=${2?} && shift 2 ;;
 		--timeout) TIMEOUT=${2:?} && shift 2 ;;
@@ -69,22 +73,29 @@ guest_command() {
 	fi
 }
 
-# command_line: the run-time checkers that a stock kernel has (6.1 has no KFENCE and ignores its parameter). An oops ends the run at once:
-# what a wounded kernel does afterwards proves nothing. slub_debug is for the caches that the module allocates from: for all caches it costs
-# half as much again in an emulator. The log goes to the second serial line as it happens, last words included.
+# command_line: an oops ends the run at once, for what a wounded kernel does afterwards proves nothing. The log goes to the second serial line
+# as it happens, last words included.
 command_line() {
-	echo "console=ttyS1 loglevel=7 panic=-1 oops=panic log_buf_len=4M kfence.sample_interval=1 slub_debug=FZPU,kmalloc-*,skbuff*" \
+	echo "console=ttyS1 loglevel=7 panic=-1 oops=panic log_buf_len=4M $([ -n "$FAST" ] || checkers)" \
 		"nokaslr mitigations=off tsc=reliable cryptomgr.notests ${SHELL_MODE:+mytun.shell} $APPEND"
+}
+
+# checkers: those that a stock kernel has (6.1 has no KFENCE and ignores its parameter). slub_debug is for the caches that the module allocates
+# from: for all caches it costs half as much again in an emulator. A later slub_debug on the same line does not take it back.
+checkers() {
+	echo "kfence.sample_interval=1 slub_debug=FZPU,kmalloc-*,skbuff*"
 }
 
 # machine ACCEL WORDS: sets QEMU to the command. Three serial lines: the test's output, the kernel's log, the verdict.
 machine() {
-	local accel='tcg,thread=multi' cpu='max,la57=off' out=(-chardev "file,id=out,path=$WORK/console.log")
-	[ "$1" = tcg ] || { accel=$1 && cpu=host; }
+	local accel=(-accel tcg,thread=multi) cpu='max,la57=off' out=(-chardev "file,id=out,path=$WORK/console.log")
+	[ "$1" = tcg ] || { accel=(-accel "$1") && cpu=host; }
+	# sleep=off: when the guest idles its clock leaps to the next timer, instead of waiting for it.
+	[ -z "$ICOUNT" ] || accel=(-accel tcg,thread=single -icount shift=0,align=off,sleep=off)
 	# In a shell, Ctrl-C belongs to the guest and Ctrl-A X to QEMU.
 	[ -z "$SHELL_MODE" ] || out=(-chardev "stdio,id=out,signal=off,mux=on" -mon chardev=out)
 	QEMU=(qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot
-		-machine pc -accel "$accel" -cpu "$cpu" -smp "$SMP" -m "$MEM"
+		-machine pc "${accel[@]}" -cpu "$cpu" -smp "$SMP" -m "$MEM"
 		-kernel "$KERNEL_IMAGE" -initrd "$WORK/initramfs" -append "$(command_line) $2"
 		"${out[@]}" -serial chardev:out -serial "file:$WORK/kernel.log" -serial "file:$WORK/verdict")
 }
@@ -107,6 +118,7 @@ kvm_works() {
 }
 
 choose_accel() {
+	[ -z "$ICOUNT" ] || { echo tcg && return; }
 	case ${ACCEL:-auto} in
 	kvm | tcg) echo "$ACCEL" ;;
 	auto) if kvm_works; then echo kvm; else echo tcg; fi ;;
