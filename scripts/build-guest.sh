@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Usage: scripts/build-guest.sh
+# Usage: scripts/build-guest.sh [--bench]
 #
 # Builds what runs in the virtual machine (or, with sudo test/selftest.sh, on a real host) into build/guest/: the commands under cmd/ and
-# one test binary for each Go package under test/. All static, so that they need nothing from the guest.
+# one test binary for each Go package under test/; with --bench only the benchmark's program, which is a Go module of its own. All static,
+# so that they need nothing from the guest.
 
 set -eu
 # shellcheck source=scripts/common.sh
@@ -34,11 +35,19 @@ build_all() {
 	done
 }
 
-# A first build downloads and compiles the dependencies, which takes a minute; later ones are not worth a word.
-main() {
-	[ -d "$TOP/build/guest" ] || say "building the Go programs for the guest (a minute the first time)"
-	export CGO_ENABLED=0
-	locked "$TOP/build/.lock-guest" build_all
+build_bench() {
+	mkdir -p "$TOP/build/guest"
+	cd "$TOP/bench"
+	"$TOP/scripts/go.sh" build -o "$TOP/build/guest/mytun-bench" ./cmd/mytun-bench || die "bench/cmd/mytun-bench does not build"
 }
 
-main
+# A first build downloads and compiles the dependencies, which takes a minute; later ones are not worth a word.
+main() {
+	local what=build_all
+	[ "${1:-}" != --bench ] || what=build_bench
+	[ -d "$TOP/build/guest" ] || say "building the Go programs for the guest (a minute the first time)"
+	export CGO_ENABLED=0
+	locked "$TOP/build/.lock-guest" "$what"
+}
+
+main "$@"

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+
+//go:build linux
+
+package workload
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+)
+
+const pktgenDir = "/proc/net/pktgen"
+
+// Generator is the name of what stands in a table for a workload's cost without a contestant.
+const Generator = "generator"
+
+// A pktgen is the kernel's packet generator on one interface, which must be an Ethernet one. Its packets are UDP to port 9, each a new skb.
+type pktgen struct {
+	file string // of the interface
+}
+
+// newPktgen makes CPU 0's generator thread send packets of size bytes, Ethernet header included, to dev.
+func newPktgen(dev string, size int) (*pktgen, error) {
+	link, err := netlink.LinkByName(dev)
+	if err != nil {
+		return nil, fmt.Errorf("generator for %s: %w", dev, err)
+	}
+	thread := filepath.Join(pktgenDir, "kpktgend_0")
+	for _, command := range []string{"rem_device_all", "add_device " + dev} {
+		if err := pktgenCommand(thread, command); err != nil {
+			return nil, err
+		}
+	}
+	g := &pktgen{file: filepath.Join(pktgenDir, dev)}
+	for _, command := range []string{
+		"pkt_size " + strconv.Itoa(size), "clone_skb 0", "delay 0", "dst " + farAddr, "src_min " + nearAddr, "src_max " + nearAddr,
+		"dst_mac " + farMAC, "src_mac " + link.Attrs().HardwareAddr.String(), "udp_dst_min 9", "udp_dst_max 9", "udp_src_min 9", "udp_src_max 9",
+	} {
+		if err := pktgenCommand(g.file, command); err != nil {
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+func pktgenCommand(file, command string) error {
+	if err := os.WriteFile(file, []byte(command+"\n"), 0); err != nil {
+		return fmt.Errorf("pktgen: %q to %s: %w (modprobe pktgen)", command, file, err)
+	}
+	return nil
+}
+
+// burst sends count packets at full speed and returns how many more were refused by the interface on the way.
+func (g *pktgen) burst(count int) (refused int, err error) {
+	if err := pktgenCommand(g.file, "count "+strconv.Itoa(count)); err != nil {
+		return 0, err
+	}
+	if err := pktgenCommand(filepath.Join(pktgenDir, "pgctrl"), "start"); err != nil {
+		return 0, err
+	}
+	text, err := os.ReadFile(g.file)
+	if err != nil {
+		return 0, err
+	}
+	sent, refused, err := parsePktgen(string(text))
+	if err == nil && sent != count {
+		err = fmt.Errorf("pktgen sent %d of %d packets: %q", sent, count, text)
+	}
+	return refused, err
+}
+
+func (g *pktgen) close() error {
+	return pktgenCommand(filepath.Join(pktgenDir, "kpktgend_0"), "rem_device_all")
+}
+
+// parsePktgen finds in an interface's file how many packets it took and how many it refused.
+func parsePktgen(text string) (sent, refused int, err error) {
+	if !strings.Contains(text, "Result: OK") {
+		return 0, 0, fmt.Errorf("pktgen did not finish: %q", text)
+	}
+	var errs [2]error
+	sent, errs[0] = numberAfter(text, "pkts-sofar:")
+	refused, errs[1] = numberAfter(text, "errors:")
+	return sent, refused, errors.Join(errs[:]...)
+}
+
+func numberAfter(text, key string) (int, error) {
+	_, rest, found := strings.Cut(text, key)
+	words := strings.Fields(rest)
+	if !found || len(words) == 0 {
+		return 0, fmt.Errorf("there is no number after %q in %q", key, text)
+	}
+	return strconv.Atoi(words[0])
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+
+//go:build linux
+
+package workload
+
+import (
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/vishvananda/netlink"
+)
+
+// Addresses of the kernel's side of an interface and of the process's.
+const (
+	nearAddr = "10.88.0.1"
+	farAddr  = "10.88.0.2"
+	farMAC   = "02:00:00:00:00:02"
+)
+
+// bringUp gives an interface an address and a queue of that many packets in front of it, and sets it up.
+func bringUp(name, prefix string, queue int) error {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return fmt.Errorf("look up %s: %w", name, err)
+	}
+	address, err := netlink.ParseAddr(prefix)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(netlink.LinkSetTxQLen(link, queue), netlink.AddrAdd(link, address), netlink.LinkSetUp(link))
+	if err != nil {
+		return fmt.Errorf("set %s up: %w", name, err)
+	}
+	return nil
+}
+
+// dummy makes an interface that swallows everything, and returns what removes it.
+func dummy(name string) (remove func() error, err error) {
+	link := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Name: name, HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 3}}}
+	if err := netlink.LinkAdd(link); err != nil {
+		return nil, fmt.Errorf("make %s: %w", name, err)
+	}
+	return func() error { return netlink.LinkDel(link) }, nil
+}

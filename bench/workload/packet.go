@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+
+//go:build linux
+
+package workload
+
+import (
+	"fmt"
+	"net/netip"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/checksum"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+)
+
+// datagram is an IPv4 packet of size bytes that carries UDP from one address to a port of the other, with all checksums.
+func datagram(from, to string, port uint16, size int) ([]byte, error) {
+	const headers = header.IPv4MinimumSize + header.UDPMinimumSize
+	if size < headers {
+		return nil, fmt.Errorf("a datagram of %d bytes has no room for its headers", size)
+	}
+	packet := make([]byte, size)
+	source, destination := tcpip.AddrFrom4(netip.MustParseAddr(from).As4()), tcpip.AddrFrom4(netip.MustParseAddr(to).As4())
+	ip := header.IPv4(packet)
+	ip.Encode(&header.IPv4Fields{
+		TotalLength: uint16(size), TTL: 64, Protocol: uint8(header.UDPProtocolNumber), SrcAddr: source, DstAddr: destination,
+	})
+	ip.SetChecksum(^ip.CalculateChecksum())
+	udp := header.UDP(ip.Payload())
+	for i := range udp.Payload() {
+		udp.Payload()[i] = byte(i)
+	}
+	udp.Encode(&header.UDPFields{SrcPort: port, DstPort: port, Length: uint16(len(udp))})
+	pseudo := header.PseudoHeaderChecksum(header.UDPProtocolNumber, source, destination, uint16(len(udp)))
+	udp.SetChecksum(^udp.CalculateChecksum(checksum.Checksum(udp.Payload(), pseudo)))
+	return packet, nil
+}

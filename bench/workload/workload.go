@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+
+//go:build linux
+
+// Package workload holds what the benchmark makes the contestants do, and how that is measured. Each workload checks at the far end that the
+// packets that it counts have arrived and are the ones that were sent: a figure for work that was not done is an error.
+//
+// The process must be root, in a network namespace that is its own, with IPv6 off for new interfaces: nothing but the workload sends packets.
+package workload
+
+import (
+	"fmt"
+
+	"github.com/mytun/mytun/bench/peer"
+	"github.com/mytun/mytun/bench/result"
+)
+
+// An Env is where and how a workload is to run.
+type Env struct {
+	Clock string // result.Icount or result.Wall
+	CPUs  int    // of the machine
+}
+
+// A Sample is one figure of one round.
+type Sample struct {
+	Peer, Metric, Unit string
+	Value              float64
+}
+
+// A Workload is something that contestants are made to do.
+type Workload struct {
+	Name  string
+	Sizes []int // bytes of a packet, one row each; 0 where there is no size
+	// Base measures what the workload costs without a contestant, if that means anything. It runs once a round, before the contestants.
+	Base func(e *Env, size int) (base float64, s []Sample, err error)
+	// Run makes one contestant do it once. It returns an error that wraps peer.ErrUnable if the contestant cannot.
+	Run func(e *Env, p peer.Peer, size int, base float64) ([]Sample, error)
+}
+
+// All returns the workloads in the order that they are run in.
+func All() []Workload {
+	return []Workload{receive, send}
+}
+
+// ByName returns the workload of that name.
+func ByName(name string) (Workload, error) {
+	for _, w := range All() {
+		if w.Name == name {
+			return w, nil
+		}
+	}
+	return Workload{}, fmt.Errorf("there is no workload %q", name)
+}
+
+// costs are the figures that every workload has: what was used for so many packets of that size, and what it is above base instructions a packet.
+func (e *Env) costs(name string, u Usage, packets, size int, base float64) []Sample {
+	n := float64(packets)
+	if e.Clock == result.Icount {
+		total := float64(u.CPUs.Nanoseconds()) / n
+		s := []Sample{
+			{name, result.MetricInstructions, "instr/packet", total},
+			{name, result.MetricProcessCPU, "instr/packet", float64(u.Process.Nanoseconds()) / n},
+		}
+		if base > 0 {
+			s = append(s, Sample{name, result.MetricNetInstructions, "instr/packet", total - base})
+		}
+		return s
+	}
+	rate := n / u.Wall.Seconds()
+	return []Sample{
+		{name, result.MetricPackets, "packets/s", rate},
+		{name, result.MetricThroughput, "Gb/s", rate * float64(size) * 8 / 1e9},
+		{name, result.MetricProcessCPU, "ns/packet", float64(u.Process.Nanoseconds()) / n},
+		{name, result.MetricAllCPU, "ns/packet", float64(u.CPUs.Nanoseconds()) / n},
+	}
+}
