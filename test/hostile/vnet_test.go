@@ -40,6 +40,8 @@ func liesForAll(start int) []lie {
 		{"headers longer than the frame", func(v *device.VnetHeader, n *int) { v.HdrLen = uint16(*n + 1) }},
 		{"checksum starts at the end", func(v *device.VnetHeader, n *int) { v.CsumStart = uint16(*n) }},
 		{"checksum starts far outside", func(v *device.VnetHeader, _ *int) { v.CsumStart = 0xffff }},
+		{"checksum starts within the transport header", func(v *device.VnetHeader, _ *int) { v.CsumStart += 2; v.CsumOffset -= 2 }},
+		{"checksum starts within the IP header", func(v *device.VnetHeader, _ *int) { v.CsumStart -= 2; v.CsumOffset += 2 }},
 		{"checksum far outside", func(v *device.VnetHeader, _ *int) { v.CsumOffset = 0xffff }},
 		{"checksum in another place", func(v *device.VnetHeader, _ *int) { v.CsumOffset += 2 }},
 		{"fragmentation of UDP", func(v *device.VnetHeader, _ *int) { v.GSOType = device.GSOUDP }},

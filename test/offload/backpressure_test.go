@@ -59,7 +59,7 @@ func (s *sender) stop() {
 	s.running.Wait()
 }
 
-// held waits until the device's queues are stopped and the qdisc holds what
+// waitHeld waits until the device's queues are stopped and the qdisc holds what
 // the senders send.
 func waitHeld(t *testing.T, l *device.Link) {
 	t.Helper()
