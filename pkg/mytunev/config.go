@@ -91,11 +91,13 @@ type Config struct {
 	// delays a Handler; a Handler that waits for other goroutines waits longer.
 	LockThreads bool
 
-	// CPUs are the numbers of the CPUs to run on, from 0: Run of the queue with
-	// index i keeps its thread, as with LockThreads, on CPUs[i%len(CPUs)], and
-	// gives it its former CPUs back when it returns. Run fails if the process may
-	// not use that CPU. Read and those who send are where the scheduler puts them.
-	CPUs []int
+	// CPUs are the numbers of the CPUs to run on, in the kernel's list format, as
+	// in "0-3,8"; "" means any. Run of the queue with index i keeps its thread, as
+	// with LockThreads, on the i-th of them, beginning anew when there are no
+	// more, and gives it its former CPUs back when it returns. Run fails if the
+	// process may not use that CPU. Read and those who send are where the
+	// scheduler puts them.
+	CPUs string
 
 	// Exclusive makes Open fail with EBUSY if the device exists already.
 	Exclusive bool

@@ -6,6 +6,8 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -24,8 +26,8 @@ func (c Config) loop(index int) loop {
 		// Nobody could fill the ring meanwhile.
 		l.busyPoll = 0
 	}
-	if n := len(c.CPUs); n > 0 {
-		l.lock, l.pin, l.cpu = true, true, c.CPUs[index%n]
+	if cpus, _ := parseCPUs(c.CPUs); len(cpus) > 0 {
+		l.lock, l.pin, l.cpu = true, true, cpus[index%len(cpus)]
 	}
 	return l
 }
@@ -34,12 +36,35 @@ func (c Config) validateLoop() error {
 	if c.BusyPoll < 0 || c.BusyPoll > maxPoll {
 		return fmt.Errorf("mytunev: Config.BusyPoll is %v, not in 0..%v", c.BusyPoll, maxPoll)
 	}
-	for _, cpu := range c.CPUs {
-		if cpu < 0 {
-			return fmt.Errorf("mytunev: Config.CPUs is %v, with a negative number", c.CPUs)
+	_, err := parseCPUs(c.CPUs)
+	return err
+}
+
+// maxCPU is above the number of any CPU that Linux can be built for.
+const maxCPU = 8191
+
+// parseCPUs returns the numbers in a list such as "0-3,8", in its order.
+func parseCPUs(list string) ([]int, error) {
+	if list == "" {
+		return nil, nil
+	}
+	var cpus []int
+	for item := range strings.SplitSeq(list, ",") {
+		from, to, isRange := strings.Cut(item, "-")
+		first, err := strconv.ParseUint(from, 10, 16)
+		last := first
+		if err == nil && isRange {
+			last, err = strconv.ParseUint(to, 10, 16)
+		}
+		if err != nil || first > last || last > maxCPU {
+			return nil, fmt.Errorf("mytunev: Config.CPUs is %q, and %q is neither a CPU from 0 to %d nor a range such as 0-3",
+				list, item, maxCPU)
+		}
+		for cpu := first; cpu <= last; cpu++ {
+			cpus = append(cpus, int(cpu))
 		}
 	}
-	return nil
+	return cpus, nil
 }
 
 // enterThread makes the calling goroutine keep its thread, and the thread its CPU,

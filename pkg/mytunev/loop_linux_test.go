@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
 	"strings"
@@ -17,7 +18,7 @@ import (
 )
 
 func TestConfigLoop(t *testing.T) {
-	c := Config{BusyPoll: time.Microsecond, CPUs: []int{5, 3}}
+	c := Config{BusyPoll: time.Microsecond, CPUs: "5,3"}
 	window := c.BusyPoll
 	if runtime.NumCPU() == 1 {
 		window = 0
@@ -32,6 +33,21 @@ func TestConfigLoop(t *testing.T) {
 	}
 	if got := (Config{LockThreads: true}).loop(1); got != (loop{lock: true}) {
 		t.Errorf("LockThreads: %+v", got)
+	}
+}
+
+func TestParseCPUs(t *testing.T) {
+	for list, want := range map[string]string{
+		"": "[]", "0": "[0]", "3,0": "[3 0]", "0-3,8": "[0 1 2 3 8]", "7-7,7": "[7 7]", "8191": "[8191]",
+	} {
+		if got, err := parseCPUs(list); fmt.Sprint(got) != want || err != nil {
+			t.Errorf("%q: %v, %v, want %s", list, got, err, want)
+		}
+	}
+	for _, list := range []string{",", "1,", "-1", "1-", "3-2", "a", "0x1", "1-2-3", " 1", "8192", "0-8192", "0-99999999999"} {
+		if got, err := parseCPUs(list); err == nil || !strings.Contains(err.Error(), "Config.CPUs") {
+			t.Errorf("%q: %v, %v, want an error", list, got, err)
+		}
 	}
 }
 
@@ -249,7 +265,7 @@ func TestRunGivesTheCPUsBack(t *testing.T) {
 	defer runtime.UnlockOSThread()
 	before := affinity(t)
 	q, k := newFake(t)
-	q.loop = Config{CPUs: []int{lastCPU(before)}}.loop(0)
+	q.loop = Config{CPUs: fmt.Sprint(lastCPU(before))}.loop(0)
 	k.send(pattern(1, 1))
 	if err := q.Run(t.Context(), func(*Batch) error { return errStop }); err != errStop {
 		t.Fatal(err)
@@ -260,9 +276,9 @@ func TestRunGivesTheCPUsBack(t *testing.T) {
 }
 
 func TestRunOnACPUThatIsNotThere(t *testing.T) {
-	for _, cpu := range []int{1023, 1 << 20} {
+	for _, cpu := range []int{1023, maxCPU} {
 		q, _ := newFake(t)
-		q.loop = Config{CPUs: []int{cpu}}.loop(0)
+		q.loop = Config{CPUs: fmt.Sprint(cpu)}.loop(0)
 		var wasLocked bool
 		result := make(chan error)
 		go func() {
