@@ -13,6 +13,8 @@ help:
 	@echo "  make test-go test-race test-ring test-modules test-vm   one stage; TESTS='abi hostile' chooses among the last"
 	@echo "  make lint              gofmt, go vet, staticcheck, sparse, checkpatch, shellcheck"
 	@echo "    KERNEL=6.12|6.1      which kernel demo and shell boot; KERNELS='6.12' limits the tests"
+	@echo "  make bench             every way to be an interface at every workload: table and build/bench.json; HOST=1: on this machine, root"
+	@echo "  make bench-quick       instructions a packet of stock tun and mytun, two minutes: build/bench-quick.json"
 	@echo "  make bench-check       fail if an instruction count got worse than bench/baseline.json by over 3 %"
 	@echo "  make bench-plot bench-doc   bar charts; charts and table into docs/performance.md, both from build/bench.json"
 	@echo "  make bench-baseline    make what bench-check measured the baseline"
@@ -25,7 +27,7 @@ help:
 
 # The run-time checkers are for the tests; they would cost the demo a third of its speed.
 demo:
-	@test/vm/run.sh --kernel $(KERNEL) --timeout 300 --append "slub_debug=- kfence.sample_interval=0" test/vm/demo.sh
+	@test/vm/run.sh --kernel $(KERNEL) --timeout 300 --fast test/vm/demo.sh
 
 shell:
 	@test/vm/run.sh --kernel $(KERNEL) --shell
@@ -42,6 +44,12 @@ lint:
 # The program that shows rows is built on each use: it must be as new as its source.
 BENCH_REPORT = scripts/go.sh build -C bench -o ../build/bench-report ./cmd/bench-report && build/bench-report
 BENCH_MEASURED = -program build/guest/mytun-bench -module build/kmod-$(KERNEL)/mytun.ko
+
+bench:
+	@KERNEL=$(KERNEL) scripts/bench.sh $(if $(HOST),--host)
+
+bench-quick:
+	@KERNEL=$(KERNEL) scripts/bench.sh --quick
 
 bench-plot:
 	@$(BENCH_REPORT) plot build/bench.json docs/performance
@@ -70,4 +78,4 @@ clean:
 distclean: clean
 	cd "$${MYTUN_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/mytun}" && rm -rf kernels checkpatch go kvm-* .lock-*
 
-.PHONY: help demo shell test test-go test-race test-ring test-modules test-vm lint bench-plot bench-doc bench-check bench-baseline modules install uninstall load unload clean distclean
+.PHONY: help demo shell test test-go test-race test-ring test-modules test-vm lint bench bench-quick bench-plot bench-doc bench-check bench-baseline modules install uninstall load unload clean distclean

@@ -93,6 +93,15 @@ func (d *mytunDevice) Counters() (Counters, error) {
 	return Counters{Doorbells: s.Doorbells + s.RxDoorbells + s.TxSpaceSignals, Waits: s.SpaceWaits}, err
 }
 
+func (d *mytunDevice) FDs() (fds []int) {
+	for _, q := range d.dev.Queues() {
+		if conn, err := q.SyscallConn(); err == nil {
+			conn.Control(func(fd uintptr) { fds = append(fds, int(fd)) })
+		}
+	}
+	return fds
+}
+
 func (d *mytunDevice) Close() error { return d.dev.Close() }
 
 // forwardMytun copies each frame once, from ring to ring, with its metadata.

@@ -58,6 +58,8 @@ type Device interface {
 	Send(queue int, packet []byte, count int) error
 	// Counters returns what has been counted since Open.
 	Counters() (Counters, error)
+	// FDs are the descriptors through which packets may come and go by system calls.
+	FDs() []int
 	// Close removes the interface. Receive and Send must have ended.
 	Close() error
 }
@@ -68,9 +70,14 @@ type Counters struct {
 	Waits     uint64 // times that a sender found no room and had to wait
 }
 
+// Add returns the sum of both.
+func (c Counters) Add(o Counters) Counters {
+	return Counters{Doorbells: c.Doorbells + o.Doorbells, Waits: c.Waits + o.Waits}
+}
+
 // All returns the contestants in the order that a table has them.
 func All() []Peer {
-	return []Peer{tun, mytun}
+	return []Peer{tun, tunNAPI, mytun}
 }
 
 // ByName returns the contestant of that name.

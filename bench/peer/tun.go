@@ -20,6 +20,13 @@ var tun = Peer{
 	Forward: forwardTun,
 }
 
+// tunNAPI is tun whose writes leave the packet to the softirq, as a driver does.
+var tunNAPI = Peer{
+	Name:    result.PeerNAPI,
+	Open:    func(c Config) (Device, error) { return openTun(c, unix.IFF_NAPI) },
+	Forward: forwardTun,
+}
+
 // A tunDevice is stock tun, with one read or write a packet. The descriptors do not block, so these are raw system calls that the scheduler
 // of Go is not told of; only when there is nothing to read, a call that may block is made.
 type tunDevice struct {
@@ -99,6 +106,8 @@ func (d *tunDevice) Send(queue int, packet []byte, count int) error {
 }
 
 func (d *tunDevice) Counters() (Counters, error) { return Counters{}, nil }
+
+func (d *tunDevice) FDs() []int { return d.fds }
 
 func (d *tunDevice) Close() error {
 	var err error

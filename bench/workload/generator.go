@@ -15,7 +15,10 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-const pktgenDir = "/proc/net/pktgen"
+const (
+	pktgenDir = "/proc/net/pktgen"
+	pgctrl    = pktgenDir + "/pgctrl"
+)
 
 // Generator is the name of what stands in a table for a workload's cost without a contestant.
 const Generator = "generator"
@@ -23,6 +26,7 @@ const Generator = "generator"
 // A pktgen is the kernel's packet generator on one interface, which must be an Ethernet one. Its packets are UDP to port 9, each a new skb.
 type pktgen struct {
 	file string // of the interface
+	end  chan error
 }
 
 // newPktgen makes CPU 0's generator thread send packets of size bytes, Ethernet header included, to dev.
@@ -56,23 +60,37 @@ func pktgenCommand(file, command string) error {
 	return nil
 }
 
-// burst sends count packets at full speed and returns how many more were refused by the interface on the way.
-func (g *pktgen) burst(count int) (refused int, err error) {
-	if err := pktgenCommand(g.file, "count "+strconv.Itoa(count)); err != nil {
-		return 0, err
+// whole sends a burst at full speed. The interface must take all of it at the first offer.
+func (g *pktgen) whole() error {
+	if err := pktgenCommand(g.file, "count "+strconv.Itoa(burstPackets)); err != nil {
+		return err
 	}
-	if err := pktgenCommand(filepath.Join(pktgenDir, "pgctrl"), "start"); err != nil {
-		return 0, err
+	if err := pktgenCommand(pgctrl, "start"); err != nil {
+		return err
 	}
 	text, err := os.ReadFile(g.file)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	sent, refused, err := parsePktgen(string(text))
-	if err == nil && sent != count {
-		err = fmt.Errorf("pktgen sent %d of %d packets: %q", sent, count, text)
+	if err == nil && (sent != burstPackets || refused != 0) {
+		err = fmt.Errorf("the interface took %d packets of a burst of %d and refused %d", sent, burstPackets, refused)
 	}
-	return refused, err
+	return err
+}
+
+// start sends at full speed until stop. What the interface refuses is lost.
+func (g *pktgen) start() error {
+	if err := pktgenCommand(g.file, "count 0"); err != nil {
+		return err
+	}
+	g.end = make(chan error, 1)
+	go func() { g.end <- pktgenCommand(pgctrl, "start") }()
+	return nil
+}
+
+func (g *pktgen) stop() error {
+	return errors.Join(pktgenCommand(pgctrl, "stop"), <-g.end)
 }
 
 func (g *pktgen) close() error {

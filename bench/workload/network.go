@@ -36,11 +36,15 @@ func bringUp(name, prefix string, queue int) error {
 	return nil
 }
 
-// dummy makes an interface that swallows everything, and returns what removes it.
-func dummy(name string) (remove func() error, err error) {
+// dummy makes an interface that swallows everything, sets it up, and returns what removes it.
+func dummy(name, prefix string) (remove func() error, err error) {
 	link := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Name: name, HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 3}}}
 	if err := netlink.LinkAdd(link); err != nil {
 		return nil, fmt.Errorf("make %s: %w", name, err)
 	}
-	return func() error { return netlink.LinkDel(link) }, nil
+	remove = func() error { return netlink.LinkDel(link) }
+	if err := bringUp(name, prefix, 1000); err != nil {
+		return nil, errors.Join(err, remove())
+	}
+	return remove, nil
 }

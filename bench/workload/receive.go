@@ -20,8 +20,7 @@ import (
 const (
 	burstPackets = 8192
 	bursts       = 4 // the first warms up and is not measured
-	// burstPatience is real time: far more than a burst takes on a machine that is busy.
-	burstPatience = 60 * time.Second
+	measured     = (bursts - 1) * burstPackets
 )
 
 var receive = Workload{
@@ -33,19 +32,21 @@ var receive = Workload{
 
 // receiveBase is what the generator costs: the same bursts to an interface that drops them.
 func receiveBase(e *Env, size int) (float64, []Sample, error) {
-	remove, err := dummy("sink0")
+	remove, err := dummy("sink0", nearAddr+"/24")
 	if err != nil {
 		return 0, nil, err
 	}
 	defer remove()
-	if err := bringUp("sink0", nearAddr+"/24", burstPackets); err != nil {
-		return 0, nil, err
-	}
-	used, err := e.bursts("sink0", size, func() error { return nil })
+	g, err := newPktgen("sink0", size)
 	if err != nil {
 		return 0, nil, err
 	}
-	s := e.costs(Generator, used, (bursts-1)*burstPackets, size, 0)
+	defer g.close()
+	from, to, err := e.bursts(g.whole)
+	if err != nil {
+		return 0, nil, err
+	}
+	s := e.costs(Generator, to.usage.Sub(from.usage), measured, size, 0)
 	return s[0].Value, s, nil
 }
 
@@ -58,54 +59,51 @@ func receiveRun(e *Env, p peer.Peer, size int, base float64) (s []Sample, err er
 	if err := bringUp(dev.Name(), nearAddr+"/24", burstPackets); err != nil {
 		return nil, err
 	}
-	r := startReceiver(dev, size)
-	before, err := dev.Counters()
+	g, err := newPktgen(dev.Name(), size)
 	if err != nil {
 		return nil, err
-	}
-	used, err := e.bursts(dev.Name(), size, r.await)
-	if err = errors.Join(err, r.stop()); err != nil {
-		return nil, err
-	}
-	after, err := dev.Counters()
-	if err != nil {
-		return nil, err
-	}
-	return append(e.costs(p.Name, used, (bursts-1)*burstPackets, size, base), doorbells(p, before, after, bursts*burstPackets)...), nil
-}
-
-// bursts sends burst after burst to dev, calls await after each, and returns what all but the first cost.
-func (e *Env) bursts(dev string, size int, await func() error) (used Usage, err error) {
-	g, err := newPktgen(dev, size)
-	if err != nil {
-		return used, err
 	}
 	defer func() { err = errors.Join(err, g.close()) }()
-	var start Usage
+	r := startReceiver(dev, size)
+	defer func() { err = errors.Join(err, r.stop()) }()
+	if e.Clock == result.Wall {
+		return e.receiveOn(p, dev, g, r)
+	}
+	from, to, err := e.bursts(func() error { return errors.Join(g.whole(), r.await()) }, dev)
+	return e.samples(p, from, to, measured, size, base), err
+}
+
+// receiveOn measures while the generator sends without an end.
+func (e *Env) receiveOn(p peer.Peer, dev peer.Device, g *pktgen, r *receiver) ([]Sample, error) {
+	if err := g.start(); err != nil {
+		return nil, err
+	}
+	s, err := e.watch(p, r.size, r.count, dev)
+	return s, errors.Join(err, g.stop())
+}
+
+// bursts calls burst again and again, and returns the readings before and after all but the first.
+func (e *Env) bursts(burst func() error, dev ...peer.Device) (from, to reading, err error) {
 	for i := range bursts {
 		if i == 1 {
-			if start, err = e.usage(); err != nil {
-				return used, err
+			if from, err = e.read(dev...); err != nil {
+				return from, to, err
 			}
 		}
-		refused, err := g.burst(burstPackets)
-		if err == nil && refused > 0 {
-			err = fmt.Errorf("%s refused %d packets of a burst of %d, which its queue should hold", dev, refused, burstPackets)
-		}
-		if err = errors.Join(err, await()); err != nil {
-			return used, err
+		if err = burst(); err != nil {
+			return from, to, err
 		}
 	}
-	used, err = e.usage()
-	return used.Sub(start), err
+	to, err = e.read(dev...)
+	return from, to, err
 }
 
 // A receiver is the program that takes the packets: it looks at each one's header and counts.
 type receiver struct {
 	size   int
-	seen   int // by the goroutine alone, as is bad
-	bad    int
-	whole  atomic.Bool // this burst had no bad packet
+	seen   int // in this burst; by the goroutine alone
+	total  atomic.Int64
+	bad    atomic.Int64
 	bursts chan struct{}
 	cancel context.CancelFunc
 	end    chan error
@@ -113,7 +111,7 @@ type receiver struct {
 
 func startReceiver(dev peer.Device, size int) *receiver {
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &receiver{size: size, bursts: make(chan struct{}, bursts), cancel: cancel, end: make(chan error, 1)}
+	r := &receiver{size: size, bursts: make(chan struct{}, 1), cancel: cancel, end: make(chan error, 1)}
 	go func() { r.end <- dev.Receive(ctx, 0, r.visit) }()
 	return r
 }
@@ -121,41 +119,45 @@ func startReceiver(dev peer.Device, size int) *receiver {
 // visit checks what tells the generator's packets from others: length, EtherType, and UDP port.
 func (r *receiver) visit(p []byte) bool {
 	if len(p) != r.size || binary.BigEndian.Uint16(p[12:]) != 0x0800 || binary.BigEndian.Uint16(p[36:]) != 9 {
-		r.bad++
+		r.bad.Add(1)
 	}
-	if r.seen++; r.seen == burstPackets {
-		r.whole.Store(r.bad == 0)
-		r.seen, r.bad = 0, 0
-		r.bursts <- struct{}{}
+	r.seen++
+	if r.seen%64 == 0 {
+		r.total.Add(64)
+	}
+	if r.seen == burstPackets {
+		r.seen = 0
+		select {
+		case r.bursts <- struct{}{}:
+		default: // nobody waits for bursts
+		}
 	}
 	return true
+}
+
+// count returns how many packets have come, or an error if one of them was another than the generator sends.
+func (r *receiver) count() (int, error) {
+	if bad := r.bad.Load(); bad > 0 {
+		return 0, fmt.Errorf("%d packets came that the generator did not send", bad)
+	}
+	return int(r.total.Load()), nil
 }
 
 // await returns when a whole burst has come.
 func (r *receiver) await() error {
 	select {
 	case <-r.bursts:
-		if !r.whole.Load() {
-			return errors.New("packets came that the generator did not send")
-		}
-		return nil
+		_, err := r.count()
+		return err
 	case err := <-r.end:
 		r.end <- err
 		return fmt.Errorf("the receiver ended before its packets had come: %v", err)
-	case <-time.After(burstPatience):
-		return fmt.Errorf("a burst of %d packets is not complete after %v", burstPackets, burstPatience)
+	case <-time.After(patience):
+		return fmt.Errorf("a burst of %d packets is not complete after %v", burstPackets, patience)
 	}
 }
 
 func (r *receiver) stop() error {
 	r.cancel()
 	return <-r.end
-}
-
-// doorbells are a contestant's notifications a packet, if it has any to count.
-func doorbells(p peer.Peer, before, after peer.Counters, packets int) []Sample {
-	if !p.Rings {
-		return nil
-	}
-	return []Sample{{p.Name, result.MetricDoorbells, "1/packet", float64(after.Doorbells-before.Doorbells) / float64(packets)}}
 }

@@ -6,21 +6,15 @@ package workload
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"slices"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/mytun/mytun/bench/peer"
 	"github.com/mytun/mytun/bench/result"
 )
 
 const (
-	sendPackets = 40000
+	sendPackets = 32768
 	sendWarmUp  = 8192
 	sinkPort    = 9000
 )
@@ -42,7 +36,7 @@ func sendRun(e *Env, p peer.Peer, size int, _ float64) (s []Sample, err error) {
 	if err := bringUp(dev.Name(), nearAddr+"/24", 1000); err != nil {
 		return nil, err
 	}
-	sink, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(nearAddr), sinkPort)))
+	sink, err := listen(nearAddr)
 	if err != nil {
 		return nil, err
 	}
@@ -52,84 +46,44 @@ func sendRun(e *Env, p peer.Peer, size int, _ float64) (s []Sample, err error) {
 		return nil, err
 	}
 	// Those of the first that find room in the buffer are not counted as the others are, so these are counted one step before it.
-	if err := sendAll(dev, packet, sendWarmUp, snmp{"Ip:", "InDelivers"}); err != nil {
+	if err := sendAll(dev, packet, sendWarmUp, delivered); err != nil {
 		return nil, err
 	}
-	before, err := dev.Counters()
+	if e.Clock == result.Wall {
+		return e.sendOn(p, dev, packet)
+	}
+	from, err := e.read(dev)
 	if err != nil {
 		return nil, err
 	}
-	start, err := e.usage()
-	if err != nil {
+	if err := sendAll(dev, packet, sendPackets, overrun); err != nil {
 		return nil, err
 	}
-	if err := sendAll(dev, packet, sendPackets, snmp{"Udp:", "RcvbufErrors"}); err != nil {
-		return nil, err
-	}
-	end, err := e.usage()
-	if err != nil {
-		return nil, err
-	}
-	after, err := dev.Counters()
-	if err != nil {
-		return nil, err
-	}
-	return append(e.costs(p.Name, end.Sub(start), sendPackets, size, 0), doorbells(p, before, after, sendPackets)...), nil
+	to, err := e.read(dev)
+	return e.samples(p, from, to, sendPackets, size, 0), err
+}
+
+// sendOn measures while the contestant sends without an end.
+func (e *Env) sendOn(p peer.Peer, dev peer.Device, packet []byte) ([]Sample, error) {
+	load := startLoad(func() error { return dev.Send(0, packet, sendWarmUp) })
+	s, err := e.watch(p, len(packet), func() (int, error) { return overrun.read(&namespace{}) }, dev)
+	return s, errors.Join(err, load.stop())
 }
 
 // sendAll sends count packets and waits until the stack has counted them all.
 func sendAll(dev peer.Device, packet []byte, count int, arrivals snmp) error {
-	before, err := arrivals.read()
+	here := &namespace{}
+	before, err := arrivals.read(here)
 	if err != nil {
 		return err
 	}
 	if err := dev.Send(0, packet, count); err != nil {
 		return err
 	}
-	arrived := 0
-	for end := time.Now().Add(burstPatience); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		now, err := arrivals.read()
-		if err != nil {
-			return err
-		}
-		switch arrived = now - before; {
-		case arrived == count:
-			return nil
-		case arrived > count:
-			return fmt.Errorf("%d packets were sent and %s %s counted %d", count, arrivals.protocol, arrivals.name, arrived)
-		}
-	}
-	return fmt.Errorf("%d packets were sent and %s %s counted %d after %v", count, arrivals.protocol, arrivals.name, arrived, burstPatience)
+	return arrivals.await(here, before, count)
 }
 
-// snmp is one of the stack's counters of this network namespace, as /proc/net/snmp names it.
-type snmp struct{ protocol, name string }
-
-func (c snmp) read() (int, error) {
-	text, err := os.ReadFile("/proc/net/snmp")
-	if err != nil {
-		return 0, err
-	}
-	return c.find(string(text))
-}
-
-// find looks the counter up: a protocol has a line of names, then one of values.
-func (c snmp) find(text string) (int, error) {
-	var names []string
-	for line := range strings.Lines(text) {
-		words := strings.Fields(line)
-		if len(words) == 0 || words[0] != c.protocol {
-			continue
-		}
-		if names == nil {
-			names = words
-			continue
-		}
-		i := slices.Index(names, c.name)
-		if i < 0 || i >= len(words) {
-			break
-		}
-		return strconv.Atoi(words[i])
-	}
-	return 0, fmt.Errorf("/proc/net/snmp has no counter %s %s", c.protocol, c.name)
+// listen opens the socket that nobody reads.
+func listen(address string) (*net.UDPConn, error) {
+	return net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(address), sinkPort)))
 }

@@ -13,12 +13,15 @@ import (
 
 	"github.com/mytun/mytun/bench/peer"
 	"github.com/mytun/mytun/bench/result"
+	"github.com/mytun/mytun/internal/syscount"
 )
 
 // An Env is where and how a workload is to run.
 type Env struct {
 	Clock string // result.Icount or result.Wall
 	CPUs  int    // of the machine
+	// Calls counts system calls, unless it is nil. Counting costs: in a round with it there are no other figures.
+	Calls *syscount.Counter
 }
 
 // A Sample is one figure of one round.
@@ -39,7 +42,7 @@ type Workload struct {
 
 // All returns the workloads in the order that they are run in.
 func All() []Workload {
-	return []Workload{receive, send}
+	return []Workload{receive, send, forwardUDP}
 }
 
 // ByName returns the workload of that name.

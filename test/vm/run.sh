@@ -88,10 +88,10 @@ checkers() {
 
 # machine ACCEL WORDS: sets QEMU to the command. Three serial lines: the test's output, the kernel's log, the verdict.
 machine() {
-	local accel=(-accel tcg,thread=multi) cpu='max,la57=off' out=(-chardev "file,id=out,path=$WORK/console.log")
+	local accel=(-accel "tcg,thread=multi") cpu='max,la57=off' out=(-chardev "file,id=out,path=$WORK/console.log")
 	[ "$1" = tcg ] || { accel=(-accel "$1") && cpu=host; }
 	# sleep=off: when the guest idles its clock leaps to the next timer, instead of waiting for it.
-	[ -z "$ICOUNT" ] || accel=(-accel tcg,thread=single -icount shift=0,align=off,sleep=off)
+	[ -z "$ICOUNT" ] || accel=(-accel "tcg,thread=single" -icount "shift=0,align=off,sleep=off")
 	# In a shell, Ctrl-C belongs to the guest and Ctrl-A X to QEMU.
 	[ -z "$SHELL_MODE" ] || out=(-chardev "stdio,id=out,signal=off,mux=on" -mon chardev=out)
 	QEMU=(qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot

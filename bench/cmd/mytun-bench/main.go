@@ -12,15 +12,22 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/mytun/mytun/bench/peer"
 	"github.com/mytun/mytun/bench/result"
 	"github.com/mytun/mytun/bench/workload"
+	"github.com/mytun/mytun/internal/syscount"
 )
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
+	do, args := run, os.Args[1:]
+	if len(args) > 0 && args[0] == workload.HelperWord {
+		do, args = workload.Help, args[1:]
+	}
+	if err := do(args); err != nil {
 		fmt.Fprintln(os.Stderr, "mytun-bench:", err)
 		os.Exit(1)
 	}
@@ -31,9 +38,10 @@ type plan struct {
 	env       workload.Env
 	workloads []workload.Workload
 	peers     []peer.Peer
-	sizes     string
 	rounds    int
 	out       string
+	collect   bool
+	logs      []string
 }
 
 func run(args []string) error {
@@ -41,12 +49,12 @@ func run(args []string) error {
 	if err != nil {
 		return err
 	}
+	if p.collect {
+		return collect(p.out, p.logs)
+	}
 	table := newTable(p.env)
 	for _, w := range p.workloads {
 		for _, size := range w.Sizes {
-			if !p.wants(size) {
-				continue
-			}
 			if err := p.measure(table, w, size); err != nil {
 				return err
 			}
@@ -59,19 +67,20 @@ func parse(args []string) (*plan, error) {
 	p := &plan{env: workload.Env{CPUs: runtime.NumCPU()}}
 	flags := flag.NewFlagSet("mytun-bench", flag.ContinueOnError)
 	flags.StringVar(&p.env.Clock, "clock", result.Wall, "`kind` of clock that this machine has: icount in an emulator that counts instructions, or wall")
-	workloads := flags.String("workloads", "", "comma-separated `names` (default all)")
+	workloads := flags.String("workloads", "", "comma-separated `names`, each with all its sizes or as name:bytes with one (default all)")
 	peers := flags.String("peers", "", "comma-separated `names` (default all)")
-	flags.StringVar(&p.sizes, "sizes", "", "comma-separated `bytes` of a packet (default all)")
 	flags.IntVar(&p.rounds, "rounds", 5, "`times` that each contestant has its turn")
 	flags.StringVar(&p.out, "json", "", "`file` for the rows; by default they are printed, one a line")
+	flags.BoolVar(&p.collect, "collect", false, "measure nothing: put the rows that the files named as arguments hold into one")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
+	p.logs = flags.Args()
 	if p.env.Clock != result.Icount && p.env.Clock != result.Wall {
 		return nil, fmt.Errorf("-clock %s: it is icount or wall", p.env.Clock)
 	}
 	var err, err2 error
-	p.workloads, err = choose(*workloads, workload.All(), workload.ByName)
+	p.workloads, err = choose(*workloads, workload.All(), workloadByName)
 	p.peers, err2 = choose(*peers, peer.All(), peer.ByName)
 	return p, errors.Join(err, err2)
 }
@@ -92,46 +101,67 @@ func choose[T any](names string, all []T, byName func(string) (T, error)) ([]T, 
 	return chosen, nil
 }
 
-func (p *plan) wants(size int) bool {
-	if p.sizes == "" {
-		return true
+// workloadByName returns the workload of that name, limited to one size if there is one behind a colon.
+func workloadByName(name string) (workload.Workload, error) {
+	name, size, limited := strings.Cut(name, ":")
+	w, err := workload.ByName(name)
+	if err != nil || !limited {
+		return w, err
 	}
-	for one := range strings.SplitSeq(p.sizes, ",") {
-		if one == fmt.Sprint(size) {
-			return true
-		}
+	n, err := strconv.Atoi(size)
+	if err != nil || !slices.Contains(w.Sizes, n) {
+		return w, fmt.Errorf("workload %s has the sizes %v, not %q", name, w.Sizes, size)
 	}
-	return false
+	w.Sizes = []int{n}
+	return w, nil
 }
 
-// measure gives all contestants their turn, round after round: what changes on the machine in the course of time meets all of them.
+// measure gives all contestants their turn, round after round: what changes on the machine in the course of time meets all of them. In a
+// round before the first, system calls are counted and nothing else.
 func (p *plan) measure(t *table, w workload.Workload, size int) error {
-	unable := make(map[string]bool)
+	able := slices.Clone(p.peers)
+	calls, err := syscount.Open()
+	if err != nil {
+		return err
+	}
+	err = calls.Start()
+	if err == nil {
+		counting := p.env
+		counting.Calls = calls
+		able, err = p.round(&counting, t, w, size, able, "counting calls")
+	}
+	if err = errors.Join(err, calls.Close()); err != nil {
+		return err
+	}
 	for round := range p.rounds {
-		base := 0.0
-		if w.Base != nil {
-			var err error
-			var samples []workload.Sample
-			if base, samples, err = w.Base(&p.env, size); err != nil {
-				return fmt.Errorf("%s, %d bytes, without a contestant: %w", w.Name, size, err)
-			}
-			t.add(w, size, samples)
-		}
-		for _, c := range p.peers {
-			if unable[c.Name] {
-				continue
-			}
-			fmt.Fprintf(os.Stderr, "%s, %d bytes: round %d of %d, %s\n", w.Name, size, round+1, p.rounds, c.Name)
-			samples, err := w.Run(&p.env, c, size, base)
-			if errors.Is(err, peer.ErrUnable) {
-				unable[c.Name] = true
-				continue
-			}
-			if err != nil {
-				return fmt.Errorf("%s, %d bytes, %s: %w", w.Name, size, c.Name, err)
-			}
-			t.add(w, size, samples)
+		if able, err = p.round(&p.env, t, w, size, able, fmt.Sprintf("round %d of %d", round+1, p.rounds)); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// round is one turn for each contestant. It returns those that are able to do the workload.
+func (p *plan) round(e *workload.Env, t *table, w workload.Workload, size int, peers []peer.Peer, label string) (able []peer.Peer, err error) {
+	base := 0.0
+	if w.Base != nil && e.Calls == nil && e.Clock == result.Icount {
+		var samples []workload.Sample
+		if base, samples, err = w.Base(e, size); err != nil {
+			return nil, fmt.Errorf("%s, %d bytes, without a contestant: %w", w.Name, size, err)
+		}
+		t.add(w, size, samples)
+	}
+	for _, c := range peers {
+		fmt.Fprintf(os.Stderr, "%s, %d bytes, %s: %s\n", w.Name, size, label, c.Name)
+		samples, err := w.Run(e, c, size, base)
+		if errors.Is(err, peer.ErrUnable) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s, %d bytes, %s: %w", w.Name, size, c.Name, err)
+		}
+		t.add(w, size, samples)
+		able = append(able, c)
+	}
+	return able, nil
 }

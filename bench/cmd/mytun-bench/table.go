@@ -6,16 +6,22 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 
 	"github.com/mytun/mytun/bench/result"
 	"github.com/mytun/mytun/bench/workload"
 	"golang.org/x/sys/unix"
 )
 
-// rowPrefix begins the lines on standard output that hold a row each.
-const rowPrefix = "row: "
+// What begins the lines on standard output that hold a row each, and the line after them that holds their number.
+const (
+	rowPrefix = "row: "
+	endPrefix = "rows: "
+)
 
 // A table collects the rounds' figures, in the order in which each kind of figure came first.
 type table struct {
@@ -67,7 +73,44 @@ func (t *table) write(path string) error {
 		}
 		fmt.Printf("%s%s\n", rowPrefix, text)
 	}
+	fmt.Printf("%s%d\n", endPrefix, len(rows))
 	return nil
+}
+
+// collect puts the rows that were printed into files into one file of rows. Each must be complete.
+func collect(path string, logs []string) error {
+	var rows []result.Row
+	for _, log := range logs {
+		text, err := os.ReadFile(log)
+		if err != nil {
+			return err
+		}
+		more, err := parseRows(string(text))
+		if err != nil {
+			return fmt.Errorf("%s: %w", log, err)
+		}
+		rows = append(rows, more...)
+	}
+	return result.Save(path, rows)
+}
+
+func parseRows(text string) (rows []result.Row, err error) {
+	for line := range strings.Lines(text) {
+		if count, found := strings.CutPrefix(line, endPrefix); found {
+			if strings.TrimSpace(count) != strconv.Itoa(len(rows)) {
+				return nil, fmt.Errorf("there are %d rows of %s", len(rows), strings.TrimSpace(count))
+			}
+			return rows, nil
+		}
+		if text, found := strings.CutPrefix(line, rowPrefix); found {
+			var row result.Row
+			if err := json.Unmarshal([]byte(text), &row); err != nil {
+				return nil, fmt.Errorf("%q: %w", line, err)
+			}
+			rows = append(rows, row)
+		}
+	}
+	return nil, errors.New("the rows have no end: the benchmark was interrupted")
 }
 
 // release is what uname -r prints.

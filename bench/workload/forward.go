@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+
+//go:build linux
+
+package workload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/mytun/mytun/bench/peer"
+	"github.com/mytun/mytun/bench/result"
+)
+
+var forwardUDP = Workload{
+	Name:  result.WorkloadForwardUDP,
+	Sizes: []int{1400},
+	Base:  forwardUDPBase,
+	Run:   forwardUDPRun,
+}
+
+// A wire is two interfaces of a contestant in two network namespaces, with the contestant passing packets between them.
+type wire struct {
+	near, far *namespace
+	devices   []peer.Device
+	cancel    context.CancelFunc
+	end       chan error
+}
+
+// newWire makes a wire and starts the forwarder.
+func newWire(p peer.Peer, c peer.Config) (w *wire, err error) {
+	if p.Forward == nil {
+		return nil, peer.ErrUnable
+	}
+	w = &wire{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.close())
+		}
+	}()
+	if w.near, err = w.end1(p, c, "near0", nearAddr); err != nil {
+		return w, err
+	}
+	if w.far, err = w.end1(p, c, "far0", farAddr); err != nil {
+		return w, err
+	}
+	var ctx context.Context
+	ctx, w.cancel = context.WithCancel(context.Background())
+	w.end = make(chan error, 1)
+	go func() { w.end <- p.Forward(ctx, w.devices[0], w.devices[1]) }()
+	return w, nil
+}
+
+// end1 makes one end of the wire.
+func (w *wire) end1(p peer.Peer, c peer.Config, name, address string) (*namespace, error) {
+	n, err := newNamespace()
+	if err != nil {
+		return n, err
+	}
+	c.Name = name
+	return n, n.do(func() error {
+		dev, err := p.Open(c)
+		if err != nil {
+			return err
+		}
+		w.devices = append(w.devices, dev)
+		return bringUp(dev.Name(), address+"/24", burstPackets)
+	})
+}
+
+// close ends the forwarder and removes all.
+func (w *wire) close() error {
+	var errs []error
+	if w.cancel != nil {
+		w.cancel()
+		errs = append(errs, <-w.end)
+	}
+	for _, d := range w.devices {
+		errs = append(errs, d.Close())
+	}
+	for _, n := range []*namespace{w.near, w.far} {
+		if n != nil {
+			errs = append(errs, n.close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// forwardUDPBase is what the sender costs: the same bursts into an interface that drops them.
+func forwardUDPBase(e *Env, size int) (base float64, s []Sample, err error) {
+	n, err := newNamespace()
+	if err != nil {
+		return 0, nil, err
+	}
+	defer n.close()
+	if err := n.do(func() error { _, err := dummy("sink0", nearAddr+"/24"); return err }); err != nil {
+		return 0, nil, err
+	}
+	sender, err := startHelper(n, "udp-send", farAddr, fmt.Sprint(size))
+	if err != nil {
+		return 0, nil, err
+	}
+	defer func() { err = errors.Join(err, sender.close()) }()
+	from, to, err := e.bursts(func() error { return sender.ask("burst") })
+	if err != nil {
+		return 0, nil, err
+	}
+	s = e.costs(Generator, to.usage.Sub(from.usage), measured, size, 0)
+	return s[0].Value, s, nil
+}
+
+// forwardUDPRun sends datagrams from one namespace to a socket in the other that nobody reads. The sender is a process of its own.
+func forwardUDPRun(e *Env, p peer.Peer, size int, base float64) (s []Sample, err error) {
+	w, err := newWire(p, peer.Config{})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	var sink *net.UDPConn
+	if err := w.far.do(func() (err error) { sink, err = listen(farAddr); return err }); err != nil {
+		return nil, err
+	}
+	defer sink.Close()
+	sender, err := startHelper(w.near, "udp-send", farAddr, fmt.Sprint(size))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, sender.close()) }()
+	if e.Clock == result.Wall {
+		load := startLoad(func() error { return sender.ask("burst") })
+		s, err := e.watch(p, size, func() (int, error) { return overrun.read(w.far) }, w.devices...)
+		return s, errors.Join(err, load.stop())
+	}
+	arrivals := delivered // what the socket has room for is no overrun
+	from, to, err := e.bursts(func() error {
+		before, err := arrivals.read(w.far)
+		if err != nil {
+			return err
+		}
+		if err := sender.ask("burst"); err != nil {
+			return err
+		}
+		defer func() { arrivals = overrun }()
+		return arrivals.await(w.far, before, burstPackets)
+	}, w.devices...)
+	return e.samples(p, from, to, measured, size, base), err
+}

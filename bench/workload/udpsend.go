@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+
+//go:build linux
+
+package workload
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// udpBatch is how many datagrams a sendmmsg hands over.
+const udpBatch = 64
+
+// mmsghdr is struct mmsghdr.
+type mmsghdr struct {
+	header unix.Msghdr
+	length uint32
+}
+
+// A udpSender sends the same datagram again and again, with as few system calls as there can be.
+type udpSender struct {
+	fd       int
+	messages [udpBatch]mmsghdr
+	vector   unix.Iovec
+}
+
+// startUDPSend is the helper that sends a burst of datagrams, each an IP packet of that size, to an address.
+func startUDPSend(args []string) (func(string) error, error) {
+	if len(args) != 2 {
+		return nil, fmt.Errorf("udp-send takes an address and a size, not %q", args)
+	}
+	to, err := netip.ParseAddr(args[0])
+	if err != nil {
+		return nil, err
+	}
+	size, err := strconv.Atoi(args[1])
+	if err != nil || size <= 28 {
+		return nil, fmt.Errorf("no IP packet with UDP has a size of %q", args[1])
+	}
+	s, err := newUDPSender(netip.AddrPortFrom(to, sinkPort), size-28)
+	if err != nil {
+		return nil, err
+	}
+	return func(string) error { return s.burst(burstPackets) }, nil
+}
+
+func newUDPSender(to netip.AddrPort, payload int) (*udpSender, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("socket: %w", err)
+	}
+	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}); err != nil {
+		return nil, fmt.Errorf("connect to %v: %w", to, err)
+	}
+	s := &udpSender{fd: fd}
+	data := make([]byte, payload)
+	s.vector.Base = unsafe.SliceData(data)
+	s.vector.SetLen(payload)
+	for i := range s.messages {
+		s.messages[i].header.Iov = &s.vector
+		s.messages[i].header.SetIovlen(1)
+	}
+	return s, nil
+}
+
+// burst sends count datagrams.
+func (s *udpSender) burst(count int) error {
+	for count > 0 {
+		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&s.messages[0])), uintptr(min(count, udpBatch)), 0, 0, 0)
+		if errno != 0 {
+			return fmt.Errorf("sendmmsg: %w", errno)
+		}
+		count -= int(n)
+	}
+	return nil
+}
