@@ -40,7 +40,7 @@ func (c Config) validateLoop() error {
 	return err
 }
 
-// maxCPU is above the number of any CPU that Linux can be built for.
+// maxCPU is the highest number that a CPU can have: Linux knows no more than 8192.
 const maxCPU = 8191
 
 // parseCPUs returns the numbers in a list such as "0-3,8", in its order.

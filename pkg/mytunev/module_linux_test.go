@@ -123,10 +123,18 @@ func TestModuleEcho(t *testing.T) {
 		"long poll":   {Poll: 100 * time.Millisecond},
 		"vnet":        {Offload: OffloadTx},
 		"queues":      {Queues: 3},
+		"busy poll":   {BusyPoll: 50 * time.Microsecond},
+		"threads":     {LockThreads: true, Queues: 2},
+		"CPUs":        {CPUs: "0", Queues: 2, BusyPoll: 20 * time.Microsecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := openDevice(t, c)
 			setUp(t, d)
+			for i, q := range d.Queues() {
+				if want := c.loop(i); q.loop != want {
+					t.Errorf("queue %d: %+v, want %+v", i, q.loop, want)
+				}
+			}
 			wait := start(t.Context(), d, echo)
 			var group sync.WaitGroup
 			for client := range 4 {
