@@ -67,6 +67,19 @@ func (d *mytunDevice) Receive(ctx context.Context, queue int, visit Visitor) err
 	}))
 }
 
+func (d *mytunDevice) Reflect(ctx context.Context, edit Visitor) error {
+	return ended(ctx, d.dev.Queues()[0].Run(ctx, func(b *mytunev.Batch) error {
+		for f, ok := b.Next(); ok; f, ok = b.Next() {
+			if edit(f.Data) {
+				if err := b.SendFrame(f); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}))
+}
+
 func (d *mytunDevice) Send(queue int, packet []byte, count int) error {
 	q := d.dev.Queues()[queue]
 	for count > 0 {

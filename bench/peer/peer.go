@@ -38,6 +38,8 @@ type Peer struct {
 	Name string
 	// Rings tells that packets go through shared memory: then there are doorbells to count.
 	Rings bool
+	// Ethernet tells that it makes TAP interfaces only: what is asked of it with TUN, it does with an Ethernet header in front.
+	Ethernet bool
 	// Open makes the interface. It is down and has no address. An error that wraps ErrUnable says that this contestant has none of that kind.
 	Open func(c Config) (Device, error)
 	// Forward passes packets from a to b and from b to a until ctx is done, which is no error. Both come from Open, with one queue each.
@@ -56,6 +58,8 @@ type Device interface {
 	Receive(ctx context.Context, queue int, visit Visitor) error
 	// Send hands the same packet to the kernel count times, as fast as the kernel takes it.
 	Send(queue int, packet []byte, count int) error
+	// Reflect calls edit with each packet of the first queue and sends back, as edit left them, those for which it returns true.
+	Reflect(ctx context.Context, edit Visitor) error
 	// Counters returns what has been counted since Open.
 	Counters() (Counters, error)
 	// FDs are the descriptors through which packets may come and go by system calls.
@@ -77,7 +81,7 @@ func (c Counters) Add(o Counters) Counters {
 
 // All returns the contestants in the order that a table has them.
 func All() []Peer {
-	return []Peer{tun, tunNAPI, mytun}
+	return []Peer{tunReadWrite, tunNAPI, wireguard, vhost, mytun}
 }
 
 // ByName returns the contestant of that name.

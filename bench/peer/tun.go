@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var tun = Peer{
+// tunReadWrite is stock tun as it comes.
+var tunReadWrite = Peer{
 	Name:    result.PeerTun,
 	Open:    func(c Config) (Device, error) { return openTun(c, 0) },
 	Forward: forwardTun,
@@ -105,6 +106,10 @@ func (d *tunDevice) Send(queue int, packet []byte, count int) error {
 	return nil
 }
 
+func (d *tunDevice) Reflect(ctx context.Context, edit Visitor) error {
+	return d.pass(ctx, d, edit)
+}
+
 func (d *tunDevice) Counters() (Counters, error) { return Counters{}, nil }
 
 func (d *tunDevice) FDs() []int { return d.fds }
@@ -119,13 +124,17 @@ func (d *tunDevice) Close() error {
 
 // forwardTun copies nothing but what read and write copy: a packet is written from the buffer that it was read into.
 func forwardTun(ctx context.Context, a, b Device) error {
-	return both(ctx, func(ctx context.Context) error { return passTun(ctx, a.(*tunDevice), b.(*tunDevice)) },
-		func(ctx context.Context) error { return passTun(ctx, b.(*tunDevice), a.(*tunDevice)) })
+	return both(ctx, func(ctx context.Context) error { return a.(*tunDevice).pass(ctx, b.(*tunDevice), all) },
+		func(ctx context.Context) error { return b.(*tunDevice).pass(ctx, a.(*tunDevice), all) })
 }
 
-func passTun(ctx context.Context, from, to *tunDevice) error {
+// pass writes to another device what is read from d and what edit returns true for.
+func (d *tunDevice) pass(ctx context.Context, to *tunDevice, edit Visitor) error {
 	var failure error
-	err := from.Receive(ctx, 0, func(p []byte) bool {
+	err := d.Receive(ctx, 0, func(p []byte) bool {
+		if !edit(p) {
+			return true
+		}
 		if errno := rawWrite(to.fds[0], p); errno != 0 {
 			failure = fmt.Errorf("write to %s: %w", to.name, errno)
 		}
@@ -133,6 +142,8 @@ func passTun(ctx context.Context, from, to *tunDevice) error {
 	})
 	return errors.Join(failure, err)
 }
+
+func all([]byte) bool { return true }
 
 // both runs two functions until one fails or ctx is done; the other's context is done then too.
 func both(ctx context.Context, f, g func(context.Context) error) error {

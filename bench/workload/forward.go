@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 
 	"github.com/mytun/mytun/bench/peer"
 	"github.com/mytun/mytun/bench/result"
@@ -40,10 +39,12 @@ func newWire(p peer.Peer, c peer.Config) (w *wire, err error) {
 			err = errors.Join(err, w.close())
 		}
 	}()
-	if w.near, err = w.end1(p, c, "near0", nearAddr); err != nil {
+	c.TAP = p.Ethernet
+	near, far := side{"near0", nearAddr, nearMAC}, side{"far0", farAddr, farMAC}
+	if w.near, err = w.add(p, c, near, far); err != nil {
 		return w, err
 	}
-	if w.far, err = w.end1(p, c, "far0", farAddr); err != nil {
+	if w.far, err = w.add(p, c, far, near); err != nil {
 		return w, err
 	}
 	var ctx context.Context
@@ -53,20 +54,26 @@ func newWire(p peer.Peer, c peer.Config) (w *wire, err error) {
 	return w, nil
 }
 
-// end1 makes one end of the wire.
-func (w *wire) end1(p peer.Peer, c peer.Config, name, address string) (*namespace, error) {
+// A side is what an end of the wire is called, by whom.
+type side struct{ name, address, mac string }
+
+// add makes one end of the wire.
+func (w *wire) add(p peer.Peer, c peer.Config, own, other side) (*namespace, error) {
 	n, err := newNamespace()
 	if err != nil {
 		return n, err
 	}
-	c.Name = name
+	c.Name = own.name
 	return n, n.do(func() error {
 		dev, err := p.Open(c)
 		if err != nil {
 			return err
 		}
 		w.devices = append(w.devices, dev)
-		return bringUp(dev.Name(), address+"/24", burstPackets)
+		if err := bringUp(dev.Name(), own.address+"/24", burstPackets); err != nil || !c.TAP {
+			return err
+		}
+		return introduce(dev.Name(), own.mac, other.address, other.mac)
 	})
 }
 
@@ -118,8 +125,8 @@ func forwardUDPRun(e *Env, p peer.Peer, size int, base float64) (s []Sample, err
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
-	var sink *net.UDPConn
-	if err := w.far.do(func() (err error) { sink, err = listen(farAddr); return err }); err != nil {
+	sink, err := newSink(w.far, farAddr)
+	if err != nil {
 		return nil, err
 	}
 	defer sink.Close()
@@ -133,17 +140,15 @@ func forwardUDPRun(e *Env, p peer.Peer, size int, base float64) (s []Sample, err
 		s, err := e.watch(p, size, func() (int, error) { return overrun.read(w.far) }, w.devices...)
 		return s, errors.Join(err, load.stop())
 	}
-	arrivals := delivered // what the socket has room for is no overrun
 	from, to, err := e.bursts(func() error {
-		before, err := arrivals.read(w.far)
+		before, err := overrun.read(w.far)
 		if err != nil {
 			return err
 		}
 		if err := sender.ask("burst"); err != nil {
 			return err
 		}
-		defer func() { arrivals = overrun }()
-		return arrivals.await(w.far, before, burstPackets)
+		return overrun.await(w.far, before, burstPackets)
 	}, w.devices...)
 	return e.samples(p, from, to, measured, size, base), err
 }

@@ -16,6 +16,7 @@ import (
 const (
 	nearAddr = "10.88.0.1"
 	farAddr  = "10.88.0.2"
+	nearMAC  = "02:00:00:00:00:01"
 	farMAC   = "02:00:00:00:00:02"
 )
 
@@ -34,6 +35,25 @@ func bringUp(name, prefix string, queue int) error {
 		return fmt.Errorf("set %s up: %w", name, err)
 	}
 	return nil
+}
+
+// introduce gives an Ethernet interface a hardware address and tells it the one of its neighbour, so that neither has to ask.
+func introduce(name, mac, neighbour, neighbourMAC string) error {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return fmt.Errorf("look up %s: %w", name, err)
+	}
+	own, err := net.ParseMAC(mac)
+	if err != nil {
+		return err
+	}
+	other, err := net.ParseMAC(neighbourMAC)
+	if err != nil {
+		return err
+	}
+	return errors.Join(netlink.LinkSetHardwareAddr(link, own), netlink.NeighSet(&netlink.Neigh{
+		LinkIndex: link.Attrs().Index, State: netlink.NUD_PERMANENT, IP: net.ParseIP(neighbour), HardwareAddr: other,
+	}))
 }
 
 // dummy makes an interface that swallows everything, sets it up, and returns what removes it.

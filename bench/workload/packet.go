@@ -6,8 +6,10 @@ package workload
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 
+	"github.com/vishvananda/netlink"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -34,4 +36,21 @@ func datagram(from, to string, port uint16, size int) ([]byte, error) {
 	pseudo := header.PseudoHeaderChecksum(header.UDPProtocolNumber, source, destination, uint16(len(udp)))
 	udp.SetChecksum(^udp.CalculateChecksum(checksum.Checksum(udp.Payload(), pseudo)))
 	return packet, nil
+}
+
+// ethernet puts an Ethernet header in front of an IPv4 packet for an interface's kernel side.
+func ethernet(dev string, packet []byte) ([]byte, error) {
+	link, err := netlink.LinkByName(dev)
+	if err != nil {
+		return nil, fmt.Errorf("look up %s: %w", dev, err)
+	}
+	source, err := net.ParseMAC(farMAC)
+	if err != nil {
+		return nil, err
+	}
+	frame := make([]byte, header.EthernetMinimumSize, header.EthernetMinimumSize+len(packet))
+	header.Ethernet(frame).Encode(&header.EthernetFields{
+		SrcAddr: tcpip.LinkAddress(source), DstAddr: tcpip.LinkAddress(link.Attrs().HardwareAddr), Type: header.IPv4ProtocolNumber,
+	})
+	return append(frame, packet...), nil
 }

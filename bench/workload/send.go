@@ -6,8 +6,6 @@ package workload
 
 import (
 	"errors"
-	"net"
-	"net/netip"
 
 	"github.com/mytun/mytun/bench/peer"
 	"github.com/mytun/mytun/bench/result"
@@ -28,7 +26,7 @@ var send = Workload{
 // sendRun makes the contestant send datagrams to a socket of this machine that nobody reads, and whose buffer is full after the first few:
 // the cheapest end that is still the stack's whole way. Each is counted there, as one that found no room.
 func sendRun(e *Env, p peer.Peer, size int, _ float64) (s []Sample, err error) {
-	dev, err := p.Open(peer.Config{Name: "bench0"})
+	dev, err := p.Open(peer.Config{Name: "bench0", TAP: p.Ethernet})
 	if err != nil {
 		return nil, err
 	}
@@ -36,27 +34,30 @@ func sendRun(e *Env, p peer.Peer, size int, _ float64) (s []Sample, err error) {
 	if err := bringUp(dev.Name(), nearAddr+"/24", 1000); err != nil {
 		return nil, err
 	}
-	sink, err := listen(nearAddr)
+	here := &namespace{}
+	sink, err := newSink(here, nearAddr)
 	if err != nil {
 		return nil, err
 	}
 	defer sink.Close()
 	packet, err := datagram(farAddr, nearAddr, sinkPort, size)
+	if err == nil && p.Ethernet {
+		packet, err = ethernet(dev.Name(), packet)
+	}
 	if err != nil {
 		return nil, err
 	}
-	// Those of the first that find room in the buffer are not counted as the others are, so these are counted one step before it.
-	if err := sendAll(dev, packet, sendWarmUp, delivered); err != nil {
-		return nil, err
-	}
 	if e.Clock == result.Wall {
-		return e.sendOn(p, dev, packet)
+		return e.sendOn(p, dev, packet, size)
+	}
+	if err := sendAll(dev, packet, sendWarmUp); err != nil {
+		return nil, err
 	}
 	from, err := e.read(dev)
 	if err != nil {
 		return nil, err
 	}
-	if err := sendAll(dev, packet, sendPackets, overrun); err != nil {
+	if err := sendAll(dev, packet, sendPackets); err != nil {
 		return nil, err
 	}
 	to, err := e.read(dev)
@@ -64,26 +65,21 @@ func sendRun(e *Env, p peer.Peer, size int, _ float64) (s []Sample, err error) {
 }
 
 // sendOn measures while the contestant sends without an end.
-func (e *Env) sendOn(p peer.Peer, dev peer.Device, packet []byte) ([]Sample, error) {
+func (e *Env) sendOn(p peer.Peer, dev peer.Device, packet []byte, size int) ([]Sample, error) {
 	load := startLoad(func() error { return dev.Send(0, packet, sendWarmUp) })
-	s, err := e.watch(p, len(packet), func() (int, error) { return overrun.read(&namespace{}) }, dev)
+	s, err := e.watch(p, size, func() (int, error) { return overrun.read(&namespace{}) }, dev)
 	return s, errors.Join(err, load.stop())
 }
 
 // sendAll sends count packets and waits until the stack has counted them all.
-func sendAll(dev peer.Device, packet []byte, count int, arrivals snmp) error {
+func sendAll(dev peer.Device, packet []byte, count int) error {
 	here := &namespace{}
-	before, err := arrivals.read(here)
+	before, err := overrun.read(here)
 	if err != nil {
 		return err
 	}
 	if err := dev.Send(0, packet, count); err != nil {
 		return err
 	}
-	return arrivals.await(here, before, count)
-}
-
-// listen opens the socket that nobody reads.
-func listen(address string) (*net.UDPConn, error) {
-	return net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(address), sinkPort)))
+	return overrun.await(here, before, count)
 }

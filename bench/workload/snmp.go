@@ -16,11 +16,8 @@ import (
 // snmp is one of the stack's counters, as /proc/net/snmp names it.
 type snmp struct{ protocol, name string }
 
-// Where a datagram arrives that nobody reads: each is delivered, and once the socket's buffer is full each is an error too.
-var (
-	delivered = snmp{"Ip:", "InDelivers"}
-	overrun   = snmp{"Udp:", "RcvbufErrors"}
-)
+// overrun counts the datagrams that arrived at a socket whose buffer was full.
+var overrun = snmp{"Udp:", "RcvbufErrors"}
 
 // read returns the counter of a network namespace.
 func (c snmp) read(n *namespace) (value int, err error) {
