@@ -104,7 +104,6 @@ func NewLink(t testing.TB, c Config) *Link {
 	for range c.Queues {
 		q := NewQueue(t, l.Name, l.Flags, c.RxSize, c.TxSize)
 		l.Name = q.Name
-		q.Complete = offloadsWanted()
 		l.Queues = append(l.Queues, q)
 	}
 	if offloadsWanted() {

@@ -27,3 +27,29 @@ func Qdisc(t testing.TB, name string) (held, dropped uint32) {
 	}
 	return held, dropped
 }
+
+// SetFIFO makes a device's qdiscs, one for each queue, hold what comes and drop
+// nothing. The default of many systems, fq_codel, drops what waits too long.
+func SetFIFO(t testing.TB, name string, queues int) {
+	t.Helper()
+	root := netlink.MakeHandle(1, 0)
+	if queues == 1 {
+		replaceQdisc(t, name, "pfifo", root, netlink.HANDLE_ROOT)
+		return
+	}
+	replaceQdisc(t, name, "mq", root, netlink.HANDLE_ROOT)
+	for i := range queues {
+		replaceQdisc(t, name, "pfifo", netlink.MakeHandle(uint16(2+i), 0), netlink.MakeHandle(1, uint16(1+i)))
+	}
+}
+
+func replaceQdisc(t testing.TB, name, kind string, handle, parent uint32) {
+	t.Helper()
+	err := netlink.QdiscReplace(&netlink.GenericQdisc{
+		QdiscAttrs: netlink.QdiscAttrs{LinkIndex: LinkOf(t, name).Attrs().Index, Handle: handle, Parent: parent},
+		QdiscType:  kind,
+	})
+	if err != nil {
+		t.Fatalf("qdisc %s of %s: %v", kind, name, err)
+	}
+}

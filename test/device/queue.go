@@ -55,6 +55,7 @@ func NewQueue(t testing.TB, name string, flags uint16, rx, tx uint32) *Queue {
 	f.SetRings(t, rx, tx)
 	q := MapQueue(t, f)
 	q.Name = name
+	q.Complete = offloadsWanted()
 	q.SetEventfds(t, Eventfd(t), Eventfd(t), Eventfd(t))
 	return q
 }

@@ -7,6 +7,7 @@ package offload
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,14 @@ func numbered(i uint32) []byte {
 	b := device.Pattern(uint64(i), heldSize)
 	binary.BigEndian.PutUint32(b, i)
 	return b
+}
+
+// name is the number of a payload, for messages.
+func name(payload []byte) string {
+	if len(payload) < 4 {
+		return "none"
+	}
+	return fmt.Sprint(binary.BigEndian.Uint32(payload))
 }
 
 // sender is a flow of numbered datagrams from the kernel's side, by a socket
@@ -82,6 +91,7 @@ func stops(t *testing.T, l *device.Link) (n uint64) {
 func newHeld(t *testing.T, c device.Config) (*device.Link, *sender) {
 	t.Helper()
 	l := device.NewLink(t, c)
+	device.SetFIFO(t, l.Name, len(l.Queues))
 	l.Queue().SetBackpressure(t, true)
 	s := newSender(t, l, hostPort, heldCount)
 	waitHeld(t, l)
@@ -111,11 +121,13 @@ func checkNothingLost(t *testing.T, l *device.Link) {
 func take(t *testing.T, l *device.Link, next map[uint16]uint32, count uint32) {
 	t.Helper()
 	device.WaitFor(t, "all frames", func() bool {
-		for _, q := range l.Queues {
+		for i, q := range l.Queues {
 			for h, frame, ok := q.Peek(); ok && count > 0; h, frame, ok = q.Peek() {
 				d, valid := l.Parse(frame)
 				if want := next[d.SrcPort]; !valid || !bytes.Equal(d.Payload, numbered(want)) {
-					t.Fatalf("port %d: not frame %d, valid %v", d.SrcPort, want, valid)
+					_, dropped := device.Qdisc(t, l.Name)
+					t.Fatalf("port %d: frame %d of queue %d came as another: %s, valid %v; the qdisc dropped %d, the device %d, stats %+v",
+						d.SrcPort, want, i, name(d.Payload), valid, dropped, device.Counters(t, l.Name).TxDropped, q.Stats(t))
 				}
 				next[d.SrcPort]++
 				count--
@@ -170,6 +182,7 @@ func TestSlowProcessHoldsSenders(t *testing.T) {
 func TestEachQueueHoldsItsOwnSenders(t *testing.T) {
 	device.Sandbox(t)
 	l := device.NewLink(t, device.Config{Queues: 4})
+	device.SetFIFO(t, l.Name, len(l.Queues))
 	l.Queues[3].SetBackpressure(t, true) // the device's, whoever says it
 	const flows, count = 12, 800
 	var senders []*sender
@@ -274,6 +287,7 @@ func checkNothingLostSince(t *testing.T, l *device.Link) {
 func TestOneOfTwoQueuesEndsWhileSendersAreHeld(t *testing.T) {
 	device.Sandbox(t)
 	l := device.NewLink(t, device.Config{Queues: 2})
+	device.SetFIFO(t, l.Name, len(l.Queues))
 	l.Queue().SetBackpressure(t, true)
 	var senders []*sender
 	for i := range 8 {
@@ -326,6 +340,7 @@ func TestNamespaceEndsAfterHeldSenders(t *testing.T) {
 	device.Inside(t, ns, func() {
 		device.Up(t, l.Name)
 		device.AddAddress(t, l.Name, l.Host4.String()+"/24")
+		device.SetFIFO(t, l.Name, len(l.Queues))
 		s := newSender(t, l, hostPort, heldCount)
 		waitHeld(t, l)
 		s.stop()

@@ -6,7 +6,6 @@ package offload
 
 import (
 	"bytes"
-	"encoding/binary"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -68,6 +67,7 @@ func TestOrderOfDirectFrames(t *testing.T) {
 	l := newSegmenting(t, device.Config{})
 	q := l.Queue()
 	q.SetPoll(t, 0)
+	device.SetFIFO(t, l.Name, len(l.Queues))
 	q.SetBackpressure(t, true)
 	const count = 19000 // the last stop is long before the end
 	done := make(chan error, 1)
@@ -81,7 +81,7 @@ func TestOrderOfDirectFrames(t *testing.T) {
 		}
 		_, frame := q.Receive(t, nil)
 		if d, ok := l.Parse(frame); !ok || !bytes.Equal(d.Payload, numbered(i)) {
-			t.Fatalf("frame %d came as another: valid %v, number %d", i, ok, binary.BigEndian.Uint32(d.Payload))
+			t.Fatalf("frame %d came as another: %s, valid %v", i, name(d.Payload), ok)
 		}
 	}
 	if err := <-done; err != nil {
