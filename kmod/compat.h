@@ -4,6 +4,7 @@
 #define _MYTUN_COMPAT_H
 
 #include <linux/eventfd.h>
+#include <linux/hrtimer.h>
 #include <linux/if_tun.h>
 #include <linux/mm.h>
 #include <linux/netdevice.h>
@@ -38,6 +39,19 @@ static inline bool mytun_udp_gro_needed(void)
 	return static_branch_unlikely(&udp_encap_needed_key);
 #else
 	return true;
+#endif
+}
+
+/* The callback runs in softirq context */
+static inline void
+mytun_setup_hrtimer(struct hrtimer *timer,
+		    enum hrtimer_restart (*function)(struct hrtimer *))
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+	hrtimer_init(timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_SOFT);
+	timer->function = function;
+#else
+	hrtimer_setup(timer, function, CLOCK_MONOTONIC, HRTIMER_MODE_REL_SOFT);
 #endif
 }
 

@@ -16,6 +16,7 @@
 
 #include <linux/atomic.h>
 #include <linux/fs.h>
+#include <linux/hrtimer.h>
 #include <linux/if_tun.h>
 #include <linux/interrupt.h>
 #include <linux/irq_work.h>
@@ -33,7 +34,6 @@ struct seq_file;
 struct task_struct;
 
 #define MYTUN_QUEUES_MAX	256
-#define MYTUN_POLL_DEFAULT_US	50
 
 /* Flags of TUNSETIFF that a device keeps; TUN_EXCL acts once */
 #define MYTUN_DEVICE_FLAGS	(IFF_TUN | IFF_TAP | IFF_NO_PI | \
@@ -98,6 +98,18 @@ struct mytun_rings {
 };
 
 /**
+ * struct mytun_coalesce - when to look, and when to tell (ethtool -C)
+ * @poll_us:     how long the kthread looks on after the last frame
+ * @hold_us:     how long a doorbell may be held in a stream
+ * @hold_frames: how many frames may be held with it
+ */
+struct mytun_coalesce {
+	u32 poll_us;
+	u32 hold_us;
+	u32 hold_frames;
+};
+
+/**
  * struct mytun_device - private part of a net device
  * @dev:       the net device
  * @flags:     IFF_* of linux/if_tun.h; written under rtnl
@@ -105,6 +117,7 @@ struct mytun_rings {
  * @group:     the same for a group
  * @offloads:  NETIF_F_* that the process takes in rx frames; under rtnl
  * @backpressure: hold senders up instead of dropping; written under rtnl
+ * @coalesce:  what a queue begins with; under rtnl
  * @security:  the security module's blob
  * @rx_errors: tx ring frames that were refused
  * @attached:  number of queues; under rtnl
@@ -119,6 +132,7 @@ struct mytun_device {
 	kgid_t group;
 	netdev_features_t offloads;
 	bool backpressure;
+	struct mytun_coalesce coalesce;
 	void *security;
 	atomic64_t rx_errors;
 	unsigned int attached;
@@ -140,7 +154,9 @@ struct mytun_queue {
 	struct mytun_device *device;	/* NULL: not attached */
 	unsigned int index;
 	struct mytun_rings *rings;	/* set once; mytun_queue_rings() */
-	unsigned int poll_us;
+
+	/* Set by ioctl or ethtool, read by the kthread, senders and the timer */
+	struct mytun_coalesce coalesce;
 
 	/* Doorbells: written under @config, signalled under RCU */
 	struct eventfd_ctx __rcu *rx_doorbell;
@@ -163,7 +179,13 @@ struct mytun_queue {
 	/* rx ring: of who holds @rx_lock, the kthread or a sender */
 	spinlock_t rx_lock;
 	struct mytun_ring rx;
-	u64 rx_last_ns;
+	struct sk_buff_head backlog;	/* added to by the kthread alone */
+	bool rx_stalled;
+	bool rx_held;			/* the timer will ring the doorbell */
+	unsigned int rx_held_frames;
+	u64 rx_rung_ns;
+	struct hrtimer rx_timer;
+	u64 rx_last_ns;			/* of any sender, without a lock */
 
 	/* kthread and stack: written under sk_receive_queue.lock */
 	bool asleep;
@@ -171,8 +193,6 @@ struct mytun_queue {
 
 	/* kthread: all its own, but the tasklet looks at @tx_watched */
 	struct task_struct *kthread;
-	struct sk_buff_head backlog;
-	bool rx_stalled;
 	bool tx_watched;
 	u32 tx_seen;
 	u64 poll_window_ns;
@@ -221,6 +241,7 @@ int mytun_netdev_set_offloads(struct mytun_device *device, unsigned long arg);
 void mytun_netdev_set_backpressure(struct mytun_device *device, bool on);
 
 /* mytun_ethtool.c */
+extern const struct mytun_coalesce mytun_default_coalesce;
 extern const struct ethtool_ops mytun_ethtool_ops;
 extern const char *const mytun_counter_names[MYTUN_COUNTERS];
 
@@ -259,6 +280,12 @@ bool mytun_rx_enqueue(struct mytun_queue *queue, struct sk_buff *skb);
 bool mytun_rx_drain(struct mytun_queue *queue);
 bool mytun_rx_may_sleep(struct mytun_queue *queue);
 void mytun_rx_let_senders(struct mytun_queue *queue);
+
+/* mytun_moderate.c: when the process is told of frames */
+void mytun_moderate_setup(struct mytun_queue *queue);
+void mytun_moderate_stop(struct mytun_queue *queue);
+void mytun_moderate(struct mytun_queue *queue, bool wanted,
+		    unsigned int frames);
 
 /* mytun_kthread.c: both directions, while there is traffic */
 int mytun_kthread_start(struct mytun_queue *queue);

@@ -74,7 +74,10 @@ static void mytun_show_fdinfo(struct seq_file *m, struct file *file)
 	rtnl_unlock();
 
 	seq_printf(m, "state:\t%#x\npoll_us:\t%u\n", READ_ONCE(queue->state),
-		   READ_ONCE(queue->poll_us));
+		   READ_ONCE(queue->coalesce.poll_us));
+	seq_printf(m, "hold_us:\t%u\nhold_frames:\t%u\n",
+		   READ_ONCE(queue->coalesce.hold_us),
+		   READ_ONCE(queue->coalesce.hold_frames));
 	if (!mytun_queue_rings(queue))
 		return;
 	seq_printf(m, "rx_size:\t%u\ntx_size:\t%u\n", queue->rx.size,

@@ -47,7 +47,7 @@ static bool mytun_doorbell_wakes_kthread(struct mytun_queue *queue)
 	u64 last = queue->tx_doorbell_ns;
 
 	queue->tx_doorbell_ns = now;
-	return now - last < (u64)READ_ONCE(queue->poll_us) * NSEC_PER_USEC ||
+	return now - last < (u64)READ_ONCE(queue->coalesce.poll_us) * NSEC_PER_USEC ||
 	       !READ_ONCE(queue->asleep);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Ethtool -i, -l, -g, -S
+ * Ethtool -i, -l, -g, -c, -S
  *
  * The names of the counters and rings are the process's, as everywhere in
  * mytun: the rx ring carries what the net device transmits.
@@ -75,6 +75,113 @@ static void mytun_get_ringparam(struct net_device *dev,
 	ring->tx_pending = queue->tx.size;
 }
 
+const struct mytun_coalesce mytun_default_coalesce = {
+	.poll_us = 50,
+	.hold_us = 200,
+	.hold_frames = 64,
+};
+
+/*
+ * rx-usecs and rx-frames bound how long a doorbell is held in a stream;
+ * tx-usecs, how long the kthread looks for more from the process before it
+ * asks for doorbells.
+ */
+static void mytun_coalesce_to_ethtool(const struct mytun_coalesce *from,
+				      struct ethtool_coalesce *to)
+{
+	to->rx_coalesce_usecs = READ_ONCE(from->hold_us);
+	to->rx_max_coalesced_frames = READ_ONCE(from->hold_frames);
+	to->tx_coalesce_usecs = READ_ONCE(from->poll_us);
+}
+
+static void mytun_coalesce_from_ethtool(struct mytun_coalesce *to,
+					const struct ethtool_coalesce *from)
+{
+	WRITE_ONCE(to->hold_us, from->rx_coalesce_usecs);
+	WRITE_ONCE(to->hold_frames, from->rx_max_coalesced_frames);
+	WRITE_ONCE(to->poll_us, from->tx_coalesce_usecs);
+}
+
+static int mytun_check_coalesce(const struct ethtool_coalesce *coalesce,
+				struct netlink_ext_ack *extack)
+{
+	if (coalesce->rx_coalesce_usecs <= MYTUN_POLL_MAX_USECS &&
+	    coalesce->tx_coalesce_usecs <= MYTUN_POLL_MAX_USECS)
+		return 0;
+	BUILD_BUG_ON(MYTUN_POLL_MAX_USECS != 100000);
+	NL_SET_ERR_MSG_MOD(extack,
+			   "rx-usecs and tx-usecs are at most 100000");
+	return -ERANGE;
+}
+
+static int mytun_get_coalesce(struct net_device *dev,
+			      struct ethtool_coalesce *coalesce,
+			      struct kernel_ethtool_coalesce *kernel_coalesce,
+			      struct netlink_ext_ack *extack)
+{
+	struct mytun_device *device = netdev_priv(dev);
+
+	mytun_coalesce_to_ethtool(&device->coalesce, coalesce);
+	return 0;
+}
+
+/* For all queues, those that are still to come too */
+static int mytun_set_coalesce(struct net_device *dev,
+			      struct ethtool_coalesce *coalesce,
+			      struct kernel_ethtool_coalesce *kernel_coalesce,
+			      struct netlink_ext_ack *extack)
+{
+	struct mytun_device *device = netdev_priv(dev);
+	struct mytun_queue *queue;
+	unsigned int i;
+	int err;
+
+	err = mytun_check_coalesce(coalesce, extack);
+	if (err)
+		return err;
+	mytun_coalesce_from_ethtool(&device->coalesce, coalesce);
+	for (i = 0; i < device->attached; i++) {
+		queue = rtnl_dereference(device->queues[device->live[i]]);
+		mytun_coalesce_from_ethtool(&queue->coalesce, coalesce);
+	}
+	return 0;
+}
+
+static struct mytun_queue *mytun_live_queue(struct net_device *dev, u32 index)
+{
+	struct mytun_device *device = netdev_priv(dev);
+
+	if (index >= dev->num_tx_queues)
+		return NULL;
+	return rtnl_dereference(device->queues[index]);
+}
+
+static int mytun_get_per_queue_coalesce(struct net_device *dev, u32 index,
+					struct ethtool_coalesce *coalesce)
+{
+	struct mytun_queue *queue = mytun_live_queue(dev, index);
+
+	if (!queue)
+		return -EINVAL;
+	mytun_coalesce_to_ethtool(&queue->coalesce, coalesce);
+	return 0;
+}
+
+static int mytun_set_per_queue_coalesce(struct net_device *dev, u32 index,
+					struct ethtool_coalesce *coalesce)
+{
+	struct mytun_queue *queue = mytun_live_queue(dev, index);
+	int err;
+
+	if (!queue)
+		return -EINVAL;
+	err = mytun_check_coalesce(coalesce, NULL);
+	if (err)
+		return err;
+	mytun_coalesce_from_ethtool(&queue->coalesce, coalesce);
+	return 0;
+}
+
 static int mytun_get_sset_count(struct net_device *dev, int sset)
 {
 	struct mytun_device *device = netdev_priv(dev);
@@ -112,11 +219,18 @@ static void mytun_get_ethtool_stats(struct net_device *dev,
 }
 
 const struct ethtool_ops mytun_ethtool_ops = {
+	.supported_coalesce_params = ETHTOOL_COALESCE_RX_USECS |
+				     ETHTOOL_COALESCE_RX_MAX_FRAMES |
+				     ETHTOOL_COALESCE_TX_USECS,
 	.get_drvinfo = mytun_get_drvinfo,
 	.get_link = ethtool_op_get_link,
 	.get_ts_info = ethtool_op_get_ts_info,
 	.get_channels = mytun_get_channels,
 	.get_ringparam = mytun_get_ringparam,
+	.get_coalesce = mytun_get_coalesce,
+	.set_coalesce = mytun_set_coalesce,
+	.get_per_queue_coalesce = mytun_get_per_queue_coalesce,
+	.set_per_queue_coalesce = mytun_set_per_queue_coalesce,
 	.get_sset_count = mytun_get_sset_count,
 	.get_strings = mytun_get_strings,
 	.get_ethtool_stats = mytun_get_ethtool_stats,

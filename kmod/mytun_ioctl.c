@@ -20,7 +20,8 @@
 #define MYTUN_REQUEST_FLAGS	(MYTUN_DEVICE_FLAGS | IFF_TUN_EXCL)
 #define MYTUN_FEATURES		(MYTUN_FEATURE_RX_HASH | MYTUN_FEATURE_TX_VNET | \
 				 MYTUN_FEATURE_TX_HASH | MYTUN_FEATURE_OFFLOAD | \
-				 MYTUN_FEATURE_BACKPRESSURE)
+				 MYTUN_FEATURE_BACKPRESSURE | \
+				 MYTUN_FEATURE_RX_HOLD)
 
 /*
  * What the TUN ioctls use of struct ifreq. The part is the same for 32-bit
@@ -261,7 +262,7 @@ static int mytun_ioc_get_info(struct mytun_queue *queue, void __user *arg)
 
 	mutex_lock(&queue->config);
 	info.queue = queue->device ? queue->index : ~0U;
-	info.poll_usecs = queue->poll_us;
+	info.poll_usecs = queue->coalesce.poll_us;
 	mutex_unlock(&queue->config);
 	if (rings)
 		mytun_rings_describe(rings, &info);
@@ -320,7 +321,7 @@ static int mytun_ioc_set_poll(struct mytun_queue *queue, void __user *arg)
 
 	mutex_lock(&queue->config);
 	if (queue->device) {
-		WRITE_ONCE(queue->poll_us, poll_us);
+		WRITE_ONCE(queue->coalesce.poll_us, poll_us);
 		err = 0;
 	}
 	mutex_unlock(&queue->config);

@@ -95,7 +95,7 @@ static bool mytun_kthread_poll(struct mytun_queue *queue)
  */
 static void mytun_kthread_idle(struct mytun_queue *queue)
 {
-	u64 bound = (u64)READ_ONCE(queue->poll_us) * NSEC_PER_USEC;
+	u64 bound = (u64)READ_ONCE(queue->coalesce.poll_us) * NSEC_PER_USEC;
 	u64 start;
 
 	queue->poll_window_ns = min(queue->poll_window_ns, bound);

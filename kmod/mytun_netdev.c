@@ -248,6 +248,7 @@ static void mytun_setup(struct net_device *dev)
 	device->dev = dev;
 	device->owner = INVALID_UID;
 	device->group = INVALID_GID;
+	device->coalesce = mytun_default_coalesce;
 	dev->netdev_ops = &mytun_netdev_ops;
 	dev->ethtool_ops = &mytun_ethtool_ops;
 	dev->needs_free_netdev = true;

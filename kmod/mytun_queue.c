@@ -7,8 +7,8 @@
  * the name of the kthread and what ethtool shows stay true.
  *
  * Order of an end: unpublish, wait for readers, let held senders go, unhook the
- * tx doorbell, stop the kthread, kill the tasklet, end GRO, purge; later, with
- * the file, put the eventfds and free the rings.
+ * tx doorbell, stop the kthread, cancel the timer, kill the tasklet, end GRO,
+ * purge; later, with the file, put the eventfds and free the rings.
  */
 
 #include <linux/cred.h>
@@ -40,7 +40,8 @@ struct mytun_queue *mytun_queue_create(struct net *net)
 	spin_lock_init(&queue->rx_lock);
 	init_waitqueue_head(&queue->poll_wait);
 	skb_queue_head_init(&queue->backlog);
-	queue->poll_us = MYTUN_POLL_DEFAULT_US;
+	queue->coalesce = mytun_default_coalesce;
+	mytun_moderate_setup(queue);
 	mytun_tasklet_setup(queue);
 	return queue;
 }
@@ -123,6 +124,7 @@ static int mytun_queue_publish(struct mytun_queue *queue,
 
 	queue->index = index;
 	queue->device = device;
+	queue->coalesce = device->coalesce;
 	mytun_deliver_start(queue);
 	rcu_assign_pointer(device->queues[index], queue);
 	mytun_steer(device);
@@ -182,6 +184,7 @@ void mytun_queue_detach(struct mytun_queue *queue)
 	mytun_queue_unpublish(queue);
 	mytun_doorbell_unhook(queue);
 	mytun_kthread_stop(queue);
+	mytun_moderate_stop(queue);
 	mytun_tasklet_kill(queue);
 	mytun_deliver_stop(queue);
 	skb_queue_purge(&queue->sk.sk_receive_queue);

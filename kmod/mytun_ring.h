@@ -173,6 +173,16 @@ static inline bool mytun_ring_publish(struct mytun_ring *ring)
 }
 
 /*
+ * Producer, with everything published: does a consumer sleep beside frames,
+ * because it wants more than there are? Nothing signals it if no more come.
+ */
+static inline bool mytun_ring_is_short(const struct mytun_ring *ring)
+{
+	return (u32)(READ_ONCE(*ring->need_wakeup) - ring->posted) <
+	       ring->size && READ_ONCE(*ring->shared_consumer) != ring->posted;
+}
+
+/*
  * Producer, with everything published: ask for a signal when the ring is half
  * empty and has room for @length bytes. True if it has the room now, and no
  * signal may come.

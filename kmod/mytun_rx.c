@@ -2,11 +2,12 @@
 /*
  * From an skb to a frame in the rx ring
  *
- * The ring has one producer: whoever holds rx_lock. As a rule that is the
- * queue's kthread, which moves what waits in sk_receive_queue in batches. A
- * sender that finds the kthread asleep and nothing waiting puts its frame into
- * the ring itself: one sleeper to wake instead of two. In a stream that would
- * be a signal a frame, so it does so only after a pause.
+ * The ring has one producer: whoever holds rx_lock, and with it all frames that
+ * wait. As a rule that is the queue's kthread, which moves what waits in
+ * sk_receive_queue in batches. A sender that finds nothing waiting puts its
+ * frame into the ring itself where that is better: after a pause, when there is
+ * one sleeper to wake instead of two, and while the kthread would only wait for
+ * the sender's own CPU.
  */
 
 #include <linux/sched/clock.h>
@@ -82,6 +83,8 @@ static bool mytun_rx_put(struct mytun_queue *queue, struct sk_buff *skb,
 static void mytun_rx_publish(struct mytun_queue *queue,
 			     const struct mytun_rx_batch *batch)
 {
+	bool wanted;
+
 	if (!batch->frames)
 		return;
 
@@ -89,16 +92,12 @@ static void mytun_rx_publish(struct mytun_queue *queue,
 	mytun_count(queue, MYTUN_RX_BYTES, batch->bytes);
 	dev_sw_netstats_tx_add(queue->device->dev, batch->frames, batch->bytes);
 
-	if (mytun_ring_publish(&queue->rx)) {
-		mytun_count(queue, MYTUN_RX_DOORBELLS, 1);
-		mytun_doorbell_ring(&queue->rx_doorbell);
-	} else {
-		mytun_count(queue, MYTUN_RX_DOORBELLS_SUPPRESSED, 1);
-	}
+	wanted = mytun_ring_publish(&queue->rx);
+	mytun_moderate(queue, wanted, batch->frames);
 	mytun_poll_wake(queue, EPOLLIN | EPOLLRDNORM);
 }
 
-/* Asked only while the kthread sleeps. The answer may be wrong in a race */
+/* The answer may be wrong in a race */
 static bool mytun_rx_after_pause(struct mytun_queue *queue)
 {
 	u64 now = local_clock();
@@ -109,21 +108,27 @@ static bool mytun_rx_after_pause(struct mytun_queue *queue)
 }
 
 /*
- * By a sender, bottom halves off. True if the skb is in the ring, or gone.
- * While the kthread is asleep its backlog is empty, so with an empty list too
- * no frame is overtaken. Netpoll sends with interrupts off, where bulk release
- * is not possible.
+ * Is the sender to do the kthread's work? Netpoll sends with interrupts off,
+ * where bulk release is not possible.
  */
+static bool mytun_rx_is_direct(struct mytun_queue *queue)
+{
+	if (!mytun_queue_rings(queue) || irqs_disabled())
+		return false;
+	return task_cpu(queue->kthread) == smp_processor_id() ||
+	       (READ_ONCE(queue->asleep) && mytun_rx_after_pause(queue));
+}
+
+/* By a sender, bottom halves off. True if the skb is in the ring, or gone */
 static bool mytun_rx_put_direct(struct mytun_queue *queue, struct sk_buff *skb)
 {
 	struct mytun_rx_batch batch = {};
 	bool done;
 
-	if (!READ_ONCE(queue->asleep) || irqs_disabled() ||
-	    !mytun_rx_after_pause(queue) || !spin_trylock(&queue->rx_lock))
+	if (!mytun_rx_is_direct(queue) || !spin_trylock(&queue->rx_lock))
 		return false;
 
-	done = READ_ONCE(queue->asleep) &&
+	done = skb_queue_empty(&queue->backlog) &&
 	       skb_queue_empty_lockless(&queue->sk.sk_receive_queue) &&
 	       mytun_rx_put(queue, skb, &batch);
 	mytun_count(queue, MYTUN_RX_DIRECT, batch.frames);
@@ -196,7 +201,7 @@ bool mytun_rx_enqueue(struct mytun_queue *queue, struct sk_buff *skb)
 	return true;
 }
 
-/* All that waits becomes the kthread's own, under one lock */
+/* Under rx_lock. All that waits becomes its holder's, under one lock more */
 static void mytun_rx_take(struct mytun_queue *queue)
 {
 	struct sk_buff_head *list = &queue->sk.sk_receive_queue;
@@ -208,7 +213,7 @@ static void mytun_rx_take(struct mytun_queue *queue)
 	spin_unlock_irq(&list->lock);
 }
 
-/* The ring is full: let the limit of the stack's queue count these again */
+/* Under rx_lock. The ring is full: let the limit of the stack's queue count these again */
 static void mytun_rx_give_back(struct mytun_queue *queue)
 {
 	struct sk_buff_head *list = &queue->sk.sk_receive_queue;
@@ -232,7 +237,7 @@ static void mytun_rx_offer_room(struct mytun_queue *queue)
 	spin_unlock_irq(&list->lock);
 }
 
-/* No room: count it once. In a broken ring there will be none */
+/* Under rx_lock. No room: count it once. In a broken ring there will be none */
 static void mytun_rx_stall(struct mytun_queue *queue, struct sk_buff *skb)
 {
 	__skb_queue_head(&queue->backlog, skb);
@@ -268,11 +273,13 @@ bool mytun_rx_drain(struct mytun_queue *queue)
 {
 	struct mytun_rx_batch batch = {};
 
-	mytun_rx_take(queue);
-	if (skb_queue_empty(&queue->backlog))
+	/* only the kthread adds to the backlog, so it may look without a lock */
+	if (skb_queue_empty(&queue->backlog) &&
+	    skb_queue_empty_lockless(&queue->sk.sk_receive_queue))
 		return false;
 
 	spin_lock_bh(&queue->rx_lock);
+	mytun_rx_take(queue);
 	mytun_rx_fill_ring(queue, &batch);
 	mytun_rx_publish(queue, &batch);
 	spin_unlock_bh(&queue->rx_lock);

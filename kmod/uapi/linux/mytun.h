@@ -65,6 +65,7 @@ struct mytun_frame {
 #define MYTUN_FEATURE_TX_HASH	0x00000004ULL	/* tx flow hashes are honoured */
 #define MYTUN_FEATURE_OFFLOAD	0x00000008ULL	/* TUNSETOFFLOAD, USO included */
 #define MYTUN_FEATURE_BACKPRESSURE 0x00000010ULL /* MYTUN_IOC_SET_BACKPRESSURE */
+#define MYTUN_FEATURE_RX_HOLD	0x00000020ULL	/* rx need_wakeup may lie ahead */
 
 /**
  * struct mytun_ring_config - argument of MYTUN_IOC_SET_RINGS
@@ -115,6 +116,11 @@ struct mytun_eventfds {
  * of the process begin at a value that is not passed before it sets its own.
  * The kernel's words (rx producer and need_space, tx consumer and
  * need_wakeup) are in the kernel page, the process's in the user page.
+ *
+ * A process that finds the rx ring empty may set need_wakeup ahead of its
+ * consumer index, by less than the size of the ring, to sleep until more has
+ * come. When it has slept beside frames for the holding time (ethtool -C
+ * rx-usecs), it is signalled in any case.
  *
  * "X moves past E" means: X was old, is new, and
  * (__u32)(new - E - 1) < (__u32)(new - old), as virtio's event index.
@@ -175,7 +181,8 @@ struct mytun_info {
  * @rx_ring_full:           times the kernel found the rx ring full and waited
  * @rx_dropped:             frames dropped because too many waited for the ring
  * @rx_doorbells:           rx doorbells sent
- * @rx_doorbells_suppressed: batches that found the process awake
+ * @rx_doorbells_suppressed: batches that found the process awake, or that it
+ *                          is told of together with others (ethtool -C)
  * @tx_frames:              frames given to the network stack
  * @tx_bytes:               their payload
  * @tx_refused_length:      refused: empty, too long, or shorter than its headers
