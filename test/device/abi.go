@@ -40,6 +40,7 @@ const (
 	FeatureTxHash       = 1 << 2
 	FeatureOffload      = 1 << 3
 	FeatureBackpressure = 1 << 4
+	FeatureRxHold       = 1 << 5
 )
 
 // Flags of TUNSETIFF.

@@ -98,6 +98,7 @@ VALUE(MYTUN_FEATURE_TX_VNET, 2);
 VALUE(MYTUN_FEATURE_TX_HASH, 4);
 VALUE(MYTUN_FEATURE_OFFLOAD, 8);
 VALUE(MYTUN_FEATURE_BACKPRESSURE, 16);
+VALUE(MYTUN_FEATURE_RX_HOLD, 32);
 
 /* On most machines: direction << 30, size << 16, magic << 8, number */
 #if defined(__x86_64__) || defined(__i386__) || defined(__aarch64__)
