@@ -7,7 +7,6 @@ package workload
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/mytun/mytun/bench/peer"
 	"github.com/mytun/mytun/bench/result"
@@ -105,12 +104,12 @@ func forwardUDPBase(e *Env, size int) (base float64, s []Sample, err error) {
 	if err := n.do(func() error { _, err := dummy("sink0", nearAddr+"/24"); return err }); err != nil {
 		return 0, nil, err
 	}
-	sender, err := startHelper(n, "udp-send", farAddr, fmt.Sprint(size))
+	sender, err := startHelper(n, "udp-send", farAddr, itoa(size))
 	if err != nil {
 		return 0, nil, err
 	}
 	defer func() { err = errors.Join(err, sender.close()) }()
-	from, to, err := e.bursts(func() error { return sender.ask("burst") })
+	from, to, err := e.bursts(sender.burst)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -130,13 +129,13 @@ func forwardUDPRun(e *Env, p peer.Peer, size int, base float64) (s []Sample, err
 		return nil, err
 	}
 	defer sink.Close()
-	sender, err := startHelper(w.near, "udp-send", farAddr, fmt.Sprint(size))
+	sender, err := startHelper(w.near, "udp-send", farAddr, itoa(size))
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, sender.close()) }()
 	if e.Clock == result.Wall {
-		load := startLoad(func() error { return sender.ask("burst") })
+		load := startLoad(sender.burst)
 		s, err := e.watch(p, size, func() (int, error) { return overrun.read(w.far) }, w.devices...)
 		return s, errors.Join(err, load.stop())
 	}
@@ -145,7 +144,7 @@ func forwardUDPRun(e *Env, p peer.Peer, size int, base float64) (s []Sample, err
 		if err != nil {
 			return err
 		}
-		if err := sender.ask("burst"); err != nil {
+		if err := sender.burst(); err != nil {
 			return err
 		}
 		return overrun.await(w.far, before, burstPackets)

@@ -60,6 +60,11 @@ func pktgenCommand(file, command string) error {
 	return nil
 }
 
+// flows makes the packets those of a hundred flows, at random.
+func (g *pktgen) flows() error {
+	return errors.Join(pktgenCommand(g.file, "udp_src_max 109"), pktgenCommand(g.file, "flag UDPSRC_RND"))
+}
+
 // whole sends a burst at full speed. The interface must take all of it at the first offer.
 func (g *pktgen) whole() error {
 	if err := pktgenCommand(g.file, "count "+strconv.Itoa(burstPackets)); err != nil {

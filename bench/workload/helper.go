@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 )
 
@@ -18,7 +19,7 @@ import (
 const HelperWord = "-helper"
 
 // A helper is a process of its own at an end of the wire, so that what it uses is not the contestant's. It does what it is told, a line
-// each, and answers with a line: "ok" or what went wrong.
+// each, and answers with a line: "ok" and a word or nothing, or what went wrong.
 type helper struct {
 	command *exec.Cmd
 	in      io.WriteCloser
@@ -41,28 +42,38 @@ func startHelper(n *namespace, args ...string) (*helper, error) {
 	if err := n.do(h.command.Start); err != nil {
 		return nil, fmt.Errorf("start helper %s: %w", args[0], err)
 	}
-	if err := h.answer(); err != nil {
+	if _, err := h.answer(); err != nil {
 		return nil, errors.Join(err, h.close())
 	}
 	return h, nil
 }
 
-// ask tells the helper to do something and waits until it is done.
-func (h *helper) ask(words ...string) error {
+// ask tells the helper to do something, waits until it is done, and returns what it said.
+func (h *helper) ask(words ...string) (string, error) {
 	if _, err := fmt.Fprintln(h.in, strings.Join(words, " ")); err != nil {
-		return fmt.Errorf("helper %v: %w", h.command.Args[2:], err)
+		return "", fmt.Errorf("helper %v: %w", h.command.Args[2:], err)
 	}
 	return h.answer()
 }
 
-func (h *helper) answer() error {
+// count asks for a number.
+func (h *helper) count(words ...string) (int, error) {
+	text, err := h.ask(words...)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(text)
+}
+
+func (h *helper) answer() (string, error) {
 	if !h.out.Scan() {
-		return fmt.Errorf("helper %v ended: %v", h.command.Args[2:], h.out.Err())
+		return "", fmt.Errorf("helper %v ended: %v", h.command.Args[2:], h.out.Err())
 	}
-	if h.out.Text() != "ok" {
-		return fmt.Errorf("helper %v: %s", h.command.Args[2:], h.out.Text())
+	text, fine := strings.CutPrefix(h.out.Text(), "ok ")
+	if !fine {
+		return "", fmt.Errorf("helper %v: %s", h.command.Args[2:], h.out.Text())
 	}
-	return nil
+	return text, nil
 }
 
 // close ends the helper: it does so when its input ends.
@@ -80,25 +91,30 @@ func Help(args []string) error {
 		return fmt.Errorf("there is no helper %q", args[0])
 	}
 	act, err := start(args[1:])
-	report(err)
+	report("", err)
 	if err != nil {
 		return err
 	}
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-		report(act(lines.Text()))
+		report(act(strings.Fields(lines.Text())))
 	}
 	return nil
 }
 
-// helpers start the kinds of helper, and return what a command makes them do.
-var helpers = map[string]func(args []string) (act func(command string) error, err error){
+// An act is what a helper does when it is told to.
+type act func(command []string) (string, error)
+
+// helpers start the kinds of helper.
+var helpers = map[string]func(args []string) (act, error){
 	"udp-send": startUDPSend,
+	"tcp-sink": startTCPSink,
+	"tcp-send": startTCPSend,
 }
 
-func report(err error) {
+func report(text string, err error) {
 	if err != nil {
 		fmt.Println(strings.ReplaceAll(err.Error(), "\n", "; "))
 		return
 	}
-	fmt.Println("ok")
+	fmt.Printf("ok %s\n", text)
 }

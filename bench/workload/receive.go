@@ -50,8 +50,14 @@ func receiveBase(e *Env, size int) (float64, []Sample, error) {
 	return s[0].Value, s, nil
 }
 
-func receiveRun(e *Env, p peer.Peer, size int, base float64) (s []Sample, err error) {
-	dev, err := p.Open(peer.Config{Name: "bench0", TAP: true})
+func receiveRun(e *Env, p peer.Peer, size int, base float64) ([]Sample, error) {
+	return receiveWith(e, p, peer.Config{}, size, base)
+}
+
+// receiveWith is receiveRun with an interface made as c says, besides its name and kind.
+func receiveWith(e *Env, p peer.Peer, c peer.Config, size int, base float64) (s []Sample, err error) {
+	c.Name, c.TAP = "bench0", true
+	dev, err := p.Open(c)
 	if err != nil {
 		return nil, err
 	}
@@ -64,21 +70,26 @@ func receiveRun(e *Env, p peer.Peer, size int, base float64) (s []Sample, err er
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, g.close()) }()
-	r := startReceiver(dev, size)
-	defer func() { err = errors.Join(err, r.stop()) }()
-	if e.Clock == result.Wall {
-		return e.receiveOn(p, dev, g, r)
+	if c.Queues > 1 {
+		if err := g.flows(); err != nil {
+			return nil, err
+		}
 	}
-	from, to, err := e.bursts(func() error { return errors.Join(g.whole(), r.await()) }, dev)
+	rs := startReceivers(dev, c.Queues, size)
+	defer func() { err = errors.Join(err, rs.stop()) }()
+	if e.Clock == result.Wall {
+		return e.receiveOn(p, dev, g, rs, size)
+	}
+	from, to, err := e.bursts(func() error { return errors.Join(g.whole(), rs[0].await()) }, dev)
 	return e.samples(p, from, to, measured, size, base), err
 }
 
 // receiveOn measures while the generator sends without an end.
-func (e *Env) receiveOn(p peer.Peer, dev peer.Device, g *pktgen, r *receiver) ([]Sample, error) {
+func (e *Env) receiveOn(p peer.Peer, dev peer.Device, g *pktgen, rs receivers, size int) ([]Sample, error) {
 	if err := g.start(); err != nil {
 		return nil, err
 	}
-	s, err := e.watch(p, r.size, r.count, dev)
+	s, err := e.watch(p, size, rs.count, dev)
 	return s, errors.Join(err, g.stop())
 }
 
@@ -109,10 +120,10 @@ type receiver struct {
 	end    chan error
 }
 
-func startReceiver(dev peer.Device, size int) *receiver {
+func startReceiver(dev peer.Device, queue, size int) *receiver {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &receiver{size: size, bursts: make(chan struct{}, 1), cancel: cancel, end: make(chan error, 1)}
-	go func() { r.end <- dev.Receive(ctx, 0, r.visit) }()
+	go func() { r.end <- dev.Receive(ctx, queue, r.visit) }()
 	return r
 }
 

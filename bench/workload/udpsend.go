@@ -29,8 +29,8 @@ type udpSender struct {
 	vector   unix.Iovec
 }
 
-// startUDPSend is the helper that sends a burst of datagrams, each an IP packet of that size, to an address.
-func startUDPSend(args []string) (func(string) error, error) {
+// startUDPSend is the helper that sends bursts of datagrams, each an IP packet of that size, to an address.
+func startUDPSend(args []string) (act, error) {
 	if len(args) != 2 {
 		return nil, fmt.Errorf("udp-send takes an address and a size, not %q", args)
 	}
@@ -46,7 +46,16 @@ func startUDPSend(args []string) (func(string) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	return func(string) error { return s.burst(burstPackets) }, nil
+	return func(command []string) (string, error) {
+		if len(command) != 2 || command[0] != "burst" {
+			return "", fmt.Errorf("udp-send takes burst and a number, not %q", command)
+		}
+		count, err := strconv.Atoi(command[1])
+		if err != nil {
+			return "", err
+		}
+		return "", s.burst(count)
+	}, nil
 }
 
 func newUDPSender(to netip.AddrPort, payload int) (*udpSender, error) {
@@ -79,3 +88,11 @@ func (s *udpSender) burst(count int) error {
 	}
 	return nil
 }
+
+// burst tells a helper that is a udp-send to send a burst as long as the generator's.
+func (h *helper) burst() error {
+	_, err := h.ask("burst", itoa(burstPackets))
+	return err
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

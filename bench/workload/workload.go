@@ -10,6 +10,7 @@ package workload
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/mytun/mytun/bench/peer"
 	"github.com/mytun/mytun/bench/result"
@@ -34,15 +35,22 @@ type Sample struct {
 type Workload struct {
 	Name  string
 	Sizes []int // bytes of a packet, one row each; 0 where there is no size
+	// Clocks are the clocks that it means anything by; nil is all of them.
+	Clocks []string
 	// Base measures what the workload costs without a contestant, if that means anything. It runs once a round, before the contestants.
 	Base func(e *Env, size int) (base float64, s []Sample, err error)
 	// Run makes one contestant do it once. It returns an error that wraps peer.ErrUnable if the contestant cannot.
 	Run func(e *Env, p peer.Peer, size int, base float64) ([]Sample, error)
 }
 
+// Has reports whether the workload means anything by that clock.
+func (w Workload) Has(clock string) bool {
+	return w.Clocks == nil || slices.Contains(w.Clocks, clock)
+}
+
 // All returns the workloads in the order that they are run in.
 func All() []Workload {
-	return []Workload{receive, send, forwardUDP}
+	return append([]Workload{receive, send, forwardUDP, forwardTCP1, forwardTCP8, ping, pingLoad, overload}, rxVariants...)
 }
 
 // ByName returns the workload of that name.

@@ -54,6 +54,9 @@ func run(args []string) error {
 	}
 	table := newTable(p.env)
 	for _, w := range p.workloads {
+		if !w.Has(p.env.Clock) {
+			continue
+		}
 		for _, size := range w.Sizes {
 			if err := p.measure(table, w, size); err != nil {
 				return err
