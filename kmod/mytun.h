@@ -201,6 +201,7 @@ struct mytun_queue {
 	struct tasklet_struct tasklet ____cacheline_aligned_in_smp;
 	struct mytun_ring tx;
 	struct napi_struct napi;
+	bool gro;			/* this run has claimed @napi */
 	bool stopping;
 
 	atomic64_t counters[MYTUN_COUNTERS];
@@ -308,6 +309,7 @@ int mytun_vnet_describe(const struct sk_buff *skb,
 void mytun_deliver_start(struct mytun_queue *queue);
 void mytun_deliver_stop(struct mytun_queue *queue);
 void mytun_deliver(struct mytun_queue *queue, struct sk_buff_head *skbs);
+void mytun_deliver_end(struct mytun_queue *queue);
 
 /* mytun_tasklet.c: process to kernel */
 void mytun_tasklet_setup(struct mytun_queue *queue);

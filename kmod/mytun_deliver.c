@@ -3,12 +3,12 @@
  * From skbs to the stack
  *
  * What can be merged goes through GRO, so that the layers above see one large
- * packet where the process sent many; the rest goes up one by one, which for
- * UDP to a local socket is cheaper than as a list.
+ * packet where the process sent many; the rest goes up as a list, so that what
+ * one packet's route costs is not paid again by the next.
  *
  * GRO lives in NAPI. The queue has an instance of its own, which is never
- * scheduled: the tasklet claims it for a batch and completes it, as tun does
- * for its fragments, so nothing is held back longer than a batch.
+ * scheduled: the tasklet claims it for a run and completes it, as tun does for
+ * its fragments, so nothing is held back longer than a run.
  */
 
 #include <linux/ip.h>
@@ -63,23 +63,35 @@ static bool mytun_is_gro_wanted(const struct sk_buff *skb)
 	       features & (NETIF_F_GRO_FRAGLIST | NETIF_F_GRO_UDP_FWD);
 }
 
-/* Bottom halves off, one caller at a time. The list is empty afterwards */
+/* Held back until mytun_deliver_end(), unless somebody else has the instance */
+static void mytun_deliver_gro(struct mytun_queue *queue, struct sk_buff *skb)
+{
+	queue->gro = queue->gro || napi_schedule_prep(&queue->napi);
+	if (queue->gro)
+		napi_gro_receive(&queue->napi, skb);
+	else
+		netif_receive_skb(skb);
+}
+
+/* By the tasklet, as often as it likes in a run. The list is empty afterwards */
 void mytun_deliver(struct mytun_queue *queue, struct sk_buff_head *skbs)
 {
 	struct sk_buff *skb;
-	bool gro = false;
+	LIST_HEAD(plain);
 
 	while ((skb = __skb_dequeue(skbs))) {
-		if (!mytun_is_gro_wanted(skb)) {
-			netif_receive_skb(skb);
-			continue;
-		}
-		gro = gro || napi_schedule_prep(&queue->napi);
-		if (gro)
-			napi_gro_receive(&queue->napi, skb);
+		if (mytun_is_gro_wanted(skb))
+			mytun_deliver_gro(queue, skb);
 		else
-			netif_receive_skb(skb);
+			list_add_tail(&skb->list, &plain);
 	}
-	if (gro)
+	netif_receive_skb_list(&plain);
+}
+
+/* By the tasklet, at the end of a run: nothing is held back any longer */
+void mytun_deliver_end(struct mytun_queue *queue)
+{
+	if (queue->gro)
 		napi_complete(&queue->napi);
+	queue->gro = false;
 }

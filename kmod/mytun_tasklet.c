@@ -22,8 +22,11 @@
 /* Bounds of a run, as vhost has them */
 #define MYTUN_TX_FRAMES_PER_RUN	256
 #define MYTUN_TX_BYTES_PER_RUN	(512U << 10)
-/* Frames between two releases: room for the process before the stack ran */
-#define MYTUN_TX_BATCH		64
+/*
+ * Frames between two releases: room for the process before the stack ran. More
+ * in flight than a slab holds would make each allocation a slow one.
+ */
+#define MYTUN_TX_BATCH		16
 
 /*
  * @taken and @bytes count what left the ring since the run began, good or bad;
@@ -152,6 +155,7 @@ static void mytun_tasklet(struct tasklet_struct *tasklet)
 	__skb_queue_head_init(&run.skbs);
 	while (mytun_tx_batch(queue, &run))
 		;
+	mytun_deliver_end(queue);
 	if (queue->tx.broken)
 		mytun_queue_set_state(queue, MYTUN_STATE_TX_BROKEN);
 	else if (mytun_tx_goes_on(queue, &run) && !READ_ONCE(queue->stopping))
