@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	pktgenDir = "/proc/net/pktgen"
+	// Not /proc/net, which is that of the process's first thread: see onThread.
+	pktgenDir = "/proc/thread-self/net/pktgen"
 	pgctrl    = pktgenDir + "/pgctrl"
 )
 

@@ -60,7 +60,7 @@ func (n *namespace) close() error {
 	return n.handle.Close()
 }
 
-// onThread runs f on a thread that ends with it, whatever f does to the thread.
+// onThread runs f on a thread that is not used afterwards, whatever f does to it. It may be the first thread of the process.
 func onThread(f func() error) error {
 	err := make(chan error)
 	go func() {

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -112,15 +113,18 @@ func (e *Env) roundTrips(p peer.Peer, dev peer.Device) ([]Sample, error) {
 		to, err := e.read(dev)
 		return e.samples(p, from, to, pings, 0, 0), err
 	}
-	return []Sample{
-		{p.Name, result.MetricRTTP50, "us", percentile(times, 50)},
-		{p.Name, result.MetricRTTP99, "us", percentile(times, 99)},
-	}, nil
+	s := []Sample{{p.Name, result.MetricLost, "packets", float64(pings - len(times))}}
+	for metric, percent := range map[string]int{result.MetricRTTP50: 50, result.MetricRTTP99: 99} {
+		if value := percentile(times, pings, percent); !math.IsInf(value, 0) {
+			s = append(s, Sample{p.Name, metric, "us", value})
+		}
+	}
+	return s, nil
 }
 
 var pingTime = regexp.MustCompile(` time=([0-9.]+) ms`)
 
-// parsePing returns the round trips that ping printed, in microseconds. One that was lost is an error.
+// parsePing returns the round trips that ping printed, in microseconds. That most were lost is an error.
 func parsePing(text []byte) (times []float64, err error) {
 	for _, m := range pingTime.FindAllSubmatch(text, -1) {
 		ms, err := strconv.ParseFloat(string(m[1]), 64)
@@ -129,7 +133,7 @@ func parsePing(text []byte) (times []float64, err error) {
 		}
 		times = append(times, ms*1000)
 	}
-	if len(times) != pings {
+	if len(times) < pings/2 {
 		return nil, fmt.Errorf("%d of %d pings were answered: %s", len(times), pings, tail(text))
 	}
 	return times, nil
@@ -141,10 +145,14 @@ func tail(text []byte) []byte {
 	return bytes.Join(lines[max(0, len(lines)-2):], []byte("; "))
 }
 
-// percentile returns the smallest of the values that at least percent of them do not exceed.
-func percentile(values []float64, percent int) float64 {
+// percentile returns the smallest of the values that at least percent of them do not exceed. Those that are missing to n never came: they are
+// infinite.
+func percentile(values []float64, n, percent int) float64 {
 	sorted := slices.Sorted(slices.Values(values))
-	return sorted[max(0, (len(sorted)*percent+99)/100-1)]
+	if i := max(0, (n*percent+99)/100-1); i < len(sorted) {
+		return sorted[i]
+	}
+	return math.Inf(1)
 }
 
 // answer makes an echo request the reply to it. It returns false for everything else.

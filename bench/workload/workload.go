@@ -37,6 +37,8 @@ type Workload struct {
 	Sizes []int // bytes of a packet, one row each; 0 where there is no size
 	// Clocks are the clocks that it means anything by; nil is all of them.
 	Clocks []string
+	// Uncounted workloads have no packets that system calls could be related to.
+	Uncounted bool
 	// Base measures what the workload costs without a contestant, if that means anything. It runs once a round, before the contestants.
 	Base func(e *Env, size int) (base float64, s []Sample, err error)
 	// Run makes one contestant do it once. It returns an error that wraps peer.ErrUnable if the contestant cannot.

@@ -122,18 +122,8 @@ func workloadByName(name string) (workload.Workload, error) {
 // measure gives all contestants their turn, round after round: what changes on the machine in the course of time meets all of them. In a
 // round before the first, system calls are counted and nothing else.
 func (p *plan) measure(t *table, w workload.Workload, size int) error {
-	able := slices.Clone(p.peers)
-	calls, err := syscount.Open()
+	able, err := p.count(t, w, size)
 	if err != nil {
-		return err
-	}
-	err = calls.Start()
-	if err == nil {
-		counting := p.env
-		counting.Calls = calls
-		able, err = p.round(&counting, t, w, size, able, "counting calls")
-	}
-	if err = errors.Join(err, calls.Close()); err != nil {
 		return err
 	}
 	for round := range p.rounds {
@@ -142,6 +132,24 @@ func (p *plan) measure(t *table, w workload.Workload, size int) error {
 		}
 	}
 	return nil
+}
+
+// count is the round in which system calls are counted.
+func (p *plan) count(t *table, w workload.Workload, size int) (able []peer.Peer, err error) {
+	if w.Uncounted {
+		return p.peers, nil
+	}
+	calls, err := syscount.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, calls.Close()) }()
+	if err := calls.Start(); err != nil {
+		return nil, err
+	}
+	counting := p.env
+	counting.Calls = calls
+	return p.round(&counting, t, w, size, p.peers, "counting calls")
 }
 
 // round is one turn for each contestant. It returns those that are able to do the workload.
