@@ -30,12 +30,12 @@ check() {
 
 go_format() {
 	local unformatted
-	unformatted=$("$("$TOP/scripts/go.sh" env GOROOT)/bin/gofmt" -l cmd internal pkg test)
+	unformatted=$("$("$TOP/scripts/go.sh" env GOROOT)/bin/gofmt" -l bench cmd internal pkg test)
 	[ -z "$unformatted" ] || echo "run gofmt -w on: $unformatted"
 }
 
 go_vet() {
-	"$TOP/scripts/go.sh" vet -tags "$TAGS" ./...
+	"$TOP/scripts/go.sh" vet -tags "$TAGS" ./... && (cd bench && "$TOP/scripts/go.sh" vet ./...)
 }
 
 # other_systems: whoever imports the packages must be able to build them anywhere.
@@ -49,7 +49,7 @@ other_systems() {
 # The first run compiles it: its downloads are no complaint.
 go_staticcheck() {
 	"$TOP/scripts/go.sh" run "$STATICCHECK" -version >/dev/null 2>&1
-	"$TOP/scripts/go.sh" run "$STATICCHECK" -tags "$TAGS" ./...
+	"$TOP/scripts/go.sh" run "$STATICCHECK" -tags "$TAGS" ./... && (cd bench && "$TOP/scripts/go.sh" run "$STATICCHECK" ./...)
 }
 
 # run_sparse SERIES: in a build directory of its own, so that a normal build is left alone.
@@ -94,7 +94,7 @@ run_shellcheck() {
 set_up() {
 	local kernel
 	"$TOP/scripts/setup-packages.sh" build lint &&
-		"$TOP/scripts/setup-source.sh" >/dev/null && "$TOP/scripts/go.sh" mod download || return 1
+		"$TOP/scripts/setup-source.sh" >/dev/null && "$TOP/scripts/go.sh" mod download && (cd bench && "$TOP/scripts/go.sh" mod download) || return 1
 	for kernel in $KERNELS; do
 		"$TOP/scripts/setup-kernel.sh" "$kernel" >/dev/null || return 1
 		rm -rf "$TOP/build/sparse-$kernel"

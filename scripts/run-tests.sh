@@ -21,11 +21,20 @@ go_progress() {
 	grep --line-buffered -E '^(ok|FAIL|panic:|WARNING: DATA RACE|#)|^ *--- FAIL|^[^ ]+\.go:[0-9]+:[0-9]+: '
 }
 
+# go_test_modules ARGS...: the library's module, and the benchmark's.
+go_test_modules() {
+	local dir status=0
+	for dir in . bench; do
+		(cd "$TOP/$dir" && "$GO" test -v -count=1 -timeout 10m "$@" ./...) || status=$?
+	done
+	return "$status"
+}
+
 # go_test LOG ARGS...: the failing packages' whole output is shown afterwards.
 go_test() {
 	local log=$1 status
 	shift
-	"$GO" test -v -count=1 -timeout 10m "$@" ./... 2>&1 | tee "$log" | go_progress
+	go_test_modules "$@" 2>&1 | tee "$log" | go_progress
 	status=${PIPESTATUS[0]}
 	[ "$status" = 0 ] || { say "all that the Go tests said: ${log#"$TOP"/}; the lines before each failure:" && grep -B 15 -E '^ *--- FAIL' "$log"; }
 	return "$status"
