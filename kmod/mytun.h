@@ -241,6 +241,10 @@ struct mytun_device *mytun_netdev_find(struct net *net, const char *name);
 int mytun_netdev_set_offloads(struct mytun_device *device, unsigned long arg);
 void mytun_netdev_set_backpressure(struct mytun_device *device, bool on);
 
+/* mytun_hash.c: which flow a frame belongs to */
+void mytun_hash_setup(void);
+u32 mytun_hash(const struct sk_buff *skb);
+
 /* mytun_ethtool.c */
 extern const struct mytun_coalesce mytun_default_coalesce;
 extern const struct ethtool_ops mytun_ethtool_ops;

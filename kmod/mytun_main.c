@@ -18,6 +18,7 @@ static int __init mytun_init(void)
 {
 	int err;
 
+	mytun_hash_setup();
 	err = rtnl_link_register(&mytun_link_ops);
 	if (err)
 		return err;

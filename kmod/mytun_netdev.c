@@ -65,10 +65,17 @@ static int mytun_netdev_stop(struct net_device *dev)
 	return 0;
 }
 
-/*
- * A hash over the addresses and ports alone, the same in both directions: what
- * the socket would rather hash may change in the life of a connection.
- */
+/* Not by skb->hash: a socket may change it in the life of a connection */
+static u32 mytun_queue_hash(struct sk_buff *skb)
+{
+	u32 hash = mytun_hash(skb);
+
+	/* it is asked for again, for the frame's header */
+	if (!skb->l4_hash && !skb->sw_hash)
+		__skb_set_sw_hash(skb, hash, false);
+	return hash;
+}
+
 static u16 mytun_select_queue(struct net_device *dev, struct sk_buff *skb,
 			      struct net_device *sb_dev)
 {
@@ -77,8 +84,7 @@ static u16 mytun_select_queue(struct net_device *dev, struct sk_buff *skb,
 	unsigned int choice = 0;
 
 	if (attached > 1)
-		choice = reciprocal_scale(__skb_get_hash_symmetric(skb),
-					  attached);
+		choice = reciprocal_scale(mytun_queue_hash(skb), attached);
 	return READ_ONCE(device->live[choice]);
 }
 

@@ -28,13 +28,19 @@ struct mytun_rx_batch {
 	unsigned int bytes;
 };
 
+/* The sender's, if it has one: the stack balances by it too */
+static u32 mytun_rx_hash(const struct sk_buff *skb)
+{
+	return skb->l4_hash || skb->sw_hash ? skb->hash : mytun_hash(skb);
+}
+
 static int mytun_rx_fill(struct mytun_queue *queue, struct mytun_frame *frame,
 			 struct sk_buff *skb)
 {
 	struct mytun_frame header = {
 		.length = skb->len,
 		.flags = MYTUN_FRAME_HASH,
-		.hash = skb_get_hash(skb),
+		.hash = mytun_rx_hash(skb),
 	};
 	int err;
 
