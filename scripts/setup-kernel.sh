@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Usage: scripts/setup-kernel.sh 6.12|6.1
+# Usage: scripts/setup-kernel.sh 6.12|6.1|6.1-rt|6.12-kasan|6.12-kcsan
 #
 # Unpacks a Debian kernel and what is needed to build modules for it into the cache directory, as an ordinary user, and prints the
 # path of a file of shell variables that names the parts:
@@ -11,7 +11,8 @@
 #	KERNEL_MODULES  its lib/modules directory
 #
 # Nothing is installed: a test kernel has no business in /boot, and Debian's 6.12 headers depend on the image. A kernel that is
-# in the cache already is used as it is, without the network, even if Debian has a newer one; 'make distclean' drops it.
+# in the cache already is used as it is, without the network, even if Debian has a newer one; 'make distclean' drops it. The kernels with
+# a checker's name are built from source, by setup-debug-kernel.sh.
 
 set -eu
 # shellcheck source=scripts/common.sh
@@ -21,6 +22,7 @@ set -eu
 image_meta() {
 	case $1 in
 	6.1) echo linux-image-cloud-amd64 ;;
+	6.1-rt) echo linux-image-rt-amd64 ;;
 	*) echo "linux-image-$1-cloud-amd64" ;;
 	esac
 }
@@ -28,6 +30,7 @@ image_meta() {
 headers_meta() {
 	case $1 in
 	6.1) echo linux-headers-cloud-amd64 ;;
+	6.1-rt) echo linux-headers-rt-amd64 ;;
 	*) echo "linux-headers-$1-cloud-amd64" ;;
 	esac
 }
@@ -44,10 +47,10 @@ resolve() {
 	headers=$(depends_on "$(headers_meta "$1")" '^linux-headers-[0-9]')
 	[ -n "$image" ] && [ -n "$headers" ] || return 1
 	case $image in
-	"linux-image-$1."*) ;;
-	*) die "$(image_meta "$1") is $image here, not a $1 kernel: this set-up is written for Debian 12" ;;
+	"linux-image-${1%-rt}."*) ;;
+	*) die "$(image_meta "$1") is $image here, not a ${1%-rt} kernel: this set-up is written for Debian 12" ;;
 	esac
-	echo "$image $headers" "$(depends_on "$headers" '^linux-headers-.*-common$')" "$(depends_on "$headers" '^linux-kbuild-')"
+	echo "$image $headers" "$(depends_on "$headers" '^linux-headers-.*-common(-rt)?$')" "$(depends_on "$headers" '^linux-kbuild-')"
 }
 
 # download SERIES DIR: resolve and fetch, with a second try after refreshing an index that is absent or stale.
@@ -70,7 +73,8 @@ download() {
 # lib/modules are absolute on 6.1. Both must point into the cache, wherever that is, so they are made relative.
 relocate() {
 	local root=$1 makefile release link
-	for makefile in "$root"/usr/src/linux-headers-*-cloud-amd64/Makefile; do
+	for makefile in "$root"/usr/src/linux-headers-*-{cloud,rt}-amd64/Makefile; do
+		[ -e "$makefile" ] || continue
 		# shellcheck disable=SC2016 # the dollars are make's
 		sed -i 's|^include /usr/src/|include $(dir $(lastword $(MAKEFILE_LIST)))../|' "$makefile"
 	done
@@ -97,8 +101,8 @@ describe() {
 # check ROOT: a package that is laid out differently should fail here and not in the middle of a build.
 check() {
 	local part
-	for part in "$1"/boot/vmlinuz-* "$1"/lib/modules/*/modules.dep "$1"/usr/src/linux-headers-*-cloud-amd64/Module.symvers \
-		"$1"/usr/src/linux-headers-*-cloud-amd64/scripts/mod/modpost; do
+	for part in "$1"/boot/vmlinuz-* "$1"/lib/modules/*/modules.dep "$1"/usr/src/linux-headers-*-amd64/Module.symvers \
+		"$1"/usr/src/linux-headers-*-amd64/scripts/mod/modpost; do
 		[ -e "$part" ] || die "the unpacked kernel has no $part: Debian's packages have changed, and scripts/setup-kernel.sh must follow"
 	done
 }
@@ -129,8 +133,9 @@ unpack() {
 main() {
 	local series=${1:-}
 	case $series in
-	6.12 | 6.1) ;;
-	*) die "usage: scripts/setup-kernel.sh 6.12|6.1 (not '$series')" ;;
+	6.12 | 6.1 | 6.1-rt) ;;
+	6.12-*) exec "$(dirname "$0")/setup-debug-kernel.sh" "$series" ;;
+	*) die "usage: scripts/setup-kernel.sh 6.12|6.1|6.1-rt|6.12-kasan|6.12-kcsan (not '$series')" ;;
 	esac
 	locked "$MYTUN_CACHE/kernels/.lock-$series" unpack "$series" "$MYTUN_CACHE/kernels/$series"
 	echo "$MYTUN_CACHE/kernels/$series/kernel.env"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Usage: scripts/setup-packages.sh GROUP...     (groups: build vm lint ring go)
+# Usage: scripts/setup-packages.sh GROUP...     (groups: build debug vm lint ring go)
 #
 # Installs the Debian packages that a group of targets needs. It says what is missing and why, asks apt for exactly that, and is
 # silent and instant when everything is there. Nothing here installs a kernel: kernels are unpacked into a cache directory
@@ -15,18 +15,20 @@ set -eu
 group_packages() {
 	case $1 in
 	build) echo "make gcc gcc-12 libc6-dev libelf1 libssl3 kmod xz-utils pahole ca-certificates" ;;
+	debug) echo "flex bison bc libelf-dev" ;;
 	vm) echo "qemu-system-x86 busybox-static cpio kmod xz-utils bash coreutils util-linux procps grep sed mawk findutils" \
 		"iproute2 iputils-ping ethtool iperf3" ;;
 	lint) echo "sparse shellcheck perl xz-utils" ;;
 	ring) echo "gcc libc6-dev make" ;;
 	go) echo "golang-go ca-certificates" ;;
-	*) die "unknown package group '$1': use build, vm, lint, ring or go" ;;
+	*) die "unknown package group '$1': use build, debug, vm, lint, ring or go" ;;
 	esac
 }
 
 group_purpose() {
 	case $1 in
 	build) echo "to build the kernel module" ;;
+	debug) echo "to build the debug kernels" ;;
 	vm) echo "to run the virtual machine and to fill it with tools" ;;
 	lint) echo "to check the sources" ;;
 	ring) echo "to test the ring under the sanitizers" ;;
@@ -58,7 +60,7 @@ install_packages() {
 
 main() {
 	local group missing=() wanted=()
-	[ $# -gt 0 ] || die "usage: scripts/setup-packages.sh GROUP... (build vm lint ring go)"
+	[ $# -gt 0 ] || die "usage: scripts/setup-packages.sh GROUP... (build debug vm lint ring go)"
 	for group; do
 		group_packages "$group" >/dev/null
 		have dpkg-query || need_apt "$(group_packages "$group")"

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: MIT
 #
 # Usage: scripts/setup-source.sh
+#        scripts/setup-source.sh --tree DIR
 #
 # Takes checkpatch.pl and its two word lists out of Debian's kernel source package into the cache directory, and prints the path
-# of the script. The package is 140 MB and the three files are not, so only these are kept.
+# of the script. The package is 140 MB and the three files are not, so only these are kept. With --tree the whole source goes into the
+# empty directory DIR instead.
 
 set -eu
 # shellcheck source=scripts/common.sh
@@ -22,7 +24,7 @@ tarball() {
 	fi
 	need_apt "$PACKAGE"
 	known "$PACKAGE" || apt_update
-	say "downloading $PACKAGE (140 MB) for checkpatch.pl"
+	say "downloading $PACKAGE (140 MB)"
 	fetch_debs "$1" "$PACKAGE" || { apt_update && fetch_debs "$1" "$PACKAGE"; } || die "could not download $PACKAGE: $(cat "$1/fetch.log")"
 	dpkg -x "$1"/$PACKAGE*.deb "$1"
 	echo "$1/$name"
@@ -43,9 +45,22 @@ extract() {
 	mv "$work" "$final"
 }
 
+# unpack_tree DIR
+unpack_tree() {
+	local archive
+	archive=$(tarball "$1")
+	say "unpacking $archive (a minute at most)"
+	tar -xJf "$archive" -C "$1" --strip-components=1
+	rm -rf "${1:?}/usr/src" "$1"/*.deb "$1/fetch.log"
+}
+
 main() {
+	if [ "${1:-}" = --tree ]; then
+		unpack_tree "${2:?usage: scripts/setup-source.sh --tree DIR}"
+		return
+	fi
 	locked "$MYTUN_CACHE/.lock-checkpatch" extract "$MYTUN_CACHE/checkpatch"
 	echo "$MYTUN_CACHE/checkpatch/checkpatch.pl"
 }
 
-main
+main "$@"
