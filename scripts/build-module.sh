@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Usage: scripts/build-module.sh [--fresh] 6.12|6.1
+# Usage: scripts/build-module.sh [--fresh] [--planted] SERIES
 #
-# Builds kmod/ with W=1 for a cached kernel into build/kmod-<series>/ and prints the path of mytun.ko. The compiler's output is shown if
+# Builds kmod/ with W=1 for a kernel that scripts/setup-kernel.sh knows into build/kmod-<series>/ and prints the path of mytun.ko. The compiler's output is shown if
 # it complains of anything. With --fresh everything is compiled anew and any warning is a failure: an incremental build would hide the
-# warnings of the files that it does not compile.
+# warnings of the files that it does not compile. With --planted the module has the faults of kmod/mytun_planted.c, in a directory of its own.
 
 set -eu
 # shellcheck source=scripts/common.sh
@@ -15,7 +15,7 @@ TOP=$(cd "$(dirname "$0")/.." && pwd)
 # run_make OUT LOG: the build itself, its whole output in a log.
 run_make() {
 	# shellcheck disable=SC2153 # KERNEL_DIR comes from the kernel's own file
-	make -C "$TOP/kmod" -j"$(nproc)" KDIR="$KERNEL_DIR" OUT="$1" W=1 modules >"$2" 2>&1
+	make -C "$TOP/kmod" -j"$(nproc)" KDIR="$KERNEL_DIR" OUT="$1" W=1 ${PLANTED:+MYTUN_PLANT=y} modules >"$2" 2>&1
 }
 
 # loud LOG: true if the compiler, the linker or modpost had anything to say.
@@ -39,14 +39,16 @@ build() {
 
 main() {
 	local fresh='' series out
+	PLANTED=''
 	[ "${1:-}" != --fresh ] || { fresh=yes && shift; }
-	series=${1:?usage: scripts/build-module.sh [--fresh] 6.12|6.1}
-	out=$TOP/build/kmod-$series
+	[ "${1:-}" != --planted ] || { PLANTED=yes && shift; }
+	series=${1:?usage: scripts/build-module.sh [--fresh] [--planted] SERIES}
+	out=$TOP/build/kmod-$series${PLANTED:+-planted}
 	"$TOP/scripts/setup-packages.sh" build
 	kernel_env=$("$TOP/scripts/setup-kernel.sh" "$series")
 	# shellcheck source=/dev/null
 	. "$kernel_env"
-	locked "$TOP/build/.lock-kmod-$series" build "$fresh" "$series" "$out"
+	locked "$TOP/build/.lock-$(basename "$out")" build "$fresh" "$series" "$out"
 	echo "$out/mytun.ko"
 }
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Usage: test/selftest.sh [-v] [-l] [-o] [-t SECONDS] [PATTERN...]
+# Usage: test/selftest.sh [-v] [-l] [-o] [-x] [-t SECONDS] [PATTERN...]
 #
 # The self-tests, as root on a machine where mytun is loaded: in the project's virtual machine or on a host of one's own. Output is
 # KTAP; the exit status is 0 if all is well, 1 if a test failed, 4 if there was nothing to run.
@@ -9,6 +9,7 @@
 #   -v          show every test's output, not only that of the failed ones
 #   -l          list the tests and run none
 #   -o          run the Go tests with all offloads on; those that test/offloads names run so besides, in one go
+#   -x          stop after the first test that makes the kernel complain: the checkers look at nothing or at little after that
 #   -t SECONDS  kill a test after that long (120; test/timeouts names those that may take longer)
 #   PATTERN     run the tests whose names contain one of these words or match one of these globs
 #
@@ -22,7 +23,7 @@ HERE=$(dirname "$SELF")
 # shellcheck source=test/lib.sh
 . "$HERE/lib.sh"
 
-VERBOSE='' LIST='' TIMEOUT=120
+VERBOSE='' LIST='' STOP='' TIMEOUT=120
 PASSED=0 FAILED=0 SKIPPED=0
 LIMITS=() LIMIT=0 COMPLAINTS=() NEWS=()
 SETTLE=10
@@ -175,7 +176,7 @@ leftovers() {
 # new_complaints: sets COMPLAINTS to the lines that the kernel's log complains with and NEWS to those that were not there at the last call.
 new_complaints() {
 	local before=${#COMPLAINTS[@]}
-	mapfile -t COMPLAINTS < <(dmesg | grep -E -f "$HERE/complaints")
+	mapfile -t COMPLAINTS < <(dmesg | "$HERE/complaints.sh")
 	NEWS=("${COMPLAINTS[@]:$before}")
 }
 
@@ -266,6 +267,7 @@ run_all() {
 		run_case "$$.$number" "$kind" "$file" "$name" "$log" || status=$?
 		report "$number" "$title" "$kind" "$log" "$status"
 		echo "# $title: $(seconds_since "$start")"
+		[ -z "$STOP" ] || [ ${#NEWS[@]} = 0 ] || break
 	done 3<<<"$1"
 	rm -f "$log"
 }
@@ -289,6 +291,7 @@ parse() {
 		case $1 in
 		-v) VERBOSE=yes ;;
 		-l) LIST=yes ;;
+		-x) STOP=yes ;;
 		-o) export MYTUN_TEST_OFFLOADS=on ;;
 		-t) TIMEOUT=${2:?} && shift ;;
 		-*)

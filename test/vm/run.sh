@@ -8,11 +8,12 @@
 # as root in the guest, shows its output as it comes, and exits with its status. The kernel's log is kept apart, and a complaint
 # in it fails the run whatever the script said. As an ordinary user, without KVM, network or disk.
 #
-#   --kernel SERIES    6.12 (default) or 6.1
+#   --kernel SERIES    6.12 (default), 6.1, 6.1-rt, 6.12-kasan or 6.12-kcsan
+#   --planted          the module that has faults for the debug kernels to catch
 #   --smp N            processors (2)
 #   --icount           one emulated processor whose clock counts instructions: 1 ns of the guest's time is one instruction
 #   --fast             without the run-time checkers of memory, for what is measured
-#   --mem SIZE         memory (1G)
+#   --mem SIZE         memory (1G; 2G for a debug kernel)
 #   --append WORDS     more for the kernel's command line
 #   --timeout SECONDS  kill the machine after that long (600; 0 never does)
 #   --name NAME        the log's name in build/vm/ (the kernel and the script)
@@ -26,7 +27,7 @@ TOP=$(cd "$(dirname "$0")/../.." && pwd)
 # shellcheck source=scripts/common.sh
 . "$TOP/scripts/common.sh"
 
-KERNEL=${KERNEL:-6.12} SMP=2 MEM=1G APPEND='' TIMEOUT=600 NAME='' BUILD=yes ICOUNT='' FAST='' SHELL_MODE='' COMMAND=() VM=''
+KERNEL=${KERNEL:-6.12} SMP=2 MEM='' APPEND='' TIMEOUT=600 NAME='' BUILD=yes ICOUNT='' FAST='' PLANTED='' SHELL_MODE='' COMMAND=() VM=''
 
 usage() {
 	sed -n '/^# Usage/,/^$/s/^# \{0,1\}//p' "$0" >&2
@@ -38,6 +39,7 @@ parse() {
 		case $1 in
 		--kernel) KERNEL=${2:?} && shift 2 ;;
 		--smp) SMP=${2:?} && shift 2 ;;
+		--planted) PLANTED=--planted && shift ;;
 		--fast) FAST=yes && shift ;;
 		--icount) ICOUNT=yes && SMP=1 && shift ;;
 		--mem) MEM=${2:?} && shift 2 ;;
@@ -81,9 +83,13 @@ command_line() {
 }
 
 # checkers: those that a stock kernel has (6.1 has no KFENCE and ignores its parameter). slub_debug is for the caches that the module allocates
-# from: for all caches it costs half as much again in an emulator. A later slub_debug on the same line does not take it back.
+# from: for all caches it costs half as much again in an emulator. A later slub_debug on the same line does not take it back. The debug kernels
+# have better ones of their own.
 checkers() {
-	echo "kfence.sample_interval=1 slub_debug=FZPU,kmalloc-*,skbuff*"
+	case $KERNEL in
+	*-kasan | *-kcsan) ;;
+	*) echo "kfence.sample_interval=1 slub_debug=FZPU,kmalloc-*,skbuff*" ;;
+	esac
 }
 
 # machine ACCEL WORDS: sets QEMU to the command. Three serial lines: the test's output, the kernel's log, the verdict.
@@ -128,13 +134,13 @@ choose_accel() {
 
 # prepare: everything the machine needs, in a directory of this run's own, so that runs do not disturb each other.
 prepare() {
-	local ko=$TOP/build/kmod-$KERNEL/mytun.ko env
+	local ko=$TOP/build/kmod-$KERNEL${PLANTED:+-planted}/mytun.ko env
 	"$TOP/scripts/setup-packages.sh" build vm
 	env=$("$TOP/scripts/setup-kernel.sh" "$KERNEL")
 	# shellcheck source=/dev/null
 	. "$env"
 	if [ -n "$BUILD" ]; then
-		"$TOP/scripts/build-module.sh" "$KERNEL" >/dev/null
+		"$TOP/scripts/build-module.sh" ${PLANTED:+"$PLANTED"} "$KERNEL" >/dev/null
 		"$TOP/scripts/build-guest.sh"
 	fi
 	[ -f "$ko" ] || die "there is no $ko: run scripts/build-module.sh $KERNEL"
@@ -171,11 +177,6 @@ clean_up() {
 	rm -rf "$WORK"
 }
 
-# complaints LOG: the lines of the kernel's log that must not be there.
-complaints() {
-	grep -E -f "$TOP/test/complaints" "$1"
-}
-
 # fail TEXT: the reason, the kernel's last words, and where the rest is.
 fail() {
 	{
@@ -193,7 +194,7 @@ judge() {
 	# A serial line ends its lines with a carriage return too.
 	tr -d '\r' <"$WORK/kernel.log" >"$LOG.kernel.log"
 	read -r word status < <(tr -d '\r' <"$WORK/verdict") || true
-	if complaints "$LOG.kernel.log" >"$WORK/complaints"; then
+	if "$TOP/test/complaints.sh" "$LOG.kernel.log" >"$WORK/complaints"; then
 		sed 's/^/    /' "$WORK/complaints" | head -n 40 >&2
 		fail "kernel $KERNEL complained, see above"
 	fi
@@ -214,6 +215,10 @@ emulator_fault() {
 main() {
 	local status=0
 	parse "$@"
+	[ -n "$MEM" ] || case $KERNEL in
+	*-kasan | *-kcsan) MEM=2G ;;
+	*) MEM=1G ;;
+	esac
 	mkdir -p "$TOP/build/vm"
 	LOG=$TOP/build/vm/${NAME:-$KERNEL-$(basename "${COMMAND[0]}" .sh)}
 	prepare
