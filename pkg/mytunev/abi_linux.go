@@ -57,6 +57,7 @@ const (
 	featureTxHash       = 1 << 2 // tx frames may have a flow hash
 	featureOffload      = 1 << 3 // TUNSETOFFLOAD
 	featureBackpressure = 1 << 4 // MYTUN_IOC_SET_BACKPRESSURE
+	featureRxHold       = 1 << 5 // rx need_wakeup may lie ahead of the consumer
 )
 
 // Sizes of the structures as ioctl numbers contain them.

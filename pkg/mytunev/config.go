@@ -77,6 +77,13 @@ type Config struct {
 	// then stops whoever sends to the device. It is the device's, as Offload.
 	Backpressure bool
 
+	// WakeBytes is how much must have come into the rx ring, headers and all,
+	// before Run and Read are woken when they sleep beside an empty one: fewer
+	// wake-ups for a program that has time. At most half of RxRing; 0 means that
+	// the next frame wakes them. The kernel wakes them in any case when frames
+	// have waited for its holding time (ethtool -C rx-usecs, 200 us by default).
+	WakeBytes int
+
 	// BusyPoll is how long Run and Read go on looking at an empty rx ring
 	// before they sleep, at most 100 ms; 0, the default, means not at all. A
 	// frame that comes meanwhile saves the kernel a signal and the process a
@@ -133,6 +140,8 @@ func (c Config) validate() error {
 		return fmt.Errorf("mytunev: Config.RxRing is %d, not a power of two up to 1 GiB", c.RxRing)
 	case !isRingSize(c.TxRing):
 		return fmt.Errorf("mytunev: Config.TxRing is %d, not a power of two up to 1 GiB", c.TxRing)
+	case c.WakeBytes < 0 || c.WakeBytes > c.RxRing/2:
+		return fmt.Errorf("mytunev: Config.WakeBytes is %d, not in 0..%d, half of RxRing", c.WakeBytes, c.RxRing/2)
 	case c.Poll > maxPoll:
 		return fmt.Errorf("mytunev: Config.Poll is %v, longer than %v", c.Poll, maxPoll)
 	}
@@ -140,6 +149,12 @@ func (c Config) validate() error {
 		return err
 	}
 	return c.Offload.validate()
+}
+
+// ahead is how far past an empty ring the kernel may fill it before it rings: it
+// does when the producer has moved past that place.
+func (c Config) ahead() uint32 {
+	return uint32(max(c.WakeBytes-1, 0)) &^ (frameAlign - 1)
 }
 
 func isRingSize(n int) bool {

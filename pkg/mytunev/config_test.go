@@ -19,7 +19,7 @@ func TestConfigDefaults(t *testing.T) {
 		t.Errorf("%+v, %v, want %+v", c, err, want)
 	}
 	given := Config{Name: "x", Mode: TAP, Queues: 4, RxRing: 1 << 17, TxRing: 1 << 26,
-		Poll: -1, Offload: AllOffloads, Backpressure: true, BusyPoll: time.Millisecond,
+		Poll: -1, Offload: AllOffloads, Backpressure: true, WakeBytes: 1 << 16, BusyPoll: time.Millisecond,
 		LockThreads: true, CPUs: "3,0", Exclusive: true, Path: "/y"}
 	if c, err := given.withDefaults(); c != given || err != nil {
 		t.Errorf("%+v, %v, want no change", c, err)
@@ -28,13 +28,15 @@ func TestConfigDefaults(t *testing.T) {
 
 func TestConfigErrors(t *testing.T) {
 	for field, c := range map[string]Config{
-		"Mode":    {Mode: 2},
-		"Queues":  {Queues: -1},
-		"RxRing":  {RxRing: 100000},
-		"TxRing":  {TxRing: -4096},
-		"Poll":    {Poll: time.Second},
-		"Offload": {Offload: OffloadUSO4},
-		"CPUs":    {CPUs: "0,-1"},
+		"Mode":                {Mode: 2},
+		"Queues":              {Queues: -1},
+		"RxRing":              {RxRing: 100000},
+		"TxRing":              {TxRing: -4096},
+		"Poll":                {Poll: time.Second},
+		"WakeBytes is -1":     {WakeBytes: -1},
+		"WakeBytes is 524289": {WakeBytes: 1<<19 + 1},
+		"Offload":             {Offload: OffloadUSO4},
+		"CPUs":                {CPUs: "0,-1"},
 	} {
 		if _, err := Open(c); err == nil || !strings.Contains(err.Error(), "Config."+field) {
 			t.Errorf("%+v: %v, want an error about Config.%s", c, err, field)

@@ -47,6 +47,7 @@ func (c Config) supported(features uint64) error {
 		{c.Offload != 0, featureTxVNet, "Config.Offload"},
 		{c.Offload.rx(), featureOffload, "Config.Offload " + c.Offload.String()},
 		{c.Backpressure, featureBackpressure, "Config.Backpressure"},
+		{c.WakeBytes != 0, featureRxHold, "Config.WakeBytes"},
 	} {
 		if need.wanted && features&need.feature == 0 {
 			return fmt.Errorf("the module knows no %s: %w", need.what, ErrNotSupported)

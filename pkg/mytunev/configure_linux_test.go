@@ -24,6 +24,8 @@ func TestSupported(t *testing.T) {
 		{Config{Offload: OffloadTSO4}, old | featureOffload, ""},
 		{Config{Backpressure: true}, old | featureOffload, "Config.Backpressure"},
 		{Config{Backpressure: true}, featureBackpressure, ""},
+		{Config{WakeBytes: 1}, old | featureOffload, "Config.WakeBytes"},
+		{Config{WakeBytes: 1}, featureRxHold, ""},
 	} {
 		err := c.config.supported(c.features)
 		if c.want == "" && err != nil || c.want != "" &&

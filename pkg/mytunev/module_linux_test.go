@@ -123,6 +123,7 @@ func TestModuleEcho(t *testing.T) {
 		"long poll":   {Poll: 100 * time.Millisecond},
 		"vnet":        {Offload: OffloadTx},
 		"queues":      {Queues: 3},
+		"wake bytes":  {WakeBytes: 64 << 10},
 		"busy poll":   {BusyPoll: 50 * time.Microsecond},
 		"threads":     {LockThreads: true, Queues: 2},
 		"CPUs":        {CPUs: "0", Queues: 2, BusyPoll: 20 * time.Microsecond},

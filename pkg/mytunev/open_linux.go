@@ -81,6 +81,7 @@ func openQueue(c Config, name string, exclusive bool) (p port, attached string, 
 	p = port{maxFrame: info.frameMax, file: file}
 	p.vnet = c.Offload != 0
 	p.hash = info.features&featureTxHash != 0
+	p.ahead = c.ahead()
 	if err = s.mapRings(fd, info, &p); err != nil {
 		return p, "", opError("map the rings of", attached, err, memoryHint(err))
 	}

@@ -42,6 +42,7 @@ type port struct {
 	state    *atomic.Uint32 // written by the kernel
 	vnet     bool           // VNetHeader is allowed in tx frames
 	hash     bool           // a flow hash is allowed in tx frames
+	ahead    uint32         // see consumer
 
 	frames   sleeper                     // wakes when frames come
 	space    sleeper                     // wakes when there is room
@@ -81,7 +82,7 @@ var (
 )
 
 func newQueue(dev *Device, index int, p port) *Queue {
-	return &Queue{
+	q := &Queue{
 		dev:        dev,
 		index:      index,
 		port:       p,
@@ -91,6 +92,8 @@ func newQueue(dev *Device, index int, p port) *Queue {
 		rx:         newConsumer(p.rx, p.maxFrame),
 		tx:         newProducer(p.tx, p.maxFrame),
 	}
+	q.rx.ahead = p.ahead
+	return q
 }
 
 // Device returns the device that q belongs to.

@@ -71,6 +71,7 @@ type consumer struct {
 	head     uint32 // our index: everything before was peeked
 	tail     uint32 // the kernel's index as we know it
 	skipped  uint64 // frames that were malformed, but had a usable length
+	ahead    uint32 // bytes that may come without a doorbell while we sleep
 }
 
 func newConsumer(m ringMemory, maxFrame uint32) consumer {
@@ -146,13 +147,14 @@ func (c *consumer) release() bool {
 	return crossed(c.needSpace.Load(), old, now)
 }
 
-// arm asks the kernel for a doorbell at the next frame. It reports true if there
-// is a frame after all, so that the caller must not sleep.
+// arm asks the kernel for a doorbell when more than ahead has come. It reports
+// true if there is a frame already, so that the caller must not sleep: the kernel
+// minds a time only for frames that come later.
 func (c *consumer) arm() (bool, error) {
 	if c.head != c.tail {
 		return true, nil
 	}
-	c.needWakeup.Store(c.head)
+	c.needWakeup.Store(c.head + c.ahead)
 	return c.poll()
 }
 

@@ -514,6 +514,35 @@ func TestEnableNotification(t *testing.T) {
 	}
 }
 
+// TestNotificationAhead: a consumer that wants more is rung for what it wants, and
+// must not go to sleep beside less.
+func TestNotificationAhead(t *testing.T) {
+	for _, start := range []uint32{0, 1<<32 - 64, 1<<32 - 256} {
+		p, c := ends(4096, start)
+		c.ahead = Config{WakeBytes: 200}.ahead()
+		if ready, err := c.arm(); ready || err != nil {
+			t.Fatalf("arm of an empty ring: %v, %v", ready, err)
+		}
+		for i, want := range []bool{false, false, false, true, false} {
+			mustCommit(t, p, pattern(10, byte(i)))
+			if got := p.publish(); got != want {
+				t.Errorf("start %#x: doorbell for frame %d: %v, want %v", start, i, got, want)
+			}
+		}
+		if ready, err := c.arm(); !ready || err != nil {
+			t.Errorf("arm beside frames: %v, %v, want ready", ready, err)
+		}
+	}
+}
+
+func TestConfigAhead(t *testing.T) {
+	for bytes, want := range map[int]uint32{0: 0, 1: 0, 64: 0, 65: 64, 128: 64, 129: 128, 1 << 20: 1<<20 - 64} {
+		if got := (Config{WakeBytes: bytes}).ahead(); got != want {
+			t.Errorf("WakeBytes %d: %d bytes without a doorbell, want %d", bytes, got, want)
+		}
+	}
+}
+
 func TestDisableNotification(t *testing.T) {
 	p, c := ends(4096, 0)
 	rung := 0
