@@ -11,6 +11,8 @@ help:
 	@echo "  make shell             a shell in that machine, with the module loaded"
 	@echo "  make test              all tests: Go, the ring, the module on both kernels"
 	@echo "  make test-go test-race test-ring test-modules test-vm   one stage; TESTS='abi hostile' chooses among the last"
+	@echo "  make test-debug        the selftests on two debug kernels, built from Debian's source: test-kasan (memory, locks, leaks), test-kcsan (data races)"
+	@echo "  make test-rt           the selftests on Debian's PREEMPT_RT kernel"
 	@echo "  make lint              gofmt, go vet, staticcheck, sparse, checkpatch, shellcheck"
 	@echo "    KERNEL=6.12|6.1      which kernel demo and shell boot; KERNELS='6.12' limits the tests"
 	@echo "  make bench             every way to be an interface at every workload: table and build/bench.json; HOST=1: on this machine, root"
@@ -37,6 +39,13 @@ test:
 
 test-go test-race test-ring test-modules test-vm:
 	@KERNELS="$(KERNELS)" TESTS="$(TESTS)" scripts/run-tests.sh $(@:test-%=%)
+
+# The first run builds the kernel.
+test-kasan test-kcsan test-rt:
+	@TESTS="$(TESTS)" scripts/run-tests.sh $(@:test-%=%)
+
+test-debug:
+	@TESTS="$(TESTS)" scripts/run-tests.sh kasan kcsan
 
 lint:
 	@KERNELS="$(KERNELS)" scripts/lint.sh
@@ -76,6 +85,6 @@ clean:
 	rm -rf build
 
 distclean: clean
-	cd "$${MYTUN_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/mytun}" && rm -rf kernels checkpatch go kvm-* .lock-*
+	cd "$${MYTUN_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/mytun}" && rm -rf kernels debug checkpatch go kvm-* .lock-*
 
-.PHONY: help demo shell test test-go test-race test-ring test-modules test-vm lint bench bench-quick bench-plot bench-doc bench-check bench-baseline modules install uninstall load unload clean distclean
+.PHONY: help demo shell test test-go test-race test-ring test-modules test-vm test-debug test-kasan test-kcsan test-rt lint bench bench-quick bench-plot bench-doc bench-check bench-baseline modules install uninstall load unload clean distclean

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: MIT
 #
 # Usage: scripts/run-tests.sh STAGE...
-#        stages: go race ring modules vm, the last two for each of $KERNELS (default "6.12 6.1")
+#        stages: go race ring modules vm, the last two for each of $KERNELS (default "6.12 6.1"); and kasan kcsan rt
 #
 # Runs the stages one after the other, shows each one's progress and time, keeps its output in build/results/, and ends with the sum of all:
 # 'N passed, N failed', alone on the last line. A stage that crashes, or that ends without a result, counts as a failure.
-# TESTS (patterns, default all) chooses among the selftests; VM_TIMEOUT (seconds, default 1500) bounds one virtual machine's whole run.
+# TESTS (patterns, default all) chooses among the selftests; VM_TIMEOUT (seconds, default 1500) bounds one virtual machine's whole run;
+# MYTUN_CYCLES (default 100000, on the slower debug kernels $DEBUG_CYCLES) is how often the wake-up tests put somebody to sleep.
 
 set -u
 # shellcheck source=scripts/common.sh
@@ -15,6 +16,7 @@ TOP=$(cd "$(dirname "$0")/.." && pwd)
 RESULTS=$TOP/build/results
 KERNELS=${KERNELS:-6.12 6.1}
 GO=$TOP/scripts/go.sh
+DEBUG_CYCLES=4000
 
 # Of 'go test -v' only what one wants to see go by: packages and failures. The rest is in the log.
 go_progress() {
@@ -88,6 +90,21 @@ stage_vm() {
 	return "${PIPESTATUS[0]}"
 }
 
+# stage_debug LOG KERNEL: the selftests on a debug kernel, and what its checkers have found.
+stage_debug() {
+	local patterns
+	read -ra patterns <<<"${TESTS:-}"
+	MYTUN_CYCLES=${MYTUN_CYCLES:-$DEBUG_CYCLES} "$TOP/test/vm/run.sh" --kernel "$2" --timeout "${VM_TIMEOUT:-1500}" \
+		test/debug/checked.sh "${patterns[@]}" 2>&1 | tee "$1"
+	return "${PIPESTATUS[0]}"
+}
+
+# stage_planted LOG KERNEL: proof that the stage before can fail.
+stage_planted() {
+	"$TOP/test/debug/planted.sh" "$2" 2>&1 | tee "$1"
+	return "${PIPESTATUS[0]}"
+}
+
 # run_stage NAME FUNCTION [ARG]: its output goes to the screen and to NAME.log, its exit status to NAME.status. A stage that is killed
 # half-way leaves no status, which the summary takes for a failure.
 run_stage() {
@@ -104,7 +121,7 @@ run_stage() {
 
 main() {
 	local stage kernel
-	[ $# -gt 0 ] || die "usage: scripts/run-tests.sh STAGE... (go race ring modules vm)"
+	[ $# -gt 0 ] || die "usage: scripts/run-tests.sh STAGE... (go race ring modules vm kasan kcsan rt)"
 	mkdir -p "$RESULTS"
 	cd "$TOP" || exit 1
 	STAGES=()
@@ -112,7 +129,12 @@ main() {
 		case $stage in
 		go | race | ring | modules) run_stage "$stage" "stage_$stage" ;;
 		vm) for kernel in $KERNELS; do run_stage "vm-$kernel" stage_vm "$kernel"; done ;;
-		*) die "unknown stage '$stage': use go, race, ring, modules or vm" ;;
+		kasan | kcsan)
+			run_stage "vm-6.12-$stage" stage_debug "6.12-$stage"
+			run_stage "planted-$stage" stage_planted "6.12-$stage"
+			;;
+		rt) run_stage vm-6.1-rt stage_vm 6.1-rt ;;
+		*) die "unknown stage '$stage': use go, race, ring, modules, vm, kasan, kcsan or rt" ;;
 		esac
 	done
 	say "all stages: $SECONDS s"

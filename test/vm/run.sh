@@ -20,7 +20,7 @@
 #   --no-build         take build/ as it is
 #   --shell            a shell in the guest instead of a script
 #
-# ACCEL=kvm or ACCEL=tcg in the environment chooses the accelerator; by default KVM is used if it has been seen to boot this kernel.
+# MYTUN_CYCLES (how often the wake-up tests put somebody to sleep) is passed on to the guest. ACCEL=kvm or ACCEL=tcg in the environment chooses the accelerator; by default KVM is used if it has been seen to boot this kernel.
 
 set -eu
 TOP=$(cd "$(dirname "$0")/../.." && pwd)
@@ -56,7 +56,7 @@ parse() {
 	COMMAND=(test/vm/motd.sh)
 }
 
-# guest_command: a file for the guest's bash. Paths are the same as in the checkout.
+# guest_command: a file for the guest's bash. Paths are the same as in the checkout. Of the environment, what scales the tests is passed on.
 guest_command() {
 	local script=${COMMAND[0]}
 	script=$(realpath --relative-to="$TOP" "$script" 2>/dev/null || echo "$script")
@@ -65,6 +65,7 @@ guest_command() {
 	test/* | build/guest/*) ;;
 	*) die "${COMMAND[0]} is not in the guest: only test/ and build/guest/ are" ;;
 	esac
+	[ -z "${MYTUN_CYCLES:-}" ] || printf 'export MYTUN_CYCLES=%q\n' "$MYTUN_CYCLES"
 	if [ -n "$SHELL_MODE" ]; then
 		# A serial line has no size and no type of its own: they are the terminal's that this runs in.
 		read -r rows columns < <(stty size 2>/dev/null || echo 0 0)
