@@ -42,6 +42,10 @@ type Queue struct {
 	// are super-packets stay as they are.
 	Complete bool
 
+	// Ahead is how far past an empty rx ring the kernel may fill it before it
+	// wakes WaitFrames.
+	Ahead uint32
+
 	rxConsumer, rxPosted uint32
 	txProducer, txPosted uint32
 	rxPoll, txPoll       int
@@ -233,7 +237,7 @@ func (q *Queue) Release() {
 // neither happened before the deadline.
 func (q *Queue) WaitFrames(deadline time.Time) bool {
 	for {
-		atomic.StoreUint32(q.Words.RxNeedWakeup, q.rxConsumer)
+		atomic.StoreUint32(q.Words.RxNeedWakeup, q.rxConsumer+q.Ahead)
 		if atomic.LoadUint32(q.Words.RxProducer) != q.rxConsumer || q.State() != 0 {
 			return true
 		}

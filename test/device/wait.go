@@ -54,3 +54,9 @@ func Within(t testing.TB, limit time.Duration, what string, f func()) {
 		t.Errorf("%s took %v, more than %v", what, took, limit)
 	}
 }
+
+// Spin passes a time without sleeping: too short a time to sleep for.
+func Spin(d time.Duration) {
+	for begin := time.Now(); time.Since(begin) < d; {
+	}
+}

@@ -29,7 +29,7 @@ func TestLoneFrameGoesStraightIntoTheRing(t *testing.T) {
 	const count = 50
 	before := q.Settled(t)
 	for i := range uint32(count) {
-		spin(pause)
+		device.Spin(pause)
 		if _, err := conn.WriteToUDPAddrPort(numbered(i), l.PeerAddr(false, peerPort)); err != nil {
 			t.Fatal(err)
 		}
@@ -106,13 +106,7 @@ func sendBursts(conn *net.UDPConn, to netip.AddrPort, count uint32) error {
 		if _, err := conn.WriteToUDPAddrPort(data, to); err != nil {
 			return err
 		}
-		spin(time.Duration(random.IntN(1 << random.IntN(18))))
+		device.Spin(time.Duration(random.IntN(1 << random.IntN(18))))
 	}
 	return nil
-}
-
-// spin passes a time that is too short to sleep for.
-func spin(d time.Duration) {
-	for start := time.Now(); time.Since(start) < d; {
-	}
 }

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+
+//go:build mytun_device
+
+package traffic
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mytun/mytun/test/device"
+)
+
+const hold = 100 * time.Millisecond
+
+// holding is the longest holding time, and as many frames as come.
+var holding = device.Coalesce{RxUsecs: uint32(hold / time.Microsecond), RxFrames: 1 << 30, TxUsecs: 50}
+
+// TestLoneFramesAreToldAtOnce: each is taken before the next is sent. Were each
+// doorbell held, this would take as many times the holding time.
+func TestLoneFramesAreToldAtOnce(t *testing.T) {
+	device.Sandbox(t)
+	l := device.NewLink(t, device.Config{})
+	device.SetCoalesce(t, l.Name, holding)
+	conn := l.ListenUDP(t, false, hostPort)
+	const count = 100
+	begin := time.Now()
+	for range count {
+		if _, err := conn.WriteToUDPAddrPort([]byte("x"), l.PeerAddr(false, peerPort)); err != nil {
+			t.Fatal(err)
+		}
+		if !takeOne(l.Queue()) {
+			t.Fatalf("no frame: %+v", l.Queue().Stats(t))
+		}
+		device.Spin(50 * time.Microsecond)
+	}
+	if took := time.Since(begin); took > count*hold/2 {
+		t.Errorf("%d frames took %v, with a holding time of %v", count, took, hold)
+	}
+}
+
+// TestFewFramesAreToldInTheEnd: a sleeper that wants more than will ever come is
+// woken by the timer, whoever put the frames into the ring.
+func TestFewFramesAreToldInTheEnd(t *testing.T) {
+	for name, poll := range map[string]uint32{"thread asleep": 0, "thread awake": device.PollMaxUsecs} {
+		t.Run(name, func(t *testing.T) {
+			device.Sandbox(t)
+			l := device.NewLink(t, device.Config{})
+			q := l.Queue()
+			c := holding
+			c.TxUsecs = poll
+			device.SetCoalesce(t, l.Name, c)
+			q.Ahead = minRing / 2
+			conn := l.ListenUDP(t, false, hostPort)
+			const rounds = 20
+			for i := range uint32(rounds) {
+				taken := make(chan bool)
+				go func() { taken <- takeOne(q) && takeOne(q) && takeOne(q) }()
+				if !becomes(q.Words.RxNeedWakeup, 3*i*device.FrameAlign+q.Ahead) {
+					t.Fatalf("round %d: the process does not sleep", i)
+				}
+				for range 3 {
+					if _, err := conn.WriteToUDPAddrPort([]byte("x"), l.PeerAddr(false, peerPort)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if !<-taken {
+					t.Fatalf("round %d: no doorbell: %+v", i, q.Stats(t))
+				}
+			}
+			if s := q.Settled(t); s.RxDoorbells < rounds/2 {
+				t.Errorf("the process was not asleep: %+v", s)
+			}
+		})
+	}
+}
+
+// TestSleeperIsToldOfAsMuchAsItWants: a doorbell is worth either so many bytes or
+// the holding time.
+func TestSleeperIsToldOfAsMuchAsItWants(t *testing.T) {
+	device.Sandbox(t)
+	l := device.NewLink(t, device.Config{RxSize: 8 * minRing})
+	device.SetCoalesce(t, l.Name, holding)
+	q := l.Queue()
+	const (
+		payload = 64
+		most    = 250 // frames to a doorbell
+		count   = 40 * most
+	)
+	frame := device.Footprint(28 + payload)
+	q.Ahead = (most - 1) * frame
+	conn := l.ListenUDP(t, false, hostPort)
+	begin := time.Now()
+	limit := make(window, 4*most)
+	var sending sync.WaitGroup
+	sending.Go(func() {
+		base := device.Pattern(13, payload)
+		for i := uint32(0); i < count && limit.open(t); i++ {
+			if _, err := conn.WriteToUDPAddrPort(numbered(base, i), l.PeerAddr(false, peerPort)); err != nil {
+				t.Errorf("send: %v", err)
+				return
+			}
+		}
+	})
+	defer sending.Wait()
+	for i := uint32(0); i < count; {
+		if !q.WaitFrames(time.Now().Add(device.Deadline)) {
+			t.Fatalf("frame %d did not come: %+v", i, q.Stats(t))
+		}
+		for h, got, ok := q.Peek(); ok && i < count; h, got, ok = q.Peek() {
+			if !checkDown(t, l, got, i, []int{payload}) {
+				return
+			}
+			q.Next(h)
+			q.Release()
+			limit.close()
+			i++
+		}
+	}
+	s := q.Settled(t)
+	allowed := uint64(count/most) + uint64(time.Since(begin)/hold) + 1
+	t.Logf("%d doorbells for %d frames, %d allowed", s.RxDoorbells, count, allowed)
+	if s.RxDoorbells > allowed {
+		t.Errorf("%d doorbells for %d frames, at most %d are due: %+v", s.RxDoorbells, count, allowed, s)
+	}
+}
