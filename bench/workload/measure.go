@@ -84,6 +84,14 @@ func callSamples(name string, calls syscount.Counts, fds []int, packets int) []S
 
 // watch measures a load that goes on by itself: count tells how many packets have arrived so far.
 func (e *Env) watch(p peer.Peer, size int, count func() (int, error), dev ...peer.Device) ([]Sample, error) {
+	before, err := count()
+	if err != nil {
+		return nil, err
+	}
+	// A generator says that it is to start, not that it has.
+	if _, err := awaitMore(count, before); err != nil {
+		return nil, err
+	}
 	time.Sleep(settle)
 	first, err := count()
 	if err != nil {
@@ -94,7 +102,7 @@ func (e *Env) watch(p peer.Peer, size int, count func() (int, error), dev ...pee
 		return nil, err
 	}
 	time.Sleep(window)
-	last, err := count()
+	last, err := awaitMore(count, first)
 	if err != nil {
 		return nil, err
 	}
@@ -102,8 +110,15 @@ func (e *Env) watch(p peer.Peer, size int, count func() (int, error), dev ...pee
 	if err != nil {
 		return nil, err
 	}
-	if last == first {
-		return nil, fmt.Errorf("nothing arrived in %v", window)
-	}
 	return e.samples(p, from, to, last-first, size, 0), nil
+}
+
+// awaitMore returns the count once it is above first.
+func awaitMore(count func() (int, error), first int) (int, error) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if n, err := count(); n > first || err != nil {
+			return n, err
+		}
+	}
+	return 0, fmt.Errorf("nothing arrived in %v", patience)
 }

@@ -54,3 +54,10 @@ func ethernet(dev string, packet []byte) ([]byte, error) {
 	})
 	return append(frame, packet...), nil
 }
+
+// leaveChecksum puts the pseudo-header's sum into a datagram's checksum field: the rest is left to the kernel.
+func leaveChecksum(packet []byte) {
+	ip := header.IPv4(packet)
+	udp := header.UDP(ip.Payload())
+	udp.SetChecksum(header.PseudoHeaderChecksum(header.UDPProtocolNumber, ip.SourceAddress(), ip.DestinationAddress(), udp.Length()))
+}

@@ -29,10 +29,11 @@ type udpSender struct {
 	vector   unix.Iovec
 }
 
-// startUDPSend is the helper that sends bursts of datagrams, each an IP packet of that size, to an address.
+// startUDPSend is the helper that sends bursts of datagrams, each an IP packet of that size, to an address; with a number
+// of segments, each stands for so many of them, which the kernel cuts it into if the interface does not take it whole.
 func startUDPSend(args []string) (act, error) {
-	if len(args) != 2 {
-		return nil, fmt.Errorf("udp-send takes an address and a size, not %q", args)
+	if len(args) != 2 && len(args) != 3 {
+		return nil, fmt.Errorf("udp-send takes an address, a size, and may be a number of segments, not %q", args)
 	}
 	to, err := netip.ParseAddr(args[0])
 	if err != nil {
@@ -42,7 +43,13 @@ func startUDPSend(args []string) (act, error) {
 	if err != nil || size <= 28 {
 		return nil, fmt.Errorf("no IP packet with UDP has a size of %q", args[1])
 	}
-	s, err := newUDPSender(netip.AddrPortFrom(to, sinkPort), size-28)
+	segments := 1
+	if len(args) == 3 {
+		if segments, err = strconv.Atoi(args[2]); err != nil {
+			return nil, err
+		}
+	}
+	s, err := newUDPSender(netip.AddrPortFrom(to, sinkPort), size-28, segments)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +65,7 @@ func startUDPSend(args []string) (act, error) {
 	}, nil
 }
 
-func newUDPSender(to netip.AddrPort, payload int) (*udpSender, error) {
+func newUDPSender(to netip.AddrPort, payload, segments int) (*udpSender, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("socket: %w", err)
@@ -66,10 +73,15 @@ func newUDPSender(to netip.AddrPort, payload int) (*udpSender, error) {
 	if err := unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}); err != nil {
 		return nil, fmt.Errorf("connect to %v: %w", to, err)
 	}
+	if segments > 1 {
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_SEGMENT, payload); err != nil {
+			return nil, fmt.Errorf("set segments of %d bytes: %w", payload, err)
+		}
+	}
 	s := &udpSender{fd: fd}
-	data := make([]byte, payload)
+	data := make([]byte, payload*segments)
 	s.vector.Base = unsafe.SliceData(data)
-	s.vector.SetLen(payload)
+	s.vector.SetLen(len(data))
 	for i := range s.messages {
 		s.messages[i].header.Iov = &s.vector
 		s.messages[i].header.SetIovlen(1)
