@@ -53,14 +53,14 @@ func TestFewFramesAreToldInTheEnd(t *testing.T) {
 			device.SetCoalesce(t, l.Name, c)
 			q.Ahead = minRing / 2
 			conn := l.ListenUDP(t, false, hostPort)
-			const rounds = 20
+			const rounds, burst = 20, 3
 			for i := range uint32(rounds) {
 				taken := make(chan bool)
-				go func() { taken <- takeOne(q) && takeOne(q) && takeOne(q) }()
-				if !becomes(q.Words.RxNeedWakeup, 3*i*device.FrameAlign+q.Ahead) {
+				go func() { taken <- take(q, burst) }()
+				if !becomes(q.Words.RxNeedWakeup, burst*i*device.FrameAlign+q.Ahead) {
 					t.Fatalf("round %d: the process does not sleep", i)
 				}
-				for range 3 {
+				for range burst {
 					if _, err := conn.WriteToUDPAddrPort([]byte("x"), l.PeerAddr(false, peerPort)); err != nil {
 						t.Fatal(err)
 					}
@@ -74,6 +74,16 @@ func TestFewFramesAreToldInTheEnd(t *testing.T) {
 			}
 		})
 	}
+}
+
+// take sleeps for frames until it has taken n.
+func take(q *device.Queue, n int) bool {
+	for range n {
+		if !takeOne(q) {
+			return false
+		}
+	}
+	return true
 }
 
 // TestSleeperIsToldOfAsMuchAsItWants: a doorbell is worth either so many bytes or
