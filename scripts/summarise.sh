@@ -6,6 +6,8 @@
 # Adds up what the stages of a test run left in the directory RESULTS: STAGE.log, in KTAP or as 'go test -v' prints, and STAGE.status, the
 # exit status. Names the tests that failed and ends with 'N passed, N failed' (', N skipped'). Exit status 1 if anything failed.
 #
+# Of a run that had to begin anew, through no fault of the tests, only the last attempt counts.
+#
 # A test that was planned and never reported is a failure; so is a stage that failed without saying which test did, and
 # one that reported nothing at all.
 
@@ -17,8 +19,9 @@ count() {
 	local status
 	status=$(cat "$1/$2.status" 2>/dev/null || echo none)
 	awk -v stage="$2" -v status="$status" '
-		function failed(name) { bad++; print "failed: " stage ": " name >"/dev/stderr" }
+		function failed(name) { names[bad++] = name }
 		{ sub(/\r$/, "") }
+		/^# nothing above counts: / { planned = reported = passed = skipped = bad = 0 }
 		/^1\.\.[0-9]+/ { split($0, plan, /\.\.| /); planned += plan[2]; if ($0 ~ /# SKIP/) skipped++ }
 		/^ok [0-9]+/ { reported++; if (toupper($0) ~ /# SKIP/) skipped++; else passed++ }
 		/^not ok [0-9]+/ { reported++; sub(/^not ok [0-9]+ (- )?/, ""); failed($0) }
@@ -27,11 +30,13 @@ count() {
 		/^--- FAIL: / { failed($3) }
 		/^FAIL\t.*\[.* failed\]$/ { failed($2 " does not build") }
 		END {
-			if (planned > reported) { print "failed: " stage ": " planned - reported " tests never ran" >"/dev/stderr"; bad += planned - reported }
+			lost = planned > reported ? planned - reported : 0
+			if (lost) print "failed: " stage ": " lost " tests never ran" >"/dev/stderr"
 			if (status == "none") failed("was interrupted")
-			else if (status != 0 && !bad) failed("exit status " status)
-			else if (passed + bad + skipped == 0) failed("reported no test at all")
-			print passed + 0, bad + 0, skipped + 0
+			else if (status != 0 && !bad && !lost) failed("exit status " status)
+			else if (passed + bad + skipped + lost == 0) failed("reported no test at all")
+			for (i = 0; i < bad; i++) print "failed: " stage ": " names[i] >"/dev/stderr"
+			print passed + 0, bad + lost, skipped + 0
 		}' "$1/$2.log"
 }
 

@@ -207,10 +207,11 @@ judge() {
 	[ -n "$SHELL_MODE" ] || return "$status"
 }
 
-# emulator_fault: true if the kernel died in its own boot of an int3 that it had removed already. QEMU before 8.1 can run a stale translation
-# of code that another processor has just patched; a quarter of the boots die so on an overloaded host. Nothing of ours has run by then.
+# emulator_fault: true if the kernel died of an int3 that it had removed already. QEMU before 8.1 can run a stale translation of code that
+# another processor has just patched, as kernels do in their boot and when a static key changes; a quarter of the boots die so on an overloaded
+# host. No code of ours holds an int3, so it is never the module's fault.
 emulator_fault() {
-	[ ! -s "$WORK/verdict" ] && grep -q 'Oops: int3' "$WORK/kernel.log" && ! grep -q 'mytun: loading' "$WORK/kernel.log"
+	[ ! -s "$WORK/verdict" ] && grep -q 'Oops: int3' "$WORK/kernel.log"
 }
 
 main() {
@@ -226,7 +227,8 @@ main() {
 	boot || status=$?
 	for _ in 1 2 3; do
 		emulator_fault || break
-		say "the emulator broke the kernel while it booted (a fault of QEMU before 8.1): booting again"
+		# scripts/summarise.sh knows this line
+		echo "# nothing above counts: the emulator broke the kernel (a fault of QEMU before 8.1), which boots again"
 		status=0
 		boot || status=$?
 	done
