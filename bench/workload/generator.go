@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -61,6 +62,21 @@ func pktgenCommand(file, command string) error {
 	return nil
 }
 
+// pktgenControl starts or stops all generators; both wait for the end of their run. A signal while they wait would stop the generators, and
+// the Go runtime sends its own threads signals when it pleases: so this thread gets none.
+func pktgenControl(command string) error {
+	return onThread(func() error {
+		var everything unix.Sigset_t
+		for i := range everything.Val {
+			everything.Val[i] = ^everything.Val[i]
+		}
+		if err := unix.PthreadSigmask(unix.SIG_BLOCK, &everything, nil); err != nil {
+			return fmt.Errorf("block signals: %w", err)
+		}
+		return pktgenCommand(pgctrl, command)
+	})
+}
+
 // flows makes the packets those of a hundred flows, at random.
 func (g *pktgen) flows() error {
 	return errors.Join(pktgenCommand(g.file, "udp_src_max 109"), pktgenCommand(g.file, "flag UDPSRC_RND"))
@@ -71,7 +87,7 @@ func (g *pktgen) whole() error {
 	if err := pktgenCommand(g.file, "count "+strconv.Itoa(burstPackets)); err != nil {
 		return err
 	}
-	if err := pktgenCommand(pgctrl, "start"); err != nil {
+	if err := pktgenControl("start"); err != nil {
 		return err
 	}
 	text, err := os.ReadFile(g.file)
@@ -91,12 +107,12 @@ func (g *pktgen) start() error {
 		return err
 	}
 	g.end = make(chan error, 1)
-	go func() { g.end <- pktgenCommand(pgctrl, "start") }()
+	go func() { g.end <- pktgenControl("start") }()
 	return nil
 }
 
 func (g *pktgen) stop() error {
-	return errors.Join(pktgenCommand(pgctrl, "stop"), <-g.end)
+	return errors.Join(pktgenControl("stop"), <-g.end)
 }
 
 func (g *pktgen) close() error {
