@@ -52,7 +52,7 @@ configure() {
 
 # progress: one line for every 200 objects of a build's output.
 progress() {
-	awk '/^  (CC|AS|LD|AR) / && ++n % 200 == 0 { printf ">> %d objects of about 1900\n", n >"/dev/stderr" }
+	awk '/^  (CC|AS|LD|AR) / && ++n % 200 == 0 { printf ">> %d objects of about 2100\n", n >"/dev/stderr" }
 		/^  (LD +vmlinux|BTF|OBJCOPY .*vmlinux.bin) *$/ { print ">> linking" >"/dev/stderr" }'
 }
 
@@ -133,7 +133,7 @@ main() {
 	FRAGMENTS=("$TOP/test/debug/base.config" "$TOP/test/debug/${series#*-}.config")
 	mkdir -p "$MYTUN_CACHE/debug/$series"
 	final=$(place "$MYTUN_CACHE/debug/$series")
-	locked "$MYTUN_CACHE/debug/.lock-$series" build "$series" "$final"
+	[ -e "$final/kernel.env" ] || locked "$MYTUN_CACHE/debug/.lock-$series" build "$series" "$final"
 	echo "$final/kernel.env"
 }
 

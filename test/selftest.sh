@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Usage: test/selftest.sh [-v] [-l] [-o] [-x] [-t SECONDS] [PATTERN...]
+# Usage: test/selftest.sh [-v] [-l] [-o] [-b] [-x] [-t SECONDS] [PATTERN...]
 #
 # The self-tests, as root on a machine where mytun is loaded: in the project's virtual machine or on a host of one's own. Output is
 # KTAP; the exit status is 0 if all is well, 1 if a test failed, 4 if there was nothing to run.
@@ -9,6 +9,7 @@
 #   -v          show every test's output, not only that of the failed ones
 #   -l          list the tests and run none
 #   -o          run the Go tests with all offloads on; those that test/offloads names run so besides, in one go
+#   -b          run a package's Go tests in one process: where processes are slow, as on a debug kernel, that takes a fraction of the time
 #   -x          stop after the first test that makes the kernel complain: the checkers look at nothing or at little after that
 #   -t SECONDS  kill a test after that long (120; test/timeouts names those that may take longer)
 #   PATTERN     run the tests whose names contain one of these words or match one of these globs
@@ -23,7 +24,7 @@ HERE=$(dirname "$SELF")
 # shellcheck source=test/lib.sh
 . "$HERE/lib.sh"
 
-VERBOSE='' LIST='' STOP='' TIMEOUT=120
+VERBOSE='' LIST='' BATCH='' STOP='' TIMEOUT=120
 PASSED=0 FAILED=0 SKIPPED=0
 LIMITS=() LIMIT=0 COMPLAINTS=() NEWS=()
 SETTLE=10
@@ -39,7 +40,7 @@ shell_cases() {
 	done
 }
 
-# go_cases: the same for the tests that each Go test binary lists.
+# go_cases: the same for the tests that each Go test binary lists, one by one or in one go.
 go_cases() {
 	local file name pattern
 	for file in "$MYTUN_TEST_BIN"/*.test; do
@@ -47,6 +48,10 @@ go_cases() {
 		# A library's tests that need no device have run on the host.
 		pattern='^TestModule'
 		[ ! -d "$HERE/$(basename "$file" .test)" ] || pattern='^Test'
+		if [ -n "$BATCH" ]; then
+			echo "$(basename "$file" .test).All batch $file $pattern -"
+			continue
+		fi
 		"$file" -test.list "$pattern" | grep '^Test' | while read -r name; do
 			printf '%s.%s go %s %s\n' "$(basename "$file" .test)" "$name" "$file" "$name"
 		done
@@ -116,7 +121,7 @@ sandbox() {
 	else
 		cd "$HERE/$(basename "$file" .test)" 2>/dev/null || cd /
 		read -ra tests < <(go_tests "$kind" "$name")
-		[ "$kind" = go ] || export MYTUN_TEST_OFFLOADS=on
+		[ "$kind" != offloads ] || export MYTUN_TEST_OFFLOADS=on
 		timeout -k 5 $((limit + 5)) "$file" -test.v "${tests[@]}" -test.timeout "${limit}s" || status=$?
 	fi
 	[ "$status" != 124 ] && [ "$status" != 137 ] || echo "FAIL: killed after $limit s"
@@ -184,7 +189,7 @@ new_complaints() {
 judge() {
 	case $1 in
 	go) judge_go "$2" "$3" ;;
-	offloads) judge_many "$3" ;;
+	batch | offloads) judge_many "$3" ;;
 	esac
 }
 
@@ -237,7 +242,10 @@ show() {
 report() {
 	local number=$1 title=$2 kind=$3 log=$4
 	case $5 in
-	0) PASSED=$((PASSED + 1)) && echo "ok $number $title" ;;
+	0)
+		PASSED=$((PASSED + 1)) && echo "ok $number $title"
+		[ "$kind" != batch ] || echo "# in $title: $(grep -c '^--- PASS' "$log") passed, $(grep -c '^--- SKIP' "$log") skipped"
+		;;
 	4) SKIPPED=$((SKIPPED + 1)) && echo "ok $number $title # SKIP $(skip_reason "$kind" "$log")" ;;
 	*)
 		FAILED=$((FAILED + 1)) && echo "not ok $number $title"
@@ -291,6 +299,7 @@ parse() {
 		case $1 in
 		-v) VERBOSE=yes ;;
 		-l) LIST=yes ;;
+		-b) BATCH=yes ;;
 		-x) STOP=yes ;;
 		-o) export MYTUN_TEST_OFFLOADS=on ;;
 		-t) TIMEOUT=${2:?} && shift ;;
