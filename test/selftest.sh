@@ -48,11 +48,11 @@ go_cases() {
 		# A library's tests that need no device have run on the host.
 		pattern='^TestModule'
 		[ ! -d "$HERE/$(basename "$file" .test)" ] || pattern='^Test'
-		if [ -n "$BATCH" ]; then
-			echo "$(basename "$file" .test).All batch $file $pattern -"
-			continue
-		fi
 		"$file" -test.list "$pattern" | grep '^Test' | while read -r name; do
+			if [ -n "$BATCH" ]; then
+				echo "$(basename "$file" .test).All batch $file $pattern -"
+				break
+			fi
 			printf '%s.%s go %s %s\n' "$(basename "$file" .test)" "$name" "$file" "$name"
 		done
 	done
