@@ -7,7 +7,7 @@
 # Runs the stages one after the other, shows each one's progress and time, keeps its output in build/results/, and ends with the sum of all:
 # 'N passed, N failed', alone on the last line. A stage that crashes, or that ends without a result, counts as a failure.
 # TESTS (patterns, default all) chooses among the selftests; VM_TIMEOUT (seconds, default 1500) bounds one virtual machine's whole run;
-# MYTUN_CYCLES (default 100000, on the slower debug kernels $DEBUG_CYCLES) is how often the wake-up tests put somebody to sleep.
+# MYTUN_CYCLES (default 100000, on the debug kernels less) is how often the wake-up tests put somebody to sleep.
 
 set -u
 # shellcheck source=scripts/common.sh
@@ -16,7 +16,6 @@ TOP=$(cd "$(dirname "$0")/.." && pwd)
 RESULTS=$TOP/build/results
 KERNELS=${KERNELS:-6.12 6.1}
 GO=$TOP/scripts/go.sh
-DEBUG_CYCLES=4000
 
 # Of 'go test -v' only what one wants to see go by: packages and failures. The rest is in the log.
 go_progress() {
@@ -94,7 +93,7 @@ stage_vm() {
 stage_debug() {
 	local patterns
 	read -ra patterns <<<"${TESTS:-}"
-	MYTUN_CYCLES=${MYTUN_CYCLES:-$DEBUG_CYCLES} "$TOP/test/vm/run.sh" --kernel "$2" --timeout "${VM_TIMEOUT:-1500}" \
+	"$TOP/test/vm/run.sh" --kernel "$2" --timeout "${VM_TIMEOUT:-1500}" \
 		test/debug/checked.sh "${patterns[@]}" 2>&1 | tee "$1"
 	return "${PIPESTATUS[0]}"
 }

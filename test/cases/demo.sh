@@ -5,7 +5,7 @@
 
 # eBPF counts the system calls of a program that answers a flood: no read, no write.
 test_flood_makes_no_read_or_write_call() {
-	DEMO=$(need_program demo) ECHOES=10000 "$TEST_HOME/vm/demo.sh"
+	DEMO=$(need_program demo) ECHOES=${ECHOES:-10000} "$TEST_HOME/vm/demo.sh"
 }
 
 # answers_are_up NAME: true once the demo's addresses can be used.

@@ -15,6 +15,8 @@ LOCKDEP=/proc/lockdep_stats
 KCSAN=/sys/kernel/debug/kcsan
 # kmemleak holds no object for lost before it is this old, in seconds.
 LEAK_AGE=5
+# What bounds the longest tests, scaled to a kernel that is ten times as slow: rounds of the wake-up tests, and pings of the demo's flood.
+export MYTUN_CYCLES=${MYTUN_CYCLES:-4000} ECHOES=${ECHOES:-1000}
 NUMBER=0 FAILED=0
 
 # check NAME FUNCTION FILE: one line of KTAP. The function prints what is wrong. Which checkers a kernel has is known by their files.
