@@ -53,12 +53,15 @@ static int mytun_vnet_apply_uso(struct sk_buff *skb,
 				const struct virtio_net_hdr *vnet)
 {
 	u16 size = __virtio16_to_cpu(true, vnet->gso_size);
-	u32 headers = skb_transport_offset(skb) + sizeof(struct udphdr);
+	u32 headers;
 
 	if (vnet->gso_type != VIRTIO_NET_HDR_GSO_UDP_L4 ||
 	    !(vnet->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) ||
 	    skb->csum_offset != offsetof(struct udphdr, check) ||
-	    !size || size == GSO_BY_FRAGS || !pskb_may_pull(skb, headers))
+	    !size || size == GSO_BY_FRAGS)
+		return -EINVAL;
+	headers = skb_transport_offset(skb) + sizeof(struct udphdr);
+	if (!pskb_may_pull(skb, headers))
 		return -EINVAL;
 	if (skb->len - headers > size * UDP_MAX_SEGMENTS)
 		return -EINVAL;
@@ -147,21 +150,27 @@ static bool mytun_vnet_is_protocol(const struct flow_keys_basic *keys,
 }
 
 /*
- * With the protocol known: is it one that can be segmented as claimed, and
+ * With the protocol known: does the checksum cover nothing of the IP header,
+ * and is a super-packet's protocol one that can be segmented as claimed, and
  * begins where the checksum does? Fragmentation (SKB_GSO_UDP) is no claim that
- * a process was ever invited to make.
+ * a process was ever invited to make. The checksum of a packet within another
+ * may begin later.
  */
 bool mytun_vnet_matches(const struct sk_buff *skb)
 {
+	bool partial = skb->ip_summed == CHECKSUM_PARTIAL;
 	struct flow_keys_basic keys;
+	int start;
 
-	if (!skb_is_gso(skb))
+	if (!skb_is_gso(skb) && !partial)
 		return true;
 	if (!skb_flow_dissect_flow_keys_basic(NULL, skb, &keys, NULL, 0, 0, 0,
 					      FLOW_DISSECTOR_F_STOP_AT_ENCAP))
 		return false;
-	if (skb->ip_summed == CHECKSUM_PARTIAL &&
-	    keys.control.thoff != skb_checksum_start_offset(skb))
+	start = partial ? skb_checksum_start_offset(skb) : keys.control.thoff;
+	if (!skb_is_gso(skb))
+		return start >= keys.control.thoff;
+	if (start != keys.control.thoff)
 		return false;
 	return mytun_vnet_is_protocol(&keys, skb_shinfo(skb)->gso_type);
 }
