@@ -7,7 +7,8 @@
  * process put into the tx ring is noticed by mytun_kthread.c, or announced to
  * mytun_doorbell.c; mytun_tasklet.c gives it to the stack.
  *
- * Locks, outermost first: rtnl, queue->config, rx_lock, sk_receive_queue.lock.
+ * Locks, outermost first: rtnl, queue->config, rx_lock, sk_receive_queue.lock;
+ * state_lock is taken alone.
  * mmap_lock may be held when mmap() comes in, so nothing touches user memory
  * under queue->config.
  */
@@ -176,7 +177,7 @@ struct mytun_queue {
 	wait_queue_head_t poll_wait;
 	bool poll_armed;
 
-	/* rx ring: of who holds @rx_lock, the kthread or a sender */
+	/* rx ring: of who holds @rx_lock: the kthread, a sender, the timer */
 	spinlock_t rx_lock;
 	struct mytun_ring rx;
 	struct sk_buff_head backlog;	/* added to by the kthread alone */
@@ -278,7 +279,7 @@ int mytun_doorbell_set(struct mytun_queue *queue,
 void mytun_doorbell_unhook(struct mytun_queue *queue);
 void mytun_doorbell_put(struct mytun_queue *queue);
 void mytun_doorbell_ring(struct eventfd_ctx __rcu **eventfd);
-void mytun_poll_wake(struct mytun_queue *queue, __poll_t events);
+void mytun_poll_wake(struct mytun_queue *queue);
 
 /* mytun_rx.c: kernel to process */
 bool mytun_rx_enqueue(struct mytun_queue *queue, struct sk_buff *skb);

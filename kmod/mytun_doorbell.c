@@ -27,13 +27,18 @@ void mytun_doorbell_ring(struct eventfd_ctx __rcu **eventfd)
 	rcu_read_unlock();
 }
 
-/* The caller has a full barrier between its change and this */
-void mytun_poll_wake(struct mytun_queue *queue, __poll_t events)
+/*
+ * The caller has a full barrier between its change and this. Whoever polls for
+ * another event than the one that came looks again and arms anew: the one flag
+ * is for all.
+ */
+void mytun_poll_wake(struct mytun_queue *queue)
 {
 	if (!READ_ONCE(queue->poll_armed))
 		return;
 	WRITE_ONCE(queue->poll_armed, false);
-	wake_up_interruptible_poll(&queue->poll_wait, events);
+	wake_up_interruptible_poll(&queue->poll_wait, EPOLLIN | EPOLLRDNORM |
+						      EPOLLOUT | EPOLLWRNORM);
 }
 
 /*

@@ -153,13 +153,16 @@ static int mytun_ioc_setiff(struct mytun_queue *queue, void __user *arg)
 
 	rtnl_lock();
 	err = mytun_set_iff(queue, &request);
-	if (!err && copy_to_user(arg, &request, sizeof(request))) {
-		/* it could not learn the name: as if it had not asked */
-		mytun_queue_leave(queue);
-		err = -EFAULT;
-	}
 	rtnl_unlock();
-	return err;
+	/* a page may take its time: nobody else is to wait for it */
+	if (err || !copy_to_user(arg, &request, sizeof(request)))
+		return err;
+
+	/* it could not learn the name */
+	rtnl_lock();
+	mytun_queue_leave(queue);
+	rtnl_unlock();
+	return -EFAULT;
 }
 
 static int mytun_ioc_getiff(struct mytun_queue *queue, void __user *arg)

@@ -37,9 +37,25 @@ static bool mytun_tx_watch(struct mytun_queue *queue)
 	return true;
 }
 
+/* Both directions. True if there was anything to do */
+static bool mytun_kthread_turn(struct mytun_queue *queue)
+{
+	bool busy = mytun_rx_drain(queue);
+
+	return mytun_tx_watch(queue) || busy;
+}
+
 static bool mytun_is_broken(const struct mytun_queue *queue)
 {
 	return READ_ONCE(queue->state) != 0;
+}
+
+/* A process without a doorbell can't say that it made room: look for it */
+static long mytun_kthread_patience(const struct mytun_queue *queue)
+{
+	if (queue->rx_stalled && !READ_ONCE(queue->tx_doorbell))
+		return max(HZ / 200, 1);
+	return MAX_SCHEDULE_TIMEOUT;
 }
 
 /*
@@ -55,7 +71,7 @@ static void mytun_kthread_sleep(struct mytun_queue *queue)
 	if (!kthread_should_stop() && mytun_rx_may_sleep(queue) &&
 	    !mytun_ring_wait_frames(&queue->tx, queue->tx_seen)) {
 		mytun_count(queue, MYTUN_KTHREAD_SLEEPS, 1);
-		schedule();
+		schedule_timeout(mytun_kthread_patience(queue));
 	}
 	__set_current_state(TASK_RUNNING);
 	WRITE_ONCE(queue->tx_watched, true);
@@ -83,7 +99,7 @@ static bool mytun_kthread_poll(struct mytun_queue *queue)
 			mytun_kthread_nap();
 		else
 			cpu_relax();
-		if (mytun_rx_drain(queue) || mytun_tx_watch(queue))
+		if (mytun_kthread_turn(queue))
 			return true;
 	} while (local_clock() < end && !kthread_should_stop());
 	return false;
@@ -109,7 +125,7 @@ static void mytun_kthread_idle(struct mytun_queue *queue)
 
 	start = local_clock();
 	mytun_kthread_sleep(queue);
-	if (local_clock() - start < bound)
+	if (local_clock() - start < bound && mytun_kthread_turn(queue))
 		queue->poll_window_ns = bound;
 }
 
@@ -125,16 +141,13 @@ static void mytun_kthread_wait_for_stop(struct mytun_queue *queue)
 static int mytun_kthread(void *data)
 {
 	struct mytun_queue *queue = data;
-	bool busy;
 
 	while (!kthread_should_stop()) {
 		if (mytun_is_broken(queue)) {
 			mytun_kthread_wait_for_stop(queue);
 			continue;
 		}
-		busy = mytun_rx_drain(queue);
-		busy |= mytun_tx_watch(queue);
-		if (!busy)
+		if (!mytun_kthread_turn(queue))
 			mytun_kthread_idle(queue);
 		cond_resched();
 	}

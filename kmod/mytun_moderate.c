@@ -61,9 +61,11 @@ static bool mytun_moderate_is_stream(const struct mytun_queue *queue)
 /* Enough frames, or as many bytes as the ring should hold while nobody looks */
 static bool mytun_moderate_is_enough(struct mytun_queue *queue)
 {
+	unsigned int frames = READ_ONCE(queue->coalesce.hold_frames);
 	u32 most = queue->rx.size / 2;
 
-	if (queue->rx_held_frames >= READ_ONCE(queue->coalesce.hold_frames))
+	/* 0 is no bound, as for other devices */
+	if (frames && queue->rx_held_frames >= frames)
 		return true;
 	return mytun_ring_used(&queue->rx) > most &&
 	       mytun_ring_refresh_consumer(&queue->rx) &&
@@ -80,7 +82,7 @@ void mytun_moderate(struct mytun_queue *queue, bool wanted, unsigned int frames)
 		queue->rx_held_frames = 0;
 	queue->rx_held_frames += frames;
 
-	if ((wanted && !queue->rx_held && !mytun_moderate_is_stream(queue)) ||
+	if ((wanted && !mytun_moderate_is_stream(queue)) ||
 	    ((wanted || queue->rx_held) && mytun_moderate_is_enough(queue))) {
 		mytun_moderate_ring(queue);
 		return;

@@ -267,6 +267,8 @@ static void mytun_setup_kind(struct net_device *dev, unsigned int flags)
 		mytun_setup_tap(dev);
 	else
 		mytun_setup_tun(dev);
+	/* netpoll would take the NAPI instance from under the tasklet */
+	dev->priv_flags |= IFF_DISABLE_NETPOLL;
 	dev->min_mtu = ETH_MIN_MTU;
 	dev->max_mtu = ETH_MAX_MTU;
 	/* frames are copied, so it does not matter where their parts are */

@@ -61,15 +61,21 @@ void mytun_queue_set_state(struct mytun_queue *queue, u32 state)
 {
 	struct mytun_rings *rings = mytun_queue_rings(queue);
 	__poll_t events = EPOLLERR;
+	bool news;
 
 	spin_lock_bh(&queue->state_lock);
+	news = state & ~queue->state;
 	WRITE_ONCE(queue->state, queue->state | state);
 	if (rings)
 		mytun_rings_post_state(rings, queue->state);
 	spin_unlock_bh(&queue->state_lock);
+	if (!news)
+		return;
 
 	if (state & MYTUN_STATE_DETACHED)
 		events |= EPOLLHUP;
+	else /* no frame will go any more that would let them */
+		mytun_rx_let_senders(queue);
 	mytun_doorbell_ring(&queue->rx_doorbell);
 	mytun_doorbell_ring(&queue->tx_space);
 	wake_up_interruptible_poll(&queue->poll_wait, events);
@@ -165,9 +171,6 @@ static void mytun_queue_unpublish(struct mytun_queue *queue)
 	mytun_steer(device);
 	if (!device->attached)
 		netif_carrier_off(device->dev);
-	else
-		mytun_set_real_queues(device->dev,
-				      device->live[device->attached - 1]);
 	synchronize_net();
 	/* nobody stops it any more, and what waits outside is to go elsewhere */
 	mytun_rx_let_senders(queue);
@@ -176,8 +179,10 @@ static void mytun_queue_unpublish(struct mytun_queue *queue)
 /* Under rtnl. The device keeps no reference to the queue, and the reverse */
 void mytun_queue_detach(struct mytun_queue *queue)
 {
+	struct mytun_device *device = queue->device;
+
 	ASSERT_RTNL();
-	if (!queue->device)
+	if (!device)
 		return;
 
 	mutex_lock(&queue->config);
@@ -187,6 +192,10 @@ void mytun_queue_detach(struct mytun_queue *queue)
 	mytun_moderate_stop(queue);
 	mytun_tasklet_kill(queue);
 	mytun_deliver_stop(queue);
+	/* not earlier: until here frames said that they came by this queue */
+	if (device->attached)
+		mytun_set_real_queues(device->dev,
+				      device->live[device->attached - 1]);
 	skb_queue_purge(&queue->sk.sk_receive_queue);
 	queue->device = NULL;
 	mytun_queue_set_state(queue, MYTUN_STATE_DETACHED);

@@ -34,6 +34,20 @@ static u32 mytun_rx_hash(const struct sk_buff *skb)
 	return skb->l4_hash || skb->sw_hash ? skb->hash : mytun_hash(skb);
 }
 
+/*
+ * What is left to do to the frame is said in its header, or done. A super-packet
+ * that an earlier owner of the device had asked for may still be on its way.
+ */
+static int mytun_rx_finish(struct mytun_queue *queue, struct sk_buff *skb,
+			   struct mytun_frame *header)
+{
+	if (queue->device->flags & IFF_VNET_HDR)
+		return mytun_vnet_describe(skb, &header->vnet);
+	if (skb_is_gso(skb))
+		return -EINVAL;
+	return skb->ip_summed == CHECKSUM_PARTIAL ? skb_checksum_help(skb) : 0;
+}
+
 static int mytun_rx_fill(struct mytun_queue *queue, struct mytun_frame *frame,
 			 struct sk_buff *skb)
 {
@@ -44,11 +58,9 @@ static int mytun_rx_fill(struct mytun_queue *queue, struct mytun_frame *frame,
 	};
 	int err;
 
-	if (queue->device->flags & IFF_VNET_HDR) {
-		err = mytun_vnet_describe(skb, &header.vnet);
-		if (err)
-			return err;
-	}
+	err = mytun_rx_finish(queue, skb, &header);
+	if (err)
+		return err;
 	err = skb_copy_bits(skb, 0, frame + 1, skb->len);
 	if (err)
 		return err;
@@ -100,7 +112,7 @@ static void mytun_rx_publish(struct mytun_queue *queue,
 
 	wanted = mytun_ring_publish(&queue->rx);
 	mytun_moderate(queue, wanted, batch->frames);
-	mytun_poll_wake(queue, EPOLLIN | EPOLLRDNORM);
+	mytun_poll_wake(queue);
 }
 
 /* The answer may be wrong in a race */
@@ -143,12 +155,20 @@ static bool mytun_rx_put_direct(struct mytun_queue *queue, struct sk_buff *skb)
 	return done;
 }
 
-/* Under the list's lock: no frame more than can wait, until some have gone */
+/*
+ * Under the list's lock, of a device with back-pressure: no frame more than can
+ * wait, until some have gone. Not where nothing would hold the frames, nor when
+ * they will never go.
+ */
 static void mytun_rx_hold_senders(struct mytun_queue *queue)
 {
-	struct net_device *dev = queue->device->dev;
+	struct netdev_queue *txq = netdev_get_tx_queue(queue->device->dev,
+						       queue->index);
 
-	netif_tx_stop_queue(netdev_get_tx_queue(dev, queue->index));
+	if (!rcu_dereference_bh(txq->qdisc)->enqueue ||
+	    READ_ONCE(queue->state))
+		return;
+	netif_tx_stop_queue(txq);
 	if (!queue->rx_stopped)
 		atomic64_inc(&queue->counters[MYTUN_RX_QUEUE_STOPS]);
 	WRITE_ONCE(queue->rx_stopped, true);
@@ -175,6 +195,16 @@ void mytun_rx_let_senders(struct mytun_queue *queue)
 }
 
 /*
+ * Under the list's lock. The kthread's backlog counts: it goes back to the list
+ * when the ring is full
+ */
+static unsigned int mytun_rx_waiting(const struct mytun_queue *queue)
+{
+	return skb_queue_len(&queue->sk.sk_receive_queue) +
+	       skb_queue_len_lockless(&queue->backlog);
+}
+
+/*
  * Called by the stack, any CPU, bottom halves off, under RCU. False if too many
  * frames wait already; the caller then still owns @skb.
  */
@@ -189,14 +219,14 @@ bool mytun_rx_enqueue(struct mytun_queue *queue, struct sk_buff *skb)
 		return true;
 
 	spin_lock_irqsave(&list->lock, flags);
-	if (unlikely(skb_queue_len(list) >= limit)) {
+	if (unlikely(mytun_rx_waiting(queue) >= limit)) {
 		spin_unlock_irqrestore(&list->lock, flags);
 		atomic64_inc(&queue->counters[MYTUN_RX_DROPPED]);
 		return false;
 	}
 	__skb_queue_tail(list, skb);
 	if (READ_ONCE(queue->device->backpressure) &&
-	    skb_queue_len(list) >= min(limit, MYTUN_RX_WAITING_MAX))
+	    mytun_rx_waiting(queue) >= min(limit / 2, MYTUN_RX_WAITING_MAX))
 		mytun_rx_hold_senders(queue);
 	wake = queue->asleep;
 	WRITE_ONCE(queue->asleep, false);
@@ -237,8 +267,8 @@ static void mytun_rx_offer_room(struct mytun_queue *queue)
 	if (!READ_ONCE(queue->rx_stopped))
 		return;
 	spin_lock_irq(&list->lock);
-	if (queue->rx_stopped && skb_queue_len(list) +
-	    skb_queue_len(&queue->backlog) <= MYTUN_RX_WAITING_MAX / 2)
+	if (queue->rx_stopped &&
+	    mytun_rx_waiting(queue) <= MYTUN_RX_WAITING_MAX / 2)
 		__mytun_rx_let_senders(queue);
 	spin_unlock_irq(&list->lock);
 }
@@ -278,6 +308,7 @@ static void mytun_rx_fill_ring(struct mytun_queue *queue,
 bool mytun_rx_drain(struct mytun_queue *queue)
 {
 	struct mytun_rx_batch batch = {};
+	bool broken;
 
 	/* only the kthread adds to the backlog, so it may look without a lock */
 	if (skb_queue_empty(&queue->backlog) &&
@@ -288,9 +319,10 @@ bool mytun_rx_drain(struct mytun_queue *queue)
 	mytun_rx_take(queue);
 	mytun_rx_fill_ring(queue, &batch);
 	mytun_rx_publish(queue, &batch);
+	broken = queue->rx.broken;
 	spin_unlock_bh(&queue->rx_lock);
 
-	if (queue->rx.broken)
+	if (broken)
 		mytun_queue_set_state(queue, MYTUN_STATE_RX_BROKEN);
 	mytun_rx_offer_room(queue);
 	return batch.frames;

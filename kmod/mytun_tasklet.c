@@ -93,7 +93,7 @@ static void mytun_tx_release(struct mytun_queue *queue)
 	} else {
 		mytun_count(queue, MYTUN_TX_SPACE_SUPPRESSED, 1);
 	}
-	mytun_poll_wake(queue, EPOLLOUT | EPOLLWRNORM);
+	mytun_poll_wake(queue);
 }
 
 static void mytun_tx_count(struct mytun_queue *queue, unsigned int frames,

@@ -89,6 +89,54 @@ func TestFrameWakesAPoller(t *testing.T) {
 	}
 }
 
+// TestFrameWakesAPollerBesideTraffic: what happens in the other direction does
+// not use up the poller's wake-up.
+func TestFrameWakesAPollerBesideTraffic(t *testing.T) {
+	device.Sandbox(t)
+	l := device.NewLink(t, device.Config{})
+	q := l.Queue()
+	for range 20 {
+		result := pollInBackground(t, q.File)
+		// one that is refused calls forth no answer
+		q.PutRaw(device.Header{Length: 20, Flags: 1 << 31}, nil, device.Footprint(20))
+		q.Publish()
+		q.WaitTaken(t)
+		sendDown(t, l, "wake")
+		if got := <-result; got != unix.POLLIN {
+			t.Fatalf("poll said %#x", got)
+		}
+		q.Receive(t, l.To(9))
+	}
+}
+
+// TestRoomIsSeenWithoutADoorbell: a process that has no eventfds takes what filled
+// the ring, and what waited comes.
+func TestRoomIsSeenWithoutADoorbell(t *testing.T) {
+	device.Sandbox(t)
+	l := device.NewLink(t, device.Config{})
+	q := l.Queue()
+	if err := q.TrySetEventfds(device.Eventfds{RxDoorbell: -1, TxDoorbell: -1, TxSpace: -1}); err != nil {
+		t.Fatal(err)
+	}
+	conn := l.ListenUDP(t, false, 0)
+	const frames = 400
+	for range frames {
+		if _, err := conn.WriteToUDPAddrPort(make([]byte, 1000), l.PeerAddr(false, 9)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	device.WaitFor(t, "a full ring", func() bool { return q.Stats(t).RxRingFull > 0 })
+	taken := 0
+	device.WaitFor(t, "all frames", func() bool {
+		for h, _, ok := q.Peek(); ok; h, _, ok = q.Peek() {
+			q.Next(h)
+			q.Release()
+			taken++
+		}
+		return taken >= frames
+	})
+}
+
 func TestDeviceEndWakesAPoller(t *testing.T) {
 	device.Sandbox(t)
 	l := device.NewLink(t, device.Config{})

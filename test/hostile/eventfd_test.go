@@ -5,6 +5,7 @@
 package hostile
 
 import (
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -135,4 +136,33 @@ func TestEventfdsReplacedInAStorm(t *testing.T) {
 	stop()
 	l.Drain(t)
 	l.Exchange(t, false, 100)
+}
+
+// TestDoorbellsDoNotLengthenTheQueue: a process that never makes room and rings
+// again and again gets no more frames to wait than txqueuelen says.
+func TestDoorbellsDoNotLengthenTheQueue(t *testing.T) {
+	device.Sandbox(t)
+	l := device.NewLink(t, device.Config{})
+	q := l.Queue()
+	q.SetPoll(t, device.PollMaxUsecs)
+	conn := l.ListenUDP(t, false, 0)
+	var stop atomic.Bool
+	var ringing sync.WaitGroup
+	ringing.Go(func() {
+		for !stop.Load() {
+			device.Signal(q.TxDoorbell)
+		}
+	})
+	const sent, limit = 40000, 1000
+	for range sent {
+		if _, err := conn.WriteToUDPAddrPort(make([]byte, 1000), l.PeerAddr(false, 9)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop.Store(true)
+	ringing.Wait()
+	s := q.Settled(t)
+	if waiting := sent - s.RxFrames - s.RxDropped; waiting > limit+1 {
+		t.Errorf("%d frames wait, at most %d may: %+v", waiting, limit, s)
+	}
 }

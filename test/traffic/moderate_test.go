@@ -47,32 +47,52 @@ func TestFewFramesAreToldInTheEnd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			device.Sandbox(t)
 			l := device.NewLink(t, device.Config{})
-			q := l.Queue()
 			c := holding
 			c.TxUsecs = poll
 			device.SetCoalesce(t, l.Name, c)
-			q.Ahead = minRing / 2
-			conn := l.ListenUDP(t, false, hostPort)
-			const rounds, burst = 20, 3
-			for i := range uint32(rounds) {
-				taken := make(chan bool)
-				go func() { taken <- take(q, burst) }()
-				if !becomes(q.Words.RxNeedWakeup, burst*i*device.FrameAlign+q.Ahead) {
-					t.Fatalf("round %d: the process does not sleep", i)
-				}
-				for range burst {
-					if _, err := conn.WriteToUDPAddrPort([]byte("x"), l.PeerAddr(false, peerPort)); err != nil {
-						t.Fatal(err)
-					}
-				}
-				if !<-taken {
-					t.Fatalf("round %d: no doorbell: %+v", i, q.Stats(t))
-				}
-			}
-			if s := q.Settled(t); s.RxDoorbells < rounds/2 {
-				t.Errorf("the process was not asleep: %+v", s)
-			}
+			l.Queue().Ahead = minRing / 2
+			sleepAndTake(t, l, 20, 3)
 		})
+	}
+}
+
+// TestEnoughFramesAreToldAtOnce: a sleeper that wants a few frames more is woken
+// by them. Were it by the timer, this would take as many times the holding time.
+func TestEnoughFramesAreToldAtOnce(t *testing.T) {
+	device.Sandbox(t)
+	l := device.NewLink(t, device.Config{})
+	device.SetCoalesce(t, l.Name, holding)
+	l.Queue().Ahead = 8 * device.FrameAlign
+	const rounds = 40
+	begin := time.Now()
+	sleepAndTake(t, l, rounds, 16)
+	if took := time.Since(begin); took > rounds*hold/2 {
+		t.Errorf("%d rounds took %v, with a holding time of %v", rounds, took, hold)
+	}
+}
+
+// sleepAndTake puts the process to sleep and sends it a burst of the smallest
+// frames, again and again.
+func sleepAndTake(t *testing.T, l *device.Link, rounds, burst uint32) {
+	t.Helper()
+	q, conn := l.Queue(), l.ListenUDP(t, false, hostPort)
+	for i := range rounds {
+		taken := make(chan bool)
+		go func() { taken <- take(q, int(burst)) }()
+		if !becomes(q.Words.RxNeedWakeup, burst*i*device.FrameAlign+q.Ahead) {
+			t.Fatalf("round %d: the process does not sleep", i)
+		}
+		for range burst {
+			if _, err := conn.WriteToUDPAddrPort([]byte("x"), l.PeerAddr(false, peerPort)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !<-taken {
+			t.Fatalf("round %d: no doorbell: %+v", i, q.Stats(t))
+		}
+	}
+	if s := q.Settled(t); s.RxDoorbells < uint64(rounds)/2 {
+		t.Errorf("the process was not asleep: %+v", s)
 	}
 }
 
