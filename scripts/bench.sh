@@ -26,8 +26,11 @@ vm() {
 	"$TOP/test/vm/run.sh" --kernel "$KERNEL" --name "$log-$KERNEL" --fast "$@" | grep --line-buffered -v '^row'
 }
 
+# icount LOG ARGS...
 icount() {
-	vm bench-icount --icount --timeout 1200 test/vm/bench.sh -clock icount "$@"
+	local log=$1
+	shift
+	vm "$log" --icount --timeout 1200 test/vm/bench.sh -clock icount "$@"
 }
 
 # finish FILE: collects the rows and shows them.
@@ -38,12 +41,12 @@ finish() {
 }
 
 quick() {
-	icount -rounds 2 -peers tun,mytun -workloads rx:64,tx:64,forward-udp "$@"
+	icount bench-quick -rounds 2 -peers tun,mytun -workloads rx:64,tx:64,forward-udp "$@"
 	finish "$TOP/build/bench-quick.json"
 }
 
 whole() {
-	icount -rounds 2 "$@"
+	icount bench-icount -rounds 2 "$@"
 	vm bench-wall --timeout 1200 test/vm/bench.sh -clock wall "$@"
 	finish "$TOP/build/bench.json"
 }

@@ -114,9 +114,12 @@ func (e *Env) roundTrips(p peer.Peer, dev peer.Device) ([]Sample, error) {
 		return e.samples(p, from, to, pings, 0, 0), err
 	}
 	s := []Sample{{p.Name, result.MetricLost, "packets", float64(pings - len(times))}}
-	for metric, percent := range map[string]int{result.MetricRTTP50: 50, result.MetricRTTP99: 99} {
-		if value := percentile(times, pings, percent); !math.IsInf(value, 0) {
-			s = append(s, Sample{p.Name, metric, "us", value})
+	for _, m := range []struct {
+		name    string
+		percent int
+	}{{result.MetricRTTP50, 50}, {result.MetricRTTP99, 99}} {
+		if value := percentile(times, pings, m.percent); !math.IsInf(value, 0) {
+			s = append(s, Sample{p.Name, m.name, "us", value})
 		}
 	}
 	return s, nil
