@@ -17,7 +17,7 @@
 
 #include "mytun.h"
 
-/* By the timer of the device's gro_flush_timeout alone */
+/* Never: nobody schedules the instance. NAPI wants one all the same */
 static int mytun_napi_poll(struct napi_struct *napi, int budget)
 {
 	napi_complete_done(napi, 0);

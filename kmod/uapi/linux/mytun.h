@@ -196,8 +196,9 @@ struct mytun_info {
  * @tx_space_signals:       tx space signals sent
  * @tx_space_suppressed:    releases that found no process waiting for space
  * @kthread_sleeps:         times the queue's kernel thread went to sleep
- * @rx_direct:              frames that their sender put into the ring, because
- *                          the kernel thread slept and nothing waited
+ * @rx_direct:              frames that their sender put into the ring: nothing
+ *                          waited, and the kernel thread slept or would have
+ *                          run on the sender's CPU
  * @rx_queue_stops:         times the stack was told to hold its frames, with
  *                          MYTUN_IOC_SET_BACKPRESSURE
  * @reserved:               zero
@@ -235,7 +236,8 @@ struct mytun_stats {
  *
  * MYTUN_IOC_SET_BACKPRESSURE, with 1, makes the device hold up its senders
  * instead of dropping frames while the rx ring is full; with 0, the default,
- * it drops them. It is the device's, not the queue's.
+ * it drops them. It is the device's, not the queue's, and as the offloads of a
+ * persistent device it stays until it is changed.
  *
  * E2BIG   TUNSETIFF: the device has all the queues it can have
  * EBADFD  not attached to a device, or the device is gone
