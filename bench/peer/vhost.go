@@ -134,13 +134,28 @@ func (d *vhostDevice) setUp(c Config) error {
 	return d.show(vhostRx)
 }
 
-// setOffload lets the kernel hand over super-packets: TUN_F_* of <linux/if_tun.h>. USO is not in every kernel.
+// TUN_F_* of <linux/if_tun.h>: super-packets of TCP, and those of UDP, which not every kernel has.
+const (
+	tcpOffloads = 0x01 | 0x02 | 0x04 // checksum, TSO4, TSO6
+	udpOffloads = 0x20 | 0x40        // USO4, USO6
+)
+
+// setOffload lets the kernel hand over super-packets.
 func setOffload(fd int) error {
-	const checksum, tso4, tso6, uso4, uso6 = 0x01, 0x02, 0x04, 0x20, 0x40
-	if unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, checksum|tso4|tso6|uso4|uso6) == nil {
+	if unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, tcpOffloads|udpOffloads) == nil {
 		return nil
 	}
-	return unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, checksum|tso4|tso6)
+	return unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, tcpOffloads)
+}
+
+// HasUDPSuper reports whether this kernel's tun knows UDP super-packets: Linux 6.2 was the first.
+func HasUDPSuper() (bool, error) {
+	tap, err := openTun(Config{Name: "probe%d", TAP: true}, unix.IFF_VNET_HDR)
+	if err != nil {
+		return false, err
+	}
+	defer tap.Close()
+	return unix.IoctlSetInt(tap.fds[0], unix.TUNSETOFFLOAD, tcpOffloads|udpOffloads) == nil, nil
 }
 
 // connect tells vhost-net of the memory, the queues and the tap.

@@ -42,6 +42,13 @@ func openSuper(p peer.Peer) (peer.Device, error) {
 	if p.Name == result.PeerTun || p.Name == result.PeerNAPI {
 		return nil, peer.ErrUnable
 	}
+	has, err := peer.HasUDPSuper()
+	if err != nil {
+		return nil, err
+	}
+	if !has {
+		return nil, fmt.Errorf("this kernel has no UDP super-packets: %w", peer.ErrUnable)
+	}
 	dev, err := p.Open(peer.Config{Name: "bench0", TAP: p.Ethernet, Offload: true})
 	if err != nil {
 		return nil, err
