@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/mytun/mytun/bench/peer"
 	"github.com/vishvananda/netlink"
 )
 
@@ -67,4 +68,13 @@ func dummy(name, prefix string) (remove func() error, err error) {
 		return nil, errors.Join(err, remove())
 	}
 	return remove, nil
+}
+
+// bringUpReachable brings a contestant's interface up so that this machine can send to the far address behind it without asking who has it.
+// Queue is as in bringUp.
+func bringUpReachable(p peer.Peer, dev peer.Device, queue int) error {
+	if err := bringUp(dev.Name(), nearAddr+"/24", queue); err != nil || !p.Ethernet {
+		return err
+	}
+	return introduce(dev.Name(), nearMAC, farAddr, farMAC)
 }

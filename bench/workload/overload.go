@@ -30,11 +30,7 @@ func overloadRun(_ *Env, p peer.Peer, size int, _ float64) (s []Sample, err erro
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, dev.Close()) }()
-	err = bringUp(dev.Name(), nearAddr+"/24", 1000)
-	if err == nil && p.Ethernet {
-		err = introduce(dev.Name(), nearMAC, farAddr, farMAC)
-	}
-	if err != nil {
+	if err := bringUpReachable(p, dev, 1000); err != nil {
 		return nil, err
 	}
 	// The sender ends first: held up by the device, it can only end while somebody receives.

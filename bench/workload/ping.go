@@ -69,11 +69,7 @@ func pingRun(e *Env, p peer.Peer, start func() (stop func() error, err error)) (
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, dev.Close()) }()
-	err = bringUp(dev.Name(), nearAddr+"/24", 1000)
-	if err == nil && p.Ethernet {
-		err = introduce(dev.Name(), nearMAC, farAddr, farMAC)
-	}
-	if err != nil {
+	if err := bringUpReachable(p, dev, 1000); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())

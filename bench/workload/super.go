@@ -53,11 +53,7 @@ func openSuper(p peer.Peer) (peer.Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = bringUp(dev.Name(), nearAddr+"/24", burstPackets)
-	if err == nil && p.Ethernet {
-		err = introduce(dev.Name(), nearMAC, farAddr, farMAC)
-	}
-	if err != nil {
+	if err := bringUpReachable(p, dev, burstPackets); err != nil {
 		return nil, errors.Join(err, dev.Close())
 	}
 	return dev, nil
