@@ -15,8 +15,6 @@
  * All that is specific to tasklets is in this file.
  */
 
-#include <linux/if_vlan.h>
-
 #include "mytun.h"
 
 /* Bounds of a run, as vhost has them */
