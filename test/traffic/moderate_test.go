@@ -57,15 +57,16 @@ func TestFewFramesAreToldInTheEnd(t *testing.T) {
 }
 
 // TestEnoughFramesAreToldAtOnce: a sleeper that wants a few frames more is woken
-// by them. Were it by the timer, this would take as many times the holding time.
+// by the last of them, and none comes after it that would have to wait for more.
+// Were it by the timer, this would take as many times the holding time.
 func TestEnoughFramesAreToldAtOnce(t *testing.T) {
 	device.Sandbox(t)
 	l := device.NewLink(t, device.Config{})
 	device.SetCoalesce(t, l.Name, holding)
-	l.Queue().Ahead = 8 * device.FrameAlign
-	const rounds = 40
+	const rounds, burst = 40, 9
+	l.Queue().Ahead = (burst - 1) * device.FrameAlign
 	begin := time.Now()
-	sleepAndTake(t, l, rounds, 16)
+	sleepAndTake(t, l, rounds, burst)
 	if took := time.Since(begin); took > rounds*hold/2 {
 		t.Errorf("%d rounds took %v, with a holding time of %v", rounds, took, hold)
 	}
