@@ -60,9 +60,8 @@ func TestRingsUnmappedUnderTraffic(t *testing.T) {
 	dropped := q.Stats(t).RxDropped
 	device.WaitFor(t, "the ring to fill, and all that may wait", func() bool { return q.Stats(t).RxDropped > dropped })
 	again := device.MapQueue(t, q.File)
-	if _, _, ok := again.Peek(); !ok {
-		t.Error("the frames are gone")
-	}
+	// A frame may be dropped because too many wait, before the ring has any.
+	device.WaitFor(t, "frames in the ring", func() bool { _, _, ok := again.Peek(); return ok })
 	busy.Stop()
 	q.Close()
 	again.Unmap()
