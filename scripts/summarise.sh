@@ -6,8 +6,6 @@
 # Adds up what the stages of a test run left in the directory RESULTS: STAGE.log, in KTAP or as 'go test -v' prints, and STAGE.status, the
 # exit status. Names the tests that failed and ends with 'N passed, N failed' (', N skipped'). Exit status 1 if anything failed.
 #
-# Of a run that had to begin anew, through no fault of the tests, only the last attempt counts.
-#
 # A test that was planned and never reported is a failure; so is a stage that failed without saying which test did, and
 # one that reported nothing at all.
 
@@ -21,7 +19,6 @@ count() {
 	awk -v stage="$2" -v status="$status" '
 		function failed(name) { names[bad++] = name }
 		{ sub(/\r$/, "") }
-		/^# nothing above counts: / { planned = reported = passed = skipped = bad = 0 }
 		/^1\.\.[0-9]+/ { split($0, plan, /\.\.| /); planned += plan[2]; if ($0 ~ /# SKIP/) skipped++ }
 		/^ok [0-9]+/ { reported++; if (toupper($0) ~ /# SKIP/) skipped++; else passed++ }
 		/^not ok [0-9]+/ { reported++; sub(/^not ok [0-9]+ (- )?/, ""); failed($0) }

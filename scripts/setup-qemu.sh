@@ -1,0 +1,82 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# Usage: scripts/setup-qemu.sh
+#
+# Prints the path of an emulator that can be trusted. QEMU before 8.1 can run a stale translation of kernel code that another processor has
+# just patched, as happens whenever a static key changes: the guest then dies of an int3 that is there no more, or hits it for ever. Debian
+# 12 has 7.2, and a good one among its backports, which is unpacked into the cache directory, beside the libraries of the installed one: nothing
+# on the machine is upgraded for a test's sake. Without backports the old one must do, and a line says what to expect of it.
+
+set -eu
+# shellcheck source=scripts/common.sh
+. "$(dirname "$0")/common.sh"
+
+EMULATOR=qemu-system-x86_64 ENOUGH=8.1
+CACHED=$MYTUN_CACHE/qemu
+
+# is_enough COMMAND: true if it starts, and is of that version or a later one.
+is_enough() {
+	local version
+	version=$("$1" --version 2>/dev/null | sed -n 's/^QEMU emulator version \([0-9.]*\).*/\1/p')
+	[ -n "$version" ] && printf '%s\n' "$ENOUGH" "$version" | sort -VC
+}
+
+# backports: the line of sources.list that names them, on the mirror that this machine uses for the release itself.
+backports() {
+	# shellcheck disable=SC2016 # the dollars are apt's
+	apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' 'Label: Debian' 'Component: main' |
+		awk '$2 !~ /-/ { print "deb", $1, $2 "-backports", "main"; exit }'
+}
+
+# private_apt DIR COMMAND...: apt with no source but backports, and an index of its own. The machine's own apt never learns of them.
+private_apt() {
+	local dir=$1
+	shift
+	apt-get -q -o APT::Sandbox::User=root -o Dir::Etc::sourcelist="$dir/sources.list" -o Dir::Etc::sourceparts=- \
+		-o Dir::State::lists="$dir/lists" -o Dir::Cache="$dir/cache" "$@"
+}
+
+# download DIR: the .deb files into DIR/debs.
+download() {
+	mkdir -p "$1/lists/partial" "$1/cache/archives/partial" "$1/debs"
+	backports >"$1/sources.list"
+	[ -s "$1/sources.list" ] && private_apt "$1" update && cd "$1/debs" && private_apt "$1" download qemu-system-x86 qemu-system-data seabios
+}
+
+# unpack WORK: complete in WORK, or not there at all. QEMU finds its firmware relative to itself.
+unpack() {
+	local work=$1 deb
+	rm -rf "$work"
+	mkdir -p "$work"
+	say "this machine's QEMU is older than $ENOUGH and can break a kernel: downloading one from Debian's backports"
+	(download "$work") >"$work/fetch.log" 2>&1 || { cat "$work/fetch.log" >&2 && return 1; }
+	for deb in "$work"/debs/*.deb; do
+		dpkg -x "$deb" "$work/root"
+	done
+	is_enough "$work/root/usr/bin/$EMULATOR" || { "$work/root/usr/bin/$EMULATOR" --version >&2 || true; return 1; }
+	rm -rf "$CACHED"
+	mv "$work/root" "$CACHED"
+	rm -rf "$work"
+	say "QEMU: ready in $CACHED"
+}
+
+fetch() {
+	is_enough "$CACHED/usr/bin/$EMULATOR" || unpack "$CACHED.new"
+}
+
+main() {
+	local installed
+	"$(dirname "$0")/setup-packages.sh" vm
+	installed=$(command -v "$EMULATOR")
+	if is_enough "$installed"; then
+		echo "$installed"
+	elif locked "$MYTUN_CACHE/.lock-qemu" fetch; then
+		echo "$CACHED/usr/bin/$EMULATOR"
+	else
+		say "no QEMU from backports, see above: $installed may lock the guest up, about once in ten whole runs"
+		echo "$installed"
+	fi
+}
+
+main "$@"
