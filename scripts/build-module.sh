@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Usage: scripts/build-module.sh [--fresh] [--planted] SERIES
+# Usage: scripts/build-module.sh [--fresh] [--planted|--cover] SERIES
 #
 # Builds kmod/ with W=1 for a kernel that scripts/setup-kernel.sh knows into build/kmod-<series>/ and prints the path of mytun.ko. The compiler's output is shown if
 # it complains of anything. With --fresh everything is compiled anew and any warning is a failure: an incremental build would hide the
-# warnings of the files that it does not compile. With --planted the module has the faults of kmod/mytun_planted.c, in a directory of its own.
+# warnings of the files that it does not compile. With --planted the module has the faults of kmod/mytun_planted.c, with --cover it
+# keeps a record of what has run (kmod/mytun_cover.c), each in a directory of its own.
 
 set -eu
 # shellcheck source=scripts/common.sh
@@ -15,7 +16,7 @@ TOP=$(cd "$(dirname "$0")/.." && pwd)
 # run_make OUT LOG: the build itself, its whole output in a log.
 run_make() {
 	# shellcheck disable=SC2153 # KERNEL_DIR comes from the kernel's own file
-	make -C "$TOP/kmod" -j"$(nproc)" KDIR="$KERNEL_DIR" OUT="$1" W=1 ${PLANTED:+MYTUN_PLANT=y} modules >"$2" 2>&1
+	make -C "$TOP/kmod" -j"$(nproc)" KDIR="$KERNEL_DIR" OUT="$1" W=1 ${VARIABLE:+"$VARIABLE=y"} modules >"$2" 2>&1
 }
 
 # loud LOG: true if the compiler, the linker or modpost had anything to say.
@@ -38,12 +39,15 @@ build() {
 }
 
 main() {
-	local fresh='' series out
-	PLANTED=''
+	local fresh='' variant='' series out
+	VARIABLE=''
 	[ "${1:-}" != --fresh ] || { fresh=yes && shift; }
-	[ "${1:-}" != --planted ] || { PLANTED=yes && shift; }
-	series=${1:?usage: scripts/build-module.sh [--fresh] [--planted] SERIES}
-	out=$TOP/build/kmod-$series${PLANTED:+-planted}
+	case ${1:-} in
+	--planted) variant=-planted VARIABLE=MYTUN_PLANT && shift ;;
+	--cover) variant=-cover VARIABLE=MYTUN_COVER && shift ;;
+	esac
+	series=${1:?usage: scripts/build-module.sh [--fresh] [--planted|--cover] SERIES}
+	out=$TOP/build/kmod-$series$variant
 	"$TOP/scripts/setup-packages.sh" build
 	kernel_env=$("$TOP/scripts/setup-kernel.sh" "$series")
 	# shellcheck source=/dev/null

@@ -10,6 +10,7 @@
 #
 #   --kernel SERIES    6.12 (default), 6.1, 6.1-rt, 6.12-kasan or 6.12-kcsan
 #   --planted          the module that has faults for the debug kernels to catch
+#   --cover            the module that keeps a record of what has run, for the fuzzer
 #   --smp N            processors (2)
 #   --icount           one emulated processor whose clock counts instructions: 1 ns of the guest's time is one instruction
 #   --fast             without the run-time checkers of memory, for what is measured
@@ -27,7 +28,7 @@ TOP=$(cd "$(dirname "$0")/../.." && pwd)
 # shellcheck source=scripts/common.sh
 . "$TOP/scripts/common.sh"
 
-KERNEL=${KERNEL:-6.12} SMP=2 MEM='' APPEND='' TIMEOUT=600 NAME='' BUILD=yes ICOUNT='' FAST='' PLANTED='' SHELL_MODE='' COMMAND=() VM=''
+KERNEL=${KERNEL:-6.12} SMP=2 MEM='' APPEND='' TIMEOUT=600 NAME='' BUILD=yes ICOUNT='' FAST='' VARIANT='' SHELL_MODE='' COMMAND=() VM=''
 
 usage() {
 	sed -n '/^# Usage/,/^$/s/^# \{0,1\}//p' "$0" >&2
@@ -39,7 +40,7 @@ parse() {
 		case $1 in
 		--kernel) KERNEL=${2:?} && shift 2 ;;
 		--smp) SMP=${2:?} && shift 2 ;;
-		--planted) PLANTED=--planted && shift ;;
+		--planted | --cover) VARIANT=$1 && shift ;;
 		--fast) FAST=yes && shift ;;
 		--icount) ICOUNT=yes && SMP=1 && shift ;;
 		--mem) MEM=${2:?} && shift 2 ;;
@@ -136,14 +137,14 @@ choose_accel() {
 
 # prepare: everything the machine needs, in a directory of this run's own, so that runs do not disturb each other.
 prepare() {
-	local ko=$TOP/build/kmod-$KERNEL${PLANTED:+-planted}/mytun.ko env
+	local ko=$TOP/build/kmod-$KERNEL${VARIANT#-}/mytun.ko env
 	"$TOP/scripts/setup-packages.sh" build
 	EMULATOR=$("$TOP/scripts/setup-qemu.sh")
 	env=$("$TOP/scripts/setup-kernel.sh" "$KERNEL")
 	# shellcheck source=/dev/null
 	. "$env"
 	if [ -n "$BUILD" ]; then
-		"$TOP/scripts/build-module.sh" ${PLANTED:+"$PLANTED"} "$KERNEL" >/dev/null
+		"$TOP/scripts/build-module.sh" ${VARIANT:+"$VARIANT"} "$KERNEL" >/dev/null
 		"$TOP/scripts/build-guest.sh"
 	fi
 	[ -f "$ko" ] || die "there is no $ko: run scripts/build-module.sh $KERNEL"
