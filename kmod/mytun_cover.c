@@ -15,18 +15,19 @@
  */
 
 #include <linux/debugfs.h>
+#include <linux/kcov.h>
 #include <linux/module.h>
 
 /* More than the module's text, checked when the file is made */
 #define MYTUN_COVER_MAX		(256U << 10)
 
 static u8 mytun_cover_map[MYTUN_COVER_MAX];
+
 static struct debugfs_blob_wrapper mytun_cover_blob = {
 	.data = mytun_cover_map,
 };
-static struct dentry *mytun_cover_file;
 
-void __sanitizer_cov_trace_pc(void);
+static struct dentry *mytun_cover_file;
 
 /* Any context. The byte only ever becomes 1, so there is nothing to lock */
 void notrace __sanitizer_cov_trace_pc(void)
