@@ -95,9 +95,9 @@ checkers() {
 }
 
 # machine ACCEL WORDS: sets QEMU to the command. Three serial lines: the test's output, the kernel's log, the verdict. A kernel that is told of
-# fast short string operations copies with them, and the emulator takes and counts each byte as an instruction.
+# fast string operations copies byte by byte with them, and the emulator takes and counts each byte as an instruction.
 machine() {
-	local accel=(-accel "tcg,thread=multi") cpu='max,la57=off,fsrm=off,fsrs=off,fzrm=off' out=(-chardev "file,id=out,path=$WORK/console.log")
+	local accel=(-accel "tcg,thread=multi") cpu='max,la57=off,erms=off,fsrm=off,fsrs=off,fzrm=off' out=(-chardev "file,id=out,path=$WORK/console.log")
 	[ "$1" = tcg ] || { accel=(-accel "$1") && cpu=host; }
 	# sleep=off: when the guest idles its clock leaps to the next timer, instead of waiting for it.
 	[ -z "$ICOUNT" ] || accel=(-accel "tcg,thread=single" -icount "shift=0,align=off,sleep=off")
