@@ -33,11 +33,16 @@ icount() {
 	vm "$log" --icount --timeout 1200 test/vm/bench.sh -clock icount "$@"
 }
 
+# show FILE: the rows as a table.
+show() {
+	"$TOP/scripts/go.sh" build -C "$TOP/bench" -o "$TOP/build/bench-report" ./cmd/bench-report
+	"$TOP/build/bench-report" table "$1"
+}
+
 # finish FILE: collects the rows and shows them.
 finish() {
 	"$PROGRAM" -collect -json "$1" "${LOGS[@]}"
-	"$TOP/scripts/go.sh" build -C "$TOP/bench" -o "$TOP/build/bench-report" ./cmd/bench-report
-	"$TOP/build/bench-report" table "$1"
+	show "$1"
 }
 
 quick() {
@@ -54,8 +59,7 @@ whole() {
 host() {
 	[ -e /dev/net/mytun ] || die "there is no /dev/net/mytun: 'make install load' first"
 	"$TOP/test/vm/bench.sh" -clock wall -json "$TOP/build/bench.json" "$@"
-	LOGS=()
-	"$TOP/build/bench-report" table "$TOP/build/bench.json"
+	show "$TOP/build/bench.json"
 }
 
 main() {
