@@ -22,12 +22,8 @@ func FuzzSplit(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, tap bool, frame []byte, flags, kind uint8, size, start, offset uint16) {
 		v := mytunev.VNetHeader{Flags: flags, GSOType: kind, GSOSize: size, CsumStart: start, CsumOffset: offset}
-		mode := mytunev.TUN
-		if tap {
-			mode = mytunev.TAP
-		}
 		before := bytes.Clone(frame)
-		if frames, err := split(mode, frame, v); err == nil && len(frames) == 0 {
+		if frames, err := split(modeOf(tap), frame, v); err == nil && len(frames) == 0 {
 			t.Error("no error and no frame")
 		}
 		if !bytes.Equal(frame, before) {

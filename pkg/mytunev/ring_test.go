@@ -5,7 +5,6 @@ package mytunev
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"runtime"
 	"sync/atomic"
@@ -681,73 +680,5 @@ func TestRingAllocs(t *testing.T) {
 	})
 	if allocs != 0 {
 		t.Errorf("%v allocations a batch, want 0", allocs)
-	}
-}
-
-// FuzzRing plays a kernel that writes anything anywhere: into the rx area, its
-// index and its event word, between any two steps of the consumer, and into the
-// tx consumer's index and event word between any two steps of the producer.
-func FuzzRing(f *testing.F) {
-	f.Add([]byte{}, []byte{})
-	f.Add([]byte{64, 0, 0, 0}, []byte{10, 0, 0, 0})
-	f.Add([]byte{0, 1, 0, 0, 64, 0, 0, 0, 0, 16, 0, 0}, bytes.Repeat([]byte{1, 0, 0, 0}, 64))
-	f.Add([]byte{0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0x80}, bytes.Repeat([]byte{0xFF}, 256))
-	f.Add([]byte{0, 16, 0, 0, 0, 32, 0, 0}, bytes.Repeat([]byte{0xE0, 0x0F, 0, 0}, 32))
-	f.Fuzz(func(t *testing.T, indices, content []byte) {
-		const size = 4096
-		rx, tx := heapRing(size, 0), heapRing(size, 0)
-		if len(content) > 0 {
-			for at := range rx.data {
-				rx.data[at] = content[at%len(content)]
-			}
-		}
-		c, p := newConsumer(rx, 2048), newProducer(tx, 2048)
-		for ; len(indices) >= 4; indices = indices[4:] {
-			lie := binary.LittleEndian.Uint32(indices)
-			rx.producer.Store(lie)
-			rx.needSpace.Store(lie)
-			tx.consumer.Store(lie)
-			tx.needWakeup.Store(lie)
-			fuzzConsumer(t, &c)
-			fuzzProducer(t, &p)
-		}
-	})
-}
-
-func fuzzConsumer(t *testing.T, c *consumer) {
-	if _, err := c.poll(); err != nil && !errors.Is(err, ErrRingBroken) {
-		t.Fatal(err)
-	}
-	steps := 0
-	for f, ok, err := peek(c); ok; f, ok, err = peek(c) {
-		if steps++; steps > int(c.size/frameAlign) {
-			t.Fatal("more frames than the ring can hold")
-		}
-		if err != nil || len(f.Data) == 0 || len(f.Data) > int(c.maxFrame) {
-			t.Fatalf("peek: %d bytes, %v", len(f.Data), err)
-		}
-		f.Data[0]++
-		f.Data[len(f.Data)-1]++
-	}
-	c.release()
-	c.arm()
-	if c.head%frameAlign != 0 || c.tail-c.released > c.size {
-		t.Fatalf("consumer at %d..%d of %d", c.released, c.tail, c.size)
-	}
-}
-
-func fuzzProducer(t *testing.T, p *producer) {
-	for n := 1; n < 2048; n = n*3 + 1 {
-		slot, err := p.reserve(n)
-		if err != nil {
-			break
-		}
-		fill(slot, 1)
-		p.commit(n, nil)
-	}
-	p.publish()
-	p.arm(2000)
-	if p.head-p.tail > p.size {
-		t.Fatalf("producer at %d..%d of %d", p.tail, p.head, p.size)
 	}
 }
