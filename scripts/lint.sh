@@ -80,6 +80,14 @@ run_one_checkpatch() {
 	return 0
 }
 
+# named_tests: tests that the documents call upon as proof must be there.
+named_tests() {
+	local name
+	grep -ohE '\b[a-z]+\.Test[A-Za-z0-9]+' docs/*.md README.md CONTRIBUTING.md | sort -u | while read -r name; do
+		grep -qE "^func ${name#*.}\(" "test/${name%%.*}"/*.go || echo "a document names $name, which is not in test/${name%%.*}/"
+	done
+}
+
 shell_scripts() {
 	find scripts test .ci -type f ! -name '*.go' ! -name '*.[ch]' -exec grep -lE '^#!/bin/bash|shellcheck shell' {} +
 }
@@ -114,6 +122,7 @@ main() {
 	done
 	check checkpatch run_checkpatch
 	check shellcheck run_shellcheck
+	check "tests named in docs" named_tests
 	[ "$STATUS" = 0 ] || echo "lint: see the complaints above"
 	exit "$STATUS"
 }
