@@ -3,7 +3,7 @@
 #
 # Usage: scripts/build-guest.sh [--bench]
 #
-# Builds what runs in the virtual machine (or, with sudo test/selftest.sh, on a real host) into build/guest/: the commands under cmd/ and
+# Builds what runs in the virtual machine (or, with sudo test/selftest.sh, on a real host) into build/guest/: the commands under cmd/ and test/, and
 # one test binary for each Go package under test/; with --bench only the benchmark's program, which is a Go module of its own. All static,
 # so that they need nothing from the guest.
 
@@ -19,18 +19,23 @@ packages_with() {
 	find "$TOP/$2" -name "$1" -printf '%h\n' 2>/dev/null | sort -u
 }
 
+# device_tests: the packages under test/ whose tests need the device; the others are tested on the host.
+device_tests() {
+	grep -rlE --include='*_test.go' "^//go:build .*\b$TAGS\b" "$TOP/test" | xargs -n 1 dirname | sort -u
+}
+
 build_all() {
 	local out=$TOP/build/guest dir go=$TOP/scripts/go.sh
 	mkdir -p "$out"
 	cd "$TOP"
-	for dir in $(packages_with main.go cmd); do
+	for dir in $(packages_with main.go cmd) $(packages_with main.go test); do
 		"$go" build -o "$out/$(basename "$dir")" "$dir" || die "${dir#"$TOP"/} does not build"
 	done
 	# A test that has been removed must not live on as a binary.
 	find "$out" -name '*.test' | while read -r test; do
 		[ -d "$TOP/test/$(basename "$test" .test)" ] || [ -d "$TOP/pkg/$(basename "$test" .test)" ] || rm -f "$test"
 	done
-	for dir in $(packages_with '*_test.go' test) $(packages_with 'module_*_test.go' pkg); do
+	for dir in $(device_tests) $(packages_with 'module_*_test.go' pkg); do
 		"$go" test -c -tags "$TAGS" -o "$out/$(basename "$dir").test" "$dir" || die "the tests in ${dir#"$TOP"/} do not build"
 	done
 }

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+
+//go:build linux
+
+package main
+
+import (
+	"github.com/mytun/mytun/test/device"
+	"golang.org/x/sys/unix"
+)
+
+// Spec is a kind of operation.
+type Spec struct {
+	Name   string
+	Weight int // how often it is drawn, among the others
+	Kinds  []kind
+
+	run func(w *world, t *thread, a []uint64) error
+}
+
+// Places for descriptors.
+const (
+	files  = 4
+	events = 8
+)
+
+// Names that other parts of the fuzzer know operations by.
+const (
+	deviceName = "device"
+	syncName   = "sync"
+	dieName    = "die"
+)
+
+// Kinds of arguments.
+var (
+	fileSlot  = slot{'f', files}
+	eventSlot = slot{'e', events}
+
+	names   = enum{"fz0", "fz1", "fz%d", "lo", "none", "fz/0"}
+	devices = enum{"fz0", "fz1"}
+
+	attachFlags = flags{
+		{"tun", unix.IFF_TUN}, {"tap", unix.IFF_TAP}, {"no_pi", unix.IFF_NO_PI},
+		{"vnet_hdr", unix.IFF_VNET_HDR}, {"multi_queue", unix.IFF_MULTI_QUEUE},
+		{"excl", unix.IFF_TUN_EXCL}, {"persist", unix.IFF_PERSIST},
+	}
+	offloadFlags = flags{
+		{"csum", device.OffloadCsum}, {"tso4", device.OffloadTSO4}, {"tso6", device.OffloadTSO6},
+		{"ecn", device.OffloadTSOECN}, {"ufo", device.OffloadUFO}, {"uso", device.OffloadUSO},
+	}
+	protections = flags{{"read", unix.PROT_READ}, {"write", unix.PROT_WRITE}, {"exec", unix.PROT_EXEC}}
+
+	// kinds of device that work, so that a program comes far
+	devicekinds = enum{"tun", "tap", "tun_vnet", "tap_vnet", "tun_multi", "tap_multi", "tun_vnet_multi"}
+
+	ringSizes = number{interesting: []uint64{128 << 10, 128 << 10, 128 << 10, 256 << 10, 1 << 20, 0, 64 << 10, 192 << 10, 4096, 128 << 20, 1 << 31}}
+	bigRing   = number{interesting: []uint64{128 << 10, 128 << 10, 256 << 10, 1 << 20}, limit: 1 << 20}
+	small     = number{interesting: []uint64{0, 1, 2, 3, 255, 256, 1 << 16, 1<<32 - 1}}
+	usecs     = number{interesting: []uint64{0, 1, 50, 1000, device.PollMaxUsecs, device.PollMaxUsecs + 1}}
+	indices   = number{interesting: []uint64{0, 32, 64, 128, 4096, 128 << 10, 256 << 10, 1 << 31, 1<<32 - 64, 1<<32 - 128, 1<<32 - 1}}
+	excess    = number{interesting: []uint64{0, 0, 0, 0, 0, 0, 1, 32, 64, 65536, 1 << 31, 1<<32 - 1, 1<<32 - 32, 1<<32 - 64}}
+	vnetFlags = number{interesting: []uint64{0, 0, 1, 1, 2, 3, 4}, limit: 255}
+	gsoTypes  = number{interesting: []uint64{0, 0, 1, 3, 4, 5, 0x81, 0x85}, limit: 255}
+	sizes     = number{interesting: []uint64{0, 1, 20, 28, 40, 100, 1400, 1472, 2049, 8000, 65000}, limit: 65535}
+	shorts    = number{interesting: []uint64{0, 1, 6, 14, 16, 20, 34, 40, 54, 100, 1400, 65535}, limit: 65535}
+	counts    = number{interesting: []uint64{1, 2, 3, 16, 64, 65, 256, 300}, limit: 600}
+	flips     = number{interesting: []uint64{10, 100, 1000, 5000}, limit: 5000}
+	seeds     = number{limit: 1 << 16}
+	millis    = number{interesting: []uint64{0, 1, 5}, limit: 20}
+	pages     = number{interesting: []uint64{0, 1, 2, 31, 32, 33, 63, 64, 65}, limit: 70}
+
+	regions   = enum{"kernel", "user", "rx", "tx"}
+	sharings  = enum{"shared", "private"}
+	userWords = enum{"rx_consumer", "rx_need_wakeup", "tx_producer", "tx_need_space"}
+	targets   = enum{"headers", "words", "payloads", "producer", "consumer"}
+	packets   = enum{"udp4", "udp6", "tcp4", "tcp6", "fragment", "ipip", "arp", "vlan", "zeros", "noise"}
+	claims    = enum{"plain", "csum", "tcp4", "tcp6", "udp", "ecn"}
+	eventKind = enum{"eventfd", "semaphore", "pipe", "socket", "epoll", "device", "file"}
+	places    = enum{"null", "kernel", "readonly", "edge", "ring", "hole"}
+	commands  = enum{
+		"setiff", "getiff", "getfeatures", "setpersist", "setowner", "setgroup", "setoffload", "get_info", "set_rings",
+		"set_eventfds", "set_poll", "get_stats", "set_backpressure", "unknown", "setnoc", "getsndbuf",
+	}
+	linkChanges = enum{"up", "down", "delete", "mtu", "queuelen", "address", "promiscuous", "rename", "rps", "qdisc"}
+	ethtools    = enum{"driver", "channels", "rings", "statistics", "coalesce", "set_coalesce", "queue_coalesce", "gro", "gso", "tso"}
+	flows       = enum{"udp", "udp_segments", "raw", "raw_super", "tcp"}
+)
+
+var specs = []Spec{
+	{deviceName, 6, []kind{fileSlot, devices, devicekinds, bigRing, bigRing}, (*world).device},
+	{"open", 3, []kind{fileSlot}, (*world).open},
+	{"close", 3, []kind{fileSlot}, (*world).close},
+	{"dup", 1, []kind{fileSlot, fileSlot}, (*world).dup},
+	{"stash", 1, []kind{fileSlot}, (*world).stash},
+	{"poll", 3, []kind{fileSlot, millis}, (*world).poll},
+	{"epoll", 2, []kind{eventSlot, fileSlot}, (*world).epoll},
+	{"fdinfo", 1, []kind{fileSlot}, (*world).fdinfo},
+	{"read", 1, []kind{fileSlot, sizes}, (*world).read},
+
+	{"setiff", 4, []kind{fileSlot, names, attachFlags}, (*world).setiff},
+	{"setrings", 4, []kind{fileSlot, ringSizes, ringSizes, small}, (*world).setrings},
+	{"seteventfds", 4, []kind{fileSlot, eventSlot, eventSlot, eventSlot, small}, (*world).seteventfds},
+	{"unset_eventfds", 1, []kind{fileSlot}, (*world).unsetEventfds},
+	{"setpersist", 2, []kind{fileSlot, small}, (*world).setpersist},
+	{"setowner", 1, []kind{fileSlot, small}, (*world).setowner},
+	{"setgroup", 1, []kind{fileSlot, small}, (*world).setgroup},
+	{"setoffload", 4, []kind{fileSlot, offloadFlags}, (*world).setoffload},
+	{"setpoll", 2, []kind{fileSlot, usecs}, (*world).setpoll},
+	{"setbackpressure", 3, []kind{fileSlot, small}, (*world).setbackpressure},
+	{"query", 2, []kind{fileSlot}, (*world).query},
+	{"ioctl", 3, []kind{fileSlot, commands, places}, (*world).ioctl},
+
+	{"map", 4, []kind{fileSlot, regions, protections, sharings}, (*world).mapRegion},
+	{"mapraw", 2, []kind{fileSlot, regions, indices, pages, protections}, (*world).mapRaw},
+	{"unmap", 2, []kind{fileSlot, regions, pages, pages}, (*world).unmap},
+	{"protect", 2, []kind{fileSlot, regions, pages, protections}, (*world).protect},
+	{"remap", 2, []kind{fileSlot, regions, fileSlot, pages, pages}, (*world).remap},
+	{"advise", 1, []kind{fileSlot, regions, number{limit: 30}}, (*world).advise},
+
+	{"word", 5, []kind{fileSlot, userWords, indices}, (*world).word},
+	{"follow", 5, []kind{fileSlot, userWords, indices}, (*world).follow},
+	{"push", 8, []kind{fileSlot, packets, claims, sizes, counts}, (*world).push},
+	{"frame", 8, []kind{fileSlot, packets, sizes, excess, small, vnetFlags, gsoTypes, shorts, shorts, shorts, shorts}, (*world).frame},
+	{"pull", 5, []kind{fileSlot, counts}, (*world).pull},
+	{"junk", 2, []kind{fileSlot, regions, seeds, counts}, (*world).junk},
+	{"flip", 4, []kind{fileSlot, targets, seeds, flips}, (*world).flip},
+
+	{"event", 3, []kind{eventSlot, eventKind}, (*world).newEvent},
+	{"closeevent", 2, []kind{eventSlot}, (*world).closeEvent},
+	{"dupevent", 1, []kind{eventSlot, eventSlot}, (*world).dupEvent},
+	{"signal", 5, []kind{eventSlot, small}, (*world).signal},
+	{"consume", 1, []kind{eventSlot}, (*world).consume},
+	{"nofile", 1, []kind{number{interesting: []uint64{0, 3, 100, 104, 110, 118}, limit: 200}}, (*world).nofile},
+
+	{"link", 6, []kind{devices, linkChanges, small}, (*world).link},
+	{"ethtool", 3, []kind{devices, ethtools, usecs, small}, (*world).ethtool},
+	{"send", 7, []kind{devices, flows, sizes, counts}, (*world).send},
+
+	{"sleep", 2, []kind{millis}, (*world).sleep},
+	{"fork", 1, nil, (*world).fork},
+	{dieName, 1, nil, (*world).die},
+	{syncName, 5, nil, nil}, // the phases' bounds: nobody runs it
+}
+
+// weights is the sum of all.
+var weights = func() (sum int) {
+	for i := range specs {
+		sum += specs[i].Weight
+	}
+	return sum
+}()
+
+// specOf is the kind of operation of that name, or nil.
+func specOf(name string) *Spec {
+	for i := range specs {
+		if specs[i].Name == name {
+			return &specs[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+
+//go:build linux
+
+package main
+
+import (
+	"github.com/mytun/mytun/test/device"
+	"golang.org/x/sys/unix"
+)
+
+func (w *world) setiff(_ *thread, a []uint64) error {
+	name := names[a[1]]
+	if name == "none" {
+		name = ""
+	}
+	return w.attach(a[0], name, uint16(a[2]))
+}
+
+func (w *world) attach(file uint64, name string, flags uint16) error {
+	_, err := fileOf(file).TryAttach(name, flags)
+	if err == nil {
+		w.tap[file].Store(flags&unix.IFF_TAP != 0)
+	}
+	return err
+}
+
+func (w *world) setrings(_ *thread, a []uint64) error {
+	config := device.RingConfig{RxSize: uint32(a[1]), TxSize: uint32(a[2])}
+	config.Reserved[5] = uint32(a[3]) & 1
+	err := fileOf(a[0]).TrySetRings(config)
+	if err == nil {
+		w.setSize(a[0], config.RxSize, config.TxSize)
+	}
+	return err
+}
+
+func (w *world) seteventfds(_ *thread, a []uint64) error {
+	return fileOf(a[0]).TrySetEventfds(device.Eventfds{
+		RxDoorbell: int32(eventOf(a[1])), TxDoorbell: int32(eventOf(a[2])), TxSpace: int32(eventOf(a[3])),
+		Reserved: [5]uint32{4: uint32(a[4]) & 1},
+	})
+}
+
+func (w *world) unsetEventfds(_ *thread, a []uint64) error {
+	return fileOf(a[0]).TrySetEventfds(device.Eventfds{RxDoorbell: -1, TxDoorbell: -1, TxSpace: -1})
+}
+
+func (w *world) setpersist(_ *thread, a []uint64) error {
+	return device.IoctlValue(firstFile+int(a[0]), unix.TUNSETPERSIST, uintptr(a[1]))
+}
+
+func (w *world) setowner(_ *thread, a []uint64) error {
+	return device.IoctlValue(firstFile+int(a[0]), unix.TUNSETOWNER, uintptr(a[1]))
+}
+
+func (w *world) setgroup(_ *thread, a []uint64) error {
+	return device.IoctlValue(firstFile+int(a[0]), unix.TUNSETGROUP, uintptr(a[1]))
+}
+
+func (w *world) setoffload(_ *thread, a []uint64) error {
+	return fileOf(a[0]).TrySetOffload(uintptr(a[1]))
+}
+
+func (w *world) setpoll(_ *thread, a []uint64) error { return fileOf(a[0]).TrySetPoll(uint32(a[1])) }
+
+func (w *world) setbackpressure(_ *thread, a []uint64) error {
+	return fileOf(a[0]).TrySetBackpressure(uint32(a[1]))
+}
+
+// query is all that can be asked of a file.
+func (w *world) query(_ *thread, a []uint64) error {
+	fd := firstFile + int(a[0])
+	b := make([]byte, 256)
+	for _, request := range []uint{device.IocGetInfo, device.IocGetStats, unix.TUNGETFEATURES} {
+		device.Ioctl(fd, request, b)
+	}
+	return device.Ioctl(fd, unix.TUNGETIFF, b)
+}
+
+// requests are the numbers of commands. The last three are none of mytun's.
+var requests = [...]uint{
+	unix.TUNSETIFF, unix.TUNGETIFF, unix.TUNGETFEATURES, unix.TUNSETPERSIST, unix.TUNSETOWNER, unix.TUNSETGROUP,
+	unix.TUNSETOFFLOAD, device.IocGetInfo, device.IocSetRings, device.IocSetEventfds, device.IocSetPoll,
+	device.IocGetStats, device.IocSetBackpressure, device.IocGetInfo + 0x7f, unix.TUNSETNOCSUM, unix.TUNGETSNDBUF,
+}
+
+// ioctl is any command with an argument in an unfit place.
+func (w *world) ioctl(_ *thread, a []uint64) error {
+	return device.IoctlValue(firstFile+int(a[0]), requests[a[1]], w.unfit(a[0], places[a[2]]))
+}
+
+// unfit is an address that a command should not find its argument at.
+func (w *world) unfit(file uint64, place string) uintptr {
+	switch place {
+	case "kernel":
+		return 0xffff888000000000
+	case "readonly":
+		return device.Address(w.room(file, kernelPage))
+	case "edge": // the end of it is not there
+		return device.Address(w.room(file, userPage)) + uintptr(w.geometry.PageLength) - 8
+	case "ring": // another thread may change it
+		return device.Address(w.room(file, txData))
+	case "hole":
+		return device.Address(w.room(file, txData)) + roomSize - 4096
+	}
+	return 0
+}

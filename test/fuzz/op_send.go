@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+
+//go:build linux
+
+package main
+
+import (
+	"errors"
+
+	"github.com/mytun/mytun/test/device"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	packetVnetHeader = 15 // PACKET_VNET_HDR
+	portOfProcess    = 5555
+)
+
+// send lets the kernel's side send to an interface.
+func (w *world) send(_ *thread, a []uint64) error {
+	name, size := a[0], int(a[2])
+	switch flows[a[1]] {
+	case "udp":
+		return sendUDP(name, size, int(a[3]), false)
+	case "udp_segments":
+		return sendUDP(name, size, int(a[3]), true)
+	case "raw":
+		return w.sendRaw(name, size, int(a[3]), false)
+	case "raw_super":
+		return w.sendRaw(name, size, int(a[3]), true)
+	default:
+		return connect(name)
+	}
+}
+
+// socket is one that only uses the interface.
+func socket(name uint64, kind int) (int, error) {
+	fd, err := unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return -1, err
+	}
+	if err := unix.BindToDevice(fd, devices[name]); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+func peer(name uint64) *unix.SockaddrInet4 {
+	return &unix.SockaddrInet4{Port: portOfProcess, Addr: sides(name).Peer4.As4()}
+}
+
+func sendUDP(name uint64, size, count int, segments bool) error {
+	fd, err := socket(name, unix.SOCK_DGRAM)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	payload := make([]byte, min(size, device.UDPMax))
+	if segments {
+		unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT, gsoSize)
+	}
+	for range count {
+		err = unix.Sendto(fd, payload, unix.MSG_DONTWAIT, peer(name))
+	}
+	return err
+}
+
+// sendRaw sends frames past the stack, with or without segmentation metadata.
+func (w *world) sendRaw(name uint64, size, count int, super bool) error {
+	index, err := interfaceIndex(devices[name])
+	if err != nil {
+		return err
+	}
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	vnet, frame := w.packet(name, "tcp4", "tcp4", size)
+	if super {
+		err = unix.SetsockoptInt(fd, unix.SOL_PACKET, packetVnetHeader, 1)
+		frame = append(encode(&vnet)[:10], frame...)
+	}
+	to := &unix.SockaddrLinklayer{Protocol: 0x0008, Ifindex: index, Halen: 6}
+	for range count {
+		err = errors.Join(err, unix.Sendto(fd, frame, unix.MSG_DONTWAIT, to))
+	}
+	return err
+}
+
+func interfaceIndex(name string) (int, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(fd)
+	request, err := unix.NewIfreq(name)
+	if err != nil {
+		return 0, err
+	}
+	err = unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, request)
+	return int(request.Uint32()), err
+}
+
+// connect sends a SYN, and forgets the connection.
+func connect(name uint64) error {
+	fd, err := socket(name, unix.SOCK_STREAM)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.Connect(fd, peer(name))
+}
