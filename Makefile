@@ -14,6 +14,7 @@ help:
 	@echo "  make test-debug        the selftests on two debug kernels, built from Debian's source: test-kasan (memory, locks, leaks), test-kcsan (data races)"
 	@echo "  make test-rt           the selftests on Debian's PREEMPT_RT kernel"
 	@echo "  make fuzz-go           the Go packages' fuzz targets, FUZZ_SECONDS (120) each; TESTS=PATTERN chooses"
+	@echo "  make fuzz              programs made up to do harm, on the first of these: FUZZ_SECONDS=120 FUZZ_SEED=1; FUZZ_REPLAY=FILE runs one again"
 	@echo "  make lint              gofmt, go vet, staticcheck, sparse, checkpatch, shellcheck"
 	@echo "    KERNEL=6.12|6.1      which kernel demo and shell boot; KERNELS='6.12' limits the tests"
 	@echo "  make bench             every way to be an interface at every workload: table and build/bench.json; HOST=1: on this machine, root"
@@ -51,6 +52,9 @@ test-debug:
 # What fails becomes a regression test: commit what it leaves in testdata/fuzz/.
 fuzz-go:
 	@scripts/fuzz-go.sh "$(TESTS)"
+
+fuzz:
+	@test/fuzz/fuzz.sh
 
 lint:
 	@KERNELS="$(KERNELS)" scripts/lint.sh

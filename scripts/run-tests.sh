@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Usage: scripts/run-tests.sh STAGE...
-#        stages: go race ring modules vm, the last two for each of $KERNELS (default "6.12 6.1"); and kasan kcsan rt
+#        stages: go race ring modules vm, the last two for each of $KERNELS (default "6.12 6.1"); and kasan kcsan fuzz rt; kasan ends with fuzz
 #
 # Runs the stages one after the other, shows each one's progress and time, keeps its output in build/results/, and ends with the sum of all:
 # 'N passed, N failed', alone on the last line. A stage that crashes, or that ends without a result, counts as a failure.
@@ -104,6 +104,12 @@ stage_planted() {
 	return "${PIPESTATUS[0]}"
 }
 
+# stage_fuzz LOG: a short run of the fuzzer. FUZZ_SECONDS makes it longer.
+stage_fuzz() {
+	FUZZ_SECONDS=${FUZZ_SECONDS:-30} "$TOP/test/fuzz/fuzz.sh" --ktap 2>&1 | tee "$1"
+	return "${PIPESTATUS[0]}"
+}
+
 # run_stage NAME FUNCTION [ARG]: its output goes to the screen and to NAME.log, its exit status to NAME.status. A stage that is killed
 # half-way leaves no status, which the summary takes for a failure.
 run_stage() {
@@ -120,7 +126,7 @@ run_stage() {
 
 main() {
 	local stage kernel
-	[ $# -gt 0 ] || die "usage: scripts/run-tests.sh STAGE... (go race ring modules vm kasan kcsan rt)"
+	[ $# -gt 0 ] || die "usage: scripts/run-tests.sh STAGE... (go race ring modules vm kasan kcsan fuzz rt)"
 	mkdir -p "$RESULTS"
 	cd "$TOP" || exit 1
 	STAGES=()
@@ -131,9 +137,11 @@ main() {
 		kasan | kcsan)
 			run_stage "vm-6.12-$stage" stage_debug "6.12-$stage"
 			run_stage "planted-$stage" stage_planted "6.12-$stage"
+			[ "$stage" != kasan ] || run_stage fuzz stage_fuzz
 			;;
+		fuzz) run_stage fuzz stage_fuzz ;;
 		rt) run_stage vm-6.1-rt stage_vm 6.1-rt ;;
-		*) die "unknown stage '$stage': use go, race, ring, modules, vm, kasan, kcsan or rt" ;;
+		*) die "unknown stage '$stage': use go, race, ring, modules, vm, kasan, kcsan, fuzz or rt" ;;
 		esac
 	done
 	say "all stages: $SECONDS s"
