@@ -38,9 +38,10 @@ need_program() {
 	echo "$MYTUN_TEST_BIN/$1"
 }
 
-# wait_for SECONDS COMMAND...: runs the command until it succeeds; fails, naming it, if the deadline passes first.
+# wait_for SECONDS COMMAND...: runs the command until it succeeds; fails, naming it, if the deadline passes first. On a kernel that is
+# MYTUN_SLOW times as slow as a stock one it comes so much later.
 wait_for() {
-	local deadline=$((SECONDS + $1))
+	local deadline=$((SECONDS + $1 * ${MYTUN_SLOW:-1}))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		if [ "$SECONDS" -gt "$deadline" ]; then

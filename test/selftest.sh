@@ -11,7 +11,7 @@
 #   -o          run the Go tests with all offloads on; those that test/offloads names run so besides, in one go
 #   -b          run a package's Go tests in one process: where processes are slow, as on a debug kernel, that takes a fraction of the time
 #   -x          stop after the first test that makes the kernel complain: the checkers look at nothing or at little after that
-#   -t SECONDS  kill a test after that long (120; test/timeouts names those that may take longer)
+#   -t SECONDS  kill a test after that long (120; test/timeouts names those that may take longer; MYTUN_SLOW, a number, multiplies all limits)
 #   PATTERN     run the tests whose names contain one of these words or match one of these globs
 #
 # Tests are the functions test_* in test/cases/*.sh and the Test* functions of the Go test binaries *.test in build/guest/ (or in
@@ -100,11 +100,11 @@ read_limits() {
 # set_limit NAME: sets LIMIT to how long the test may take.
 set_limit() {
 	local line glob seconds
-	LIMIT=$TIMEOUT
+	LIMIT=$((TIMEOUT * ${MYTUN_SLOW:-1}))
 	for line in "${LIMITS[@]}"; do
 		read -r glob seconds <<<"$line"
 		# shellcheck disable=SC2053 # a glob is meant
-		[[ $1 == $glob ]] && LIMIT=$seconds && return
+		[[ $1 == $glob ]] && LIMIT=$((seconds * ${MYTUN_SLOW:-1})) && return
 	done
 	return 0
 }

@@ -17,6 +17,8 @@ KCSAN=/sys/kernel/debug/kcsan
 LEAK_AGE=5
 # What bounds the longest tests, scaled to a kernel that is ten times as slow: rounds of the wake-up tests, and pings of the demo's flood.
 export MYTUN_CYCLES=${MYTUN_CYCLES:-4000} ECHOES=${ECHOES:-1000}
+# Whatever has a limit may take so many times as long as on a stock kernel.
+export MYTUN_SLOW=5
 NUMBER=0 FAILED=0
 
 # check NAME FUNCTION FILE: one line of KTAP. The function prints what is wrong. Which checkers a kernel has is known by their files.

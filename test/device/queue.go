@@ -12,10 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Deadline is how long tests wait for a state before they call it lost. It
-// is generous: the machine may be an emulated one.
-const Deadline = 20 * time.Second
-
 // Words are the shared words of a queue. The kernel's can be read only.
 type Words struct {
 	RxProducer, RxNeedSpace, TxConsumer, TxNeedWakeup, State *uint32

@@ -5,6 +5,8 @@
 package device
 
 import (
+	"fmt"
+	"os"
 	"strconv"
 	"testing"
 	"time"
@@ -13,6 +15,24 @@ import (
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
+
+// slow is how many times as slow as a stock one this kernel is: MYTUN_SLOW.
+var slow = slowness(os.Getenv("MYTUN_SLOW"))
+
+func slowness(text string) time.Duration {
+	if text == "" {
+		return 1
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		panic(fmt.Sprintf("MYTUN_SLOW=%q is no number of times", text))
+	}
+	return time.Duration(n)
+}
+
+// Deadline is how long tests wait for a state before they call it lost. It
+// is generous: the machine may be an emulated one.
+var Deadline = 20 * time.Second * slow
 
 // Until looks for a state again and again until the deadline.
 func Until(deadline time.Time, state func() bool) bool {
@@ -45,9 +65,10 @@ func Restart(call func() (int, error)) (int, error) {
 }
 
 // Within runs something that must end soon, and says how long it took if not.
-// A hang is reported instead of hung on.
+// The limit is a stock kernel's. A hang is reported instead of hung on.
 func Within(t testing.TB, limit time.Duration, what string, f func()) {
 	t.Helper()
+	limit *= slow
 	start := time.Now()
 	f()
 	if took := time.Since(start); took > limit {

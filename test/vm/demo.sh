@@ -57,7 +57,7 @@ clean_up() {
 
 # await SECONDS WHAT COMMAND...: waits until the command succeeds. If the demo ends meanwhile, waiting is pointless.
 await() {
-	local end=$((SECONDS + $1)) what=$2
+	local end=$((SECONDS + $1 * ${MYTUN_SLOW:-1})) what=$2
 	shift 2
 	until "$@"; do
 		kill -0 "$DEMO_PID" 2>/dev/null || die "the demo ended while this script waited for $what"
