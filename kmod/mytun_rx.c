@@ -125,13 +125,10 @@ static bool mytun_rx_after_pause(struct mytun_queue *queue)
 	return now - last > MYTUN_RX_PAUSE_NS;
 }
 
-/*
- * Is the sender to do the kthread's work? Netpoll sends with interrupts off,
- * where bulk release is not possible.
- */
+/* Is the sender to do the kthread's work? */
 static bool mytun_rx_is_direct(struct mytun_queue *queue)
 {
-	if (!mytun_queue_rings(queue) || irqs_disabled())
+	if (!mytun_queue_rings(queue))
 		return false;
 	return task_cpu(queue->kthread) == smp_processor_id() ||
 	       (READ_ONCE(queue->asleep) && mytun_rx_after_pause(queue));
