@@ -21,8 +21,8 @@ const Tolerance = 0.03
 // how the last batch ended.
 const grain = 0.01
 
-// decisive is the unit of the rows that can fail the check.
-const decisive = "instr/packet"
+// decisive is the metric of the rows that can fail the check.
+const decisive = result.MetricInstructions
 
 // The verdicts on a row, worst first.
 const (
@@ -44,10 +44,10 @@ type comparison struct {
 // Tolerance, and with every round worse than any of the baseline's.
 //
 // The figures depend on more than the project: on the kernel's release, on the Go release, and on the module's compiler. If these are the same
-// as the baseline's, every row of mytun's in instructions a packet counts. Other rows fail only by missing, and are shown if they changed:
-// this project cannot make other peers worse (stock tun's rx was seen to differ by 4 % between two runs, with how often its reader falls
-// asleep), and how many system calls and doorbells a packet costs depends on how the two sides happen to meet (up to 13 % between two runs of
-// the forwarder), while its instructions repeat within 1 %.
+// as the baseline's, every row of mytun's with all instructions of a packet counts. Other rows fail only by missing, and are shown if they
+// changed: this project cannot make other peers worse (stock tun's rx was seen to differ by 4 % between two runs, with how often its reader
+// falls asleep), and parts of the whole depend on how the two sides happen to meet. Between two runs of the same thing the process's share of
+// rx differed by up to 10 %, system calls in the forwarder by 13 %, all instructions by 2 %.
 //
 // If they differ, as on a machine that got Debian's next kernel, a change may have come from there. Then stock tun is the control: a row
 // of mytun's fails if it got worse by more than Tolerance, both as it is and relative to stock tun's row in the same metric of the same
@@ -153,7 +153,7 @@ func (c comparison) judge(same bool, control float64) string {
 		return improvedRow
 	case c.worse <= Tolerance || c.overlap():
 		return sameRow
-	case c.before.Peer != result.PeerMytun || c.before.Unit != decisive:
+	case c.before.Peer != result.PeerMytun || c.before.Metric != decisive:
 		return shownRow
 	case same:
 		return worseRow

@@ -106,6 +106,15 @@ func checkOne(t *testing.T, row result.Row, from, to float64) (string, bool) {
 	return check(t, baseline(t, built, before), baseline(t, built, after))
 }
 
+// A part of the instructions is shown if it got worse, and fails nothing.
+func TestCheckShowsParts(t *testing.T) {
+	for _, metric := range []string{result.MetricProcessCPU, result.MetricNetInstructions} {
+		if said, ok := checkOne(t, counted("rx", 64, result.PeerMytun, metric, 1000), 1000, 1100); !ok || !strings.Contains(said, "1 shown") {
+			t.Errorf("%s got worse: passed is %v, want it shown\n%s", metric, ok, said)
+		}
+	}
+}
+
 // A rate and events are shown if they got worse, and fail nothing.
 func TestCheckShowsRates(t *testing.T) {
 	rate := inUnit(counted("tx", 64, result.PeerMytun, result.MetricPackets, 1000), "packets/s")
@@ -134,7 +143,7 @@ func TestCheckShowsEvents(t *testing.T) {
 
 // What the rounds of one run differ by is no change for the worse.
 func TestCheckRounds(t *testing.T) {
-	before := counted("rx", 64, result.PeerMytun, "x", 100)
+	before := counted("rx", 64, result.PeerMytun, result.MetricInstructions, 100)
 	before.Min, before.Max = 90, 110
 	for _, c := range []struct {
 		median, distance float64
