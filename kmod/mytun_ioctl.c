@@ -32,17 +32,20 @@ struct mytun_ifreq {
 	u16 flags;
 };
 
+/*
+ * Owner and group are a permission: a device that has neither is for those who
+ * could make one, and if it has both, both must match.
+ */
 static bool mytun_may_attach(const struct mytun_device *device)
 {
 	const struct cred *cred = current_cred();
+	bool owned = uid_valid(device->owner);
+	bool grouped = gid_valid(device->group);
 
-	if (uid_valid(device->owner) && !uid_eq(cred->euid, device->owner))
-		goto privileged;
-	if (gid_valid(device->group) && !in_egroup_p(device->group))
-		goto privileged;
-	return true;
-
-privileged:
+	if ((owned || grouped) &&
+	    (!owned || uid_eq(cred->euid, device->owner)) &&
+	    (!grouped || in_egroup_p(device->group)))
+		return true;
 	return ns_capable(dev_net(device->dev)->user_ns, CAP_NET_ADMIN);
 }
 
@@ -50,8 +53,6 @@ privileged:
 static int mytun_check_flags(const struct mytun_device *device,
 			     unsigned int flags)
 {
-	if (flags & IFF_TUN_EXCL)
-		return -EBUSY;
 	if ((device->flags ^ flags) &
 	    (IFF_TUN | IFF_TAP | IFF_MULTI_QUEUE))
 		return -EINVAL;
@@ -127,6 +128,9 @@ static int mytun_set_iff(struct mytun_queue *queue, struct mytun_ifreq *request)
 	if (queue->device)
 		return -EEXIST;
 	device = mytun_netdev_find(net, request->name);
+	/* whatever kind of device has that name */
+	if (device && request->flags & IFF_TUN_EXCL)
+		return -EBUSY;
 	if (IS_ERR(device))
 		return PTR_ERR(device);
 	if (device)
