@@ -216,6 +216,20 @@ func TestOnlyOwnerAndGroupAttachWithoutRights(t *testing.T) {
 	}
 }
 
+// TestDeviceWithoutOwnerIsForThePrivileged: owner and group are a permission, so
+// where neither is set nobody has it, for a first queue or a further one.
+func TestDeviceWithoutOwnerIsForThePrivileged(t *testing.T) {
+	device.Sandbox(t)
+	first, further := device.Open(t), device.Open(t)
+	name := first.Attach(t, "", device.TUN|device.Multi)
+	device.AsUser(t, 1000, 1000, func() { tryAttach(t, further, name, device.TUN|device.Multi, unix.EPERM) })
+	first.SetPersist(t, true)
+	first.Close()
+	device.AsUser(t, 1000, 1000, func() { tryAttach(t, further, name, device.TUN|device.Multi, unix.EPERM) })
+	further.Attach(t, name, device.TUN|device.Multi)
+	further.SetPersist(t, false)
+}
+
 func TestUnprivilegedUserCreatesNothing(t *testing.T) {
 	device.Sandbox(t)
 	f := device.Open(t)
