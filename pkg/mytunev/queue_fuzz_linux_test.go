@@ -49,12 +49,8 @@ func FuzzQueue(f *testing.F) {
 	f.Fuzz(func(t *testing.T, start uint32, content, doing []byte) {
 		defer guard()()
 		u := newUser(t, start, content)
-		for s := script(doing); ; {
-			what, value, ok := s.next()
-			if !ok {
-				break
-			}
-			u.step(what%queueSteps, value)
+		for what, value := range script(doing, queueSteps) {
+			u.step(what, value)
 		}
 		if err := u.q.Close(); err != nil {
 			t.Fatal(err)
@@ -207,10 +203,9 @@ func FuzzLayout(f *testing.F) {
 	f.Add(layout(1<<20+page, 0, frameHeader, frameAlign, testMaxFrame, 1<<17, 2, 2, 1<<31, 8, 1<<16, 4, 4, 8, 8))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		const ring = 1 << 17
-		s := script(raw)
 		word := func() (w uint32) {
-			if len(s) >= 4 {
-				w, s = binary.LittleEndian.Uint32(s), s[4:]
+			if len(raw) >= 4 {
+				w, raw = binary.LittleEndian.Uint32(raw), raw[4:]
 			}
 			return w
 		}

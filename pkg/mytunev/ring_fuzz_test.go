@@ -5,6 +5,7 @@ package mytunev
 import (
 	"encoding/binary"
 	"errors"
+	"iter"
 	"testing"
 	"time"
 )
@@ -23,19 +24,18 @@ func guard() (end func()) {
 	return func() { timer.Stop() }
 }
 
-// A script is what is to happen: one step is a byte that says what, and a number.
-// It is read from the front and ends where it is too short.
-type script []byte
-
 const stepSize = 5
 
-func (s *script) next() (what byte, value uint32, ok bool) {
-	if len(*s) < stepSize {
-		return 0, 0, false
+// script is what is to happen: one step is a byte that says which of so many kinds,
+// and a number. It ends where it is too short.
+func script(doing []byte, kinds byte) iter.Seq2[byte, uint32] {
+	return func(yield func(what byte, value uint32) bool) {
+		for ; len(doing) >= stepSize; doing = doing[stepSize:] {
+			if !yield(doing[0]%kinds, binary.LittleEndian.Uint32(doing[1:])) {
+				return
+			}
+		}
 	}
-	what, value = (*s)[0], binary.LittleEndian.Uint32((*s)[1:])
-	*s = (*s)[stepSize:]
-	return what, value, true
 }
 
 // step is one step of a script, for seeds.
@@ -115,12 +115,8 @@ func FuzzReceive(f *testing.F) {
 		c := newConsumer(m, 2048)
 		c.ahead = start & (fuzzSize/2 - frameAlign)
 		r := receiver{t: t, c: &c}
-		for s := script(doing); ; {
-			what, value, ok := s.next()
-			if !ok {
-				break
-			}
-			r.step(what%rxSteps, value)
+		for what, value := range script(doing, rxSteps) {
+			r.step(what, value)
 			r.check()
 		}
 	})
@@ -236,12 +232,8 @@ func FuzzSend(f *testing.F) {
 		defer guard()()
 		p := newProducer(heapRing(fuzzSize, start), testMaxFrame)
 		s := sender{t: t, p: &p}
-		for rest := script(doing); ; {
-			what, value, ok := rest.next()
-			if !ok {
-				break
-			}
-			s.step(what%txSteps, value)
+		for what, value := range script(doing, txSteps) {
+			s.step(what, value)
 			s.check()
 		}
 	})
