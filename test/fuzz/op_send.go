@@ -8,6 +8,7 @@ import (
 	"errors"
 
 	"github.com/mytun/mytun/test/device"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -68,7 +69,7 @@ func sendUDP(name uint64, size, count int, segments bool) error {
 
 // sendRaw sends frames past the stack, with or without segmentation metadata.
 func (w *world) sendRaw(name uint64, size, count int, super bool) error {
-	index, err := interfaceIndex(devices[name])
+	link, err := netlink.LinkByName(devices[name])
 	if err != nil {
 		return err
 	}
@@ -82,25 +83,11 @@ func (w *world) sendRaw(name uint64, size, count int, super bool) error {
 		err = unix.SetsockoptInt(fd, unix.SOL_PACKET, packetVnetHeader, 1)
 		frame = append(encode(&vnet)[:10], frame...)
 	}
-	to := &unix.SockaddrLinklayer{Protocol: 0x0008, Ifindex: index, Halen: 6}
+	to := &unix.SockaddrLinklayer{Protocol: 0x0008, Ifindex: link.Attrs().Index, Halen: 6}
 	for range count {
 		err = errors.Join(err, unix.Sendto(fd, frame, unix.MSG_DONTWAIT, to))
 	}
 	return err
-}
-
-func interfaceIndex(name string) (int, error) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return 0, err
-	}
-	defer unix.Close(fd)
-	request, err := unix.NewIfreq(name)
-	if err != nil {
-		return 0, err
-	}
-	err = unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, request)
-	return int(request.Uint32()), err
 }
 
 // connect sends a SYN, and forgets the connection.
