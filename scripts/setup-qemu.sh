@@ -29,19 +29,25 @@ backports() {
 		awk '$2 !~ /-/ { print "deb", $1, $2 "-backports", "main"; exit }'
 }
 
-# private_apt DIR COMMAND...: apt with no source but backports, and an index of its own. The machine's own apt never learns of them.
-private_apt() {
-	local dir=$1
-	shift
-	apt-get -q -o APT::Sandbox::User=root -o Dir::Etc::sourcelist="$dir/sources.list" -o Dir::Etc::sourceparts=- \
-		-o Dir::State::lists="$dir/lists" -o Dir::Cache="$dir/cache" "$@"
+# configure DIR: apt with no source but backports, and an index of its own. The machine's own apt never learns of them.
+configure() {
+	mkdir -p "$1/lists/partial" "$1/cache/archives/partial" "$1/debs"
+	backports >"$1/sources.list"
+	[ -s "$1/sources.list" ] || { echo "apt has no source of Debian itself, and so no mirror to ask for backports" && return 1; }
+	cat >"$1/apt.conf" <<-EOF
+		APT::Sandbox::User "root";
+		Dir::Etc::sourcelist "$1/sources.list";
+		Dir::Etc::sourceparts "-";
+		Dir::State::lists "$1/lists";
+		Dir::Cache "$1/cache";
+	EOF
 }
 
 # download DIR: the .deb files into DIR/debs.
 download() {
-	mkdir -p "$1/lists/partial" "$1/cache/archives/partial" "$1/debs"
-	backports >"$1/sources.list"
-	[ -s "$1/sources.list" ] && private_apt "$1" update && cd "$1/debs" && private_apt "$1" download qemu-system-x86 qemu-system-data seabios
+	configure "$1" || return 1
+	export APT_CONFIG=$1/apt.conf
+	apt-get -q update && { fetch_debs "$1/debs" qemu-system-x86 qemu-system-data seabios || { cat "$1/debs/fetch.log" && return 1; }; }
 }
 
 # unpack WORK: complete in WORK, or not there at all. QEMU finds its firmware relative to itself.
