@@ -100,13 +100,13 @@ read_limits() {
 # set_limit NAME: sets LIMIT to how long the test may take.
 set_limit() {
 	local line glob seconds
-	LIMIT=$((TIMEOUT * ${MYTUN_SLOW:-1}))
+	LIMIT=$TIMEOUT
 	for line in "${LIMITS[@]}"; do
 		read -r glob seconds <<<"$line"
 		# shellcheck disable=SC2053 # a glob is meant
-		[[ $1 == $glob ]] && LIMIT=$((seconds * ${MYTUN_SLOW:-1})) && return
+		[[ $1 == $glob ]] && LIMIT=$seconds && break
 	done
-	return 0
+	LIMIT=$((LIMIT * ${MYTUN_SLOW:-1}))
 }
 
 # sandbox SECONDS KIND FILE NAME: the inside of a test's namespaces; exits with its status. A device that the test leaves behind
