@@ -14,7 +14,7 @@ import (
 	"github.com/mytun/mytun/bench/result"
 )
 
-// Tolerance is the relative change that counts: ten times what two runs of the same thing differ by.
+// Tolerance is the relative change that counts, if every round is worse than any of the baseline's.
 const Tolerance = 0.03
 
 // grain is the least change that is shown among events in a packet, such as doorbells: one in a hundred packets. Below it, 3 % is a matter of
@@ -47,7 +47,8 @@ type comparison struct {
 // as the baseline's, every row of mytun's with all instructions of a packet counts. Other rows fail only by missing, and are shown if they
 // changed: this project cannot make other peers worse (stock tun's rx was seen to differ by 4 % between two runs, with how often its reader
 // falls asleep), and parts of the whole depend on how the two sides happen to meet. Between two runs of the same thing the process's share of
-// rx differed by up to 10 %, system calls in the forwarder by 13 %, all instructions by 2 %.
+// rx differed by up to 10 %, system calls in the forwarder by 13 %, all instructions by 2 % in rx and tx, and by 4 % in the
+// forwarder.
 //
 // If they differ, as on a machine that got Debian's next kernel, a change may have come from there. Then stock tun is the control: a row
 // of mytun's fails if it got worse by more than Tolerance, both as it is and relative to stock tun's row in the same metric of the same
