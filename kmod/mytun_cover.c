@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Which blocks of the module have run, for the fuzzer. Part of a build with
- * MYTUN_COVER=y and of no other. After a write to
+/*
+ * Which blocks of the module have run, for the fuzzer
+ *
+ * Part of a build with MYTUN_COVER=y and of no other. After a write to
  * /sys/module/mytun/parameters/cover, /sys/kernel/debug/mytun_cover has a byte
  * for each byte of the module's text: 1 where the call at the beginning of an
  * instrumented block returns to.
