@@ -15,7 +15,7 @@ import (
 var forwardUDP = Workload{
 	Name:  result.WorkloadForwardUDP,
 	Sizes: []int{1400},
-	Base:  forwardUDPBase,
+	Base:  udpBase,
 	Run:   forwardUDPRun,
 }
 
@@ -92,29 +92,6 @@ func (w *wire) close() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// forwardUDPBase is what the sender costs: the same bursts into an interface that drops them.
-func forwardUDPBase(e *Env, size int) (base float64, s []Sample, err error) {
-	n, err := newNamespace()
-	if err != nil {
-		return 0, nil, err
-	}
-	defer n.close()
-	if err := n.do(func() error { _, err := dummy("sink0", nearAddr+"/24"); return err }); err != nil {
-		return 0, nil, err
-	}
-	sender, err := startHelper(n, "udp-send", farAddr, itoa(size))
-	if err != nil {
-		return 0, nil, err
-	}
-	defer func() { err = errors.Join(err, sender.close()) }()
-	from, to, err := e.bursts(sender.burst)
-	if err != nil {
-		return 0, nil, err
-	}
-	s = e.costs(Generator, to.usage.Sub(from.usage), measured, size, 0)
-	return s[0].Value, s, nil
 }
 
 // forwardUDPRun sends datagrams from one namespace to a socket in the other that nobody reads. The sender is a process of its own.

@@ -20,6 +20,8 @@ const (
 	// Not /proc/net, which is that of the process's first thread: see onThread.
 	pktgenDir = "/proc/thread-self/net/pktgen"
 	pgctrl    = pktgenDir + "/pgctrl"
+
+	pktgenPort = 9 // discard
 )
 
 // Generator is the name of what stands in a table for a workload's cost without a contestant.
@@ -46,7 +48,7 @@ func newPktgen(dev string, size int) (*pktgen, error) {
 	g := &pktgen{file: filepath.Join(pktgenDir, dev)}
 	for _, command := range []string{
 		"pkt_size " + strconv.Itoa(size), "clone_skb 0", "delay 0", "dst " + farAddr, "src_min " + nearAddr, "src_max " + nearAddr,
-		"dst_mac " + farMAC, "src_mac " + link.Attrs().HardwareAddr.String(), "udp_dst_min 9", "udp_dst_max 9", "udp_src_min 9", "udp_src_max 9",
+		"dst_mac " + farMAC, "src_mac " + link.Attrs().HardwareAddr.String(), "udp_dst_min " + itoa(pktgenPort), "udp_dst_max " + itoa(pktgenPort), "udp_src_min 9", "udp_src_max 9",
 	} {
 		if err := pktgenCommand(g.file, command); err != nil {
 			return nil, err

@@ -94,3 +94,26 @@ func TestLeaveChecksum(t *testing.T) {
 		t.Errorf("the kernel would make it %#x, want %#x", got, want)
 	}
 }
+
+func TestExpect(t *testing.T) {
+	packet, err := datagram(nearAddr, farAddr, 9000, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	frame := append(make([]byte, header.EthernetMinimumSize), packet...)
+	for name, c := range map[string]struct {
+		expect expect
+		frame  []byte
+		want   bool
+	}{
+		"the packet":      {expect{64, 0, 9000}, packet, true},
+		"in a frame":      {expect{78, 14, 9000}, frame, true},
+		"another port":    {expect{64, 0, 9}, packet, false},
+		"another size":    {expect{65, 0, 9000}, packet, false},
+		"not IPv4 at all": {expect{78, 0, 9000}, frame, false},
+	} {
+		if got := c.expect.is(c.frame); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}

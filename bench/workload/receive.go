@@ -14,6 +14,7 @@ import (
 
 	"github.com/mytun/mytun/bench/peer"
 	"github.com/mytun/mytun/bench/result"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
 
 // Packets come in bursts that the queue in front of the interface can hold: the contestant is saturated within a burst, and none is lost.
@@ -75,22 +76,22 @@ func receiveWith(e *Env, p peer.Peer, c peer.Config, size int, base float64) (s 
 			return nil, err
 		}
 	}
-	rs := startReceivers(dev, c.Queues, size)
+	rs := startReceivers(dev, c.Queues, expect{size, header.EthernetMinimumSize, pktgenPort})
 	defer func() { err = errors.Join(err, rs.stop()) }()
 	if e.Clock == result.Wall {
-		return e.receiveOn(p, dev, g, rs, size)
+		if err := g.start(); err != nil {
+			return nil, err
+		}
+		s, err := e.watch(p, size, rs.count, dev)
+		return s, errors.Join(err, g.stop())
 	}
-	from, to, err := e.bursts(func() error { return errors.Join(g.whole(), rs[0].await()) }, dev)
-	return e.samples(p, from, to, measured, size, base), err
+	return e.receiveBursts(p, dev, g.whole, rs[0], size, base)
 }
 
-// receiveOn measures while the generator sends without an end.
-func (e *Env) receiveOn(p peer.Peer, dev peer.Device, g *pktgen, rs receivers, size int) ([]Sample, error) {
-	if err := g.start(); err != nil {
-		return nil, err
-	}
-	s, err := e.watch(p, size, rs.count, dev)
-	return s, errors.Join(err, g.stop())
+// receiveBursts measures bursts of packets, each after the one before has come.
+func (e *Env) receiveBursts(p peer.Peer, dev peer.Device, burst func() error, r *receiver, size int, base float64) ([]Sample, error) {
+	from, to, err := e.bursts(func() error { return errors.Join(burst(), r.await()) }, dev)
+	return e.samples(p, from, to, measured, size, base), err
 }
 
 // bursts calls burst again and again, and returns the readings before and after all but the first.
@@ -109,9 +110,20 @@ func (e *Env) bursts(burst func() error, dev ...peer.Device) (from, to reading, 
 	return from, to, err
 }
 
+// expect is what tells the generator's packets from others.
+type expect struct {
+	size   int // bytes of a frame
+	offset int // of the IPv4 header in it
+	port   uint16
+}
+
+func (x expect) is(p []byte) bool {
+	return len(p) == x.size && p[x.offset] == 0x45 && binary.BigEndian.Uint16(p[x.offset+header.IPv4MinimumSize+2:]) == x.port
+}
+
 // A receiver is the program that takes the packets: it looks at each one's header and counts.
 type receiver struct {
-	size   int
+	expect expect
 	seen   int // in this burst; by the goroutine alone
 	total  atomic.Int64
 	bad    atomic.Int64
@@ -120,16 +132,15 @@ type receiver struct {
 	end    chan error
 }
 
-func startReceiver(dev peer.Device, queue, size int) *receiver {
+func startReceiver(dev peer.Device, queue int, x expect) *receiver {
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &receiver{size: size, bursts: make(chan struct{}, 1), cancel: cancel, end: make(chan error, 1)}
+	r := &receiver{expect: x, bursts: make(chan struct{}, 1), cancel: cancel, end: make(chan error, 1)}
 	go func() { r.end <- dev.Receive(ctx, queue, r.visit) }()
 	return r
 }
 
-// visit checks what tells the generator's packets from others: length, EtherType, and UDP port.
 func (r *receiver) visit(p []byte) bool {
-	if len(p) != r.size || binary.BigEndian.Uint16(p[12:]) != 0x0800 || binary.BigEndian.Uint16(p[36:]) != 9 {
+	if !r.expect.is(p) {
 		r.bad.Add(1)
 	}
 	r.seen++

@@ -59,28 +59,8 @@ func openSuper(p peer.Peer) (peer.Device, error) {
 	return dev, nil
 }
 
-func superSender() (*helper, error) {
-	return startHelper(&namespace{}, "udp-send", farAddr, itoa(superPacket), itoa(superSegments))
-}
-
-// receiveSuperBase is what the sender costs: the same bursts into an interface that drops them.
-func receiveSuperBase(e *Env, size int) (base float64, s []Sample, err error) {
-	remove, err := dummy("sink0", nearAddr+"/24")
-	if err != nil {
-		return 0, nil, err
-	}
-	defer remove()
-	sender, err := superSender()
-	if err != nil {
-		return 0, nil, err
-	}
-	defer func() { err = errors.Join(err, sender.close()) }()
-	from, to, err := e.bursts(func() error { _, err := sender.ask("burst", itoa(superBurst)); return err })
-	if err != nil {
-		return 0, nil, err
-	}
-	s = e.costs(Generator, to.usage.Sub(from.usage), superMeasured*superSegments, size, 0)
-	return s[0].Value, s, nil
+func receiveSuperBase(e *Env, size int) (float64, []Sample, error) {
+	return e.udpBase(size, superSegments, superBurst)
 }
 
 // receiveSuperRun sends super-packets to the contestant, which may get them as they are or cut up.
@@ -107,7 +87,7 @@ func receiveSuperRun(e *Env, p peer.Peer, size int, base float64) (s []Sample, e
 		cancel()
 		err = errors.Join(err, <-end)
 	}()
-	sender, err := superSender()
+	sender, err := startHelper(&namespace{}, "udp-send", farAddr, itoa(size), itoa(superSegments))
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@
 package workload
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -105,6 +106,31 @@ func (s *udpSender) burst(count int) error {
 func (h *helper) burst() error {
 	_, err := h.ask("burst", itoa(burstPackets))
 	return err
+}
+
+// udpBase is what sending datagrams one by one costs.
+func udpBase(e *Env, size int) (float64, []Sample, error) {
+	return e.udpBase(size, 1, burstPackets)
+}
+
+// udpBase measures what the sender of datagrams costs: bursts of so many, each of so many segments, into an interface that drops them.
+func (e *Env) udpBase(size, segments, burst int) (base float64, s []Sample, err error) {
+	remove, err := dummy("sink0", nearAddr+"/24")
+	if err != nil {
+		return 0, nil, err
+	}
+	defer func() { err = errors.Join(err, remove()) }()
+	sender, err := startHelper(&namespace{}, "udp-send", farAddr, itoa(size), itoa(segments))
+	if err != nil {
+		return 0, nil, err
+	}
+	defer func() { err = errors.Join(err, sender.close()) }()
+	from, to, err := e.bursts(func() error { _, err := sender.ask("burst", itoa(burst)); return err })
+	if err != nil {
+		return 0, nil, err
+	}
+	s = e.costs(Generator, to.usage.Sub(from.usage), (bursts-1)*burst*segments, size, 0)
+	return s[0].Value, s, nil
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }

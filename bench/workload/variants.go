@@ -47,9 +47,9 @@ func receiveRing(name string, bytes int) Workload {
 // receivers are the goroutines of all queues.
 type receivers []*receiver
 
-func startReceivers(dev peer.Device, queues, size int) (rs receivers) {
+func startReceivers(dev peer.Device, queues int, x expect) (rs receivers) {
 	for i := range max(queues, 1) {
-		rs = append(rs, startReceiver(dev, i, size))
+		rs = append(rs, startReceiver(dev, i, x))
 	}
 	return rs
 }
