@@ -24,9 +24,6 @@ const (
 	pktgenPort = 9 // discard
 )
 
-// Generator is the name of what stands in a table for a workload's cost without a contestant.
-const Generator = "generator"
-
 // A pktgen is the kernel's packet generator on one interface, which must be an Ethernet one. Its packets are UDP to port 9, each a new skb.
 type pktgen struct {
 	file string // of the interface

@@ -43,12 +43,10 @@ func receiveBase(e *Env, size int) (float64, []Sample, error) {
 		return 0, nil, err
 	}
 	defer g.close()
-	from, to, err := e.bursts(g.whole)
-	if err != nil {
-		return 0, nil, err
+	if e.Clock == result.Wall {
+		return e.rateOf("sink0", size, g.start, g.stop)
 	}
-	s := e.costs(Generator, to.usage.Sub(from.usage), measured, size, 0)
-	return s[0].Value, s, nil
+	return e.costOf(size, measured, g.whole)
 }
 
 func receiveRun(e *Env, p peer.Peer, size int, base float64) ([]Sample, error) {

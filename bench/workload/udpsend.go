@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"unsafe"
 
+	"github.com/mytun/mytun/bench/result"
 	"golang.org/x/sys/unix"
 )
 
@@ -125,12 +126,12 @@ func (e *Env) udpBase(size, segments, burst int) (base float64, s []Sample, err 
 		return 0, nil, err
 	}
 	defer func() { err = errors.Join(err, sender.close()) }()
-	from, to, err := e.bursts(func() error { _, err := sender.ask("burst", itoa(burst)); return err })
-	if err != nil {
-		return 0, nil, err
+	send := func() error { _, err := sender.ask("burst", itoa(burst)); return err }
+	if e.Clock == result.Wall {
+		var l *load
+		return e.rateOf("sink0", size, func() error { l = startLoad(send); return nil }, func() error { return l.stop() })
 	}
-	s = e.costs(Generator, to.usage.Sub(from.usage), (bursts-1)*burst*segments, size, 0)
-	return s[0].Value, s, nil
+	return e.costOf(size, (bursts-1)*burst*segments, send)
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }

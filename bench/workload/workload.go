@@ -39,7 +39,8 @@ type Workload struct {
 	Clocks []string
 	// Uncounted workloads have no packets that system calls could be related to.
 	Uncounted bool
-	// Base measures what the workload costs without a contestant, if that means anything. It runs once a round, before the contestants.
+	// Base measures the workload without a contestant, if that means anything: its cost, or its rate, for which base is 0. It runs once a
+	// round, before the contestants.
 	Base func(e *Env, size int) (base float64, s []Sample, err error)
 	// Run makes one contestant do it once. It returns an error that wraps peer.ErrUnable if the contestant cannot.
 	Run func(e *Env, p peer.Peer, size int, base float64) ([]Sample, error)

@@ -155,7 +155,7 @@ func (p *plan) count(t *table, w workload.Workload, size int) (able []peer.Peer,
 // round is one turn for each contestant. It returns those that are able to do the workload.
 func (p *plan) round(e *workload.Env, t *table, w workload.Workload, size int, peers []peer.Peer, label string) (able []peer.Peer, err error) {
 	base := 0.0
-	if w.Base != nil && e.Calls == nil && e.Clock == result.Icount {
+	if w.Base != nil && e.Calls == nil {
 		var samples []workload.Sample
 		if base, samples, err = w.Base(e, size); err != nil {
 			return nil, fmt.Errorf("%s, %d bytes, without a contestant: %w", w.Name, size, err)
