@@ -185,6 +185,9 @@ struct mytun_queue {
 	bool rx_held;			/* the timer will ring the doorbell */
 	unsigned int rx_held_frames;
 	u64 rx_rung_ns;
+	u32 rx_window_ns;		/* in a stream: how long to hold, or 0 */
+	unsigned int rx_soon;		/* doorbells soon after another */
+	unsigned int rx_soon_max;	/* after so many, one is held to try */
 	struct hrtimer rx_timer;
 	u64 rx_last_ns;			/* of any sender, without a lock */
 

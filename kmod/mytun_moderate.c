@@ -2,11 +2,20 @@
 /*
  * When the process is told of frames
  *
- * Waking it costs a hundred times what a frame costs. A doorbell that is due
- * soon after another is part of a stream: then it is held until there are more
- * frames, or for a time, whichever comes first. One that comes alone is rung at
- * once, so a lone frame waits for nothing. A process that sleeps until there is
- * more than there is now is told by the same timer.
+ * Waking it costs a hundred times what a frame costs. A doorbell that comes
+ * alone is rung at once, so a lone frame waits for nothing. In a stream it is
+ * held until there are more frames, or for a time, whichever comes first.
+ *
+ * How often doorbells are due does not tell a stream from questions that the
+ * process answers one by one: on one CPU both can be a wake-up apart. But what
+ * comes while a doorbell is held is no answer to anything. So when doorbells
+ * were due in quick succession, one is held for a short time, to try. If that
+ * brought frames at the rate of a stream, the next one is held twice as long;
+ * if it did not, all are rung at once again, and it takes twice as many until
+ * the next try.
+ *
+ * A process that sleeps until there is more than there is now is told by the
+ * same timer.
  */
 
 #include <linux/hrtimer.h>
@@ -16,17 +25,54 @@
 
 /*
  * No answer of the process calls forth the next frame so soon: that would take
- * two wake-ups
+ * two wake-ups. It is the time of a try, too.
  */
-#define MYTUN_STREAM_NS	12000
+#define MYTUN_STREAM_NS		12000
+/* What is due so soon after a doorbell may be part of a stream */
+#define MYTUN_SOON_NS		50000
+/* A stream has ended when nothing was due for so long: several slices of a CPU */
+#define MYTUN_STREAM_END_NS	(10 * NSEC_PER_MSEC)
+/* The frames of a stream are not further apart, on the average */
+#define MYTUN_STREAM_GAP_NS	20000
+/* So many doorbells in quick succession come before a try */
+#define MYTUN_RX_SOON_MIN	4U
+#define MYTUN_RX_SOON_MAX	256U
+
+static u32 mytun_moderate_bound(const struct mytun_queue *queue)
+{
+	return READ_ONCE(queue->coalesce.hold_us) * (u32)NSEC_PER_USEC;
+}
 
 /* Under rx_lock */
 static void mytun_moderate_ring(struct mytun_queue *queue)
 {
-	queue->rx_held = false;
 	queue->rx_rung_ns = local_clock();
 	mytun_count(queue, MYTUN_RX_DOORBELLS, 1);
 	mytun_doorbell_ring(&queue->rx_doorbell);
+}
+
+static void mytun_moderate_hold(struct mytun_queue *queue, u32 ns)
+{
+	queue->rx_held = true;
+	hrtimer_start(&queue->rx_timer, ns_to_ktime(ns), HRTIMER_MODE_REL_SOFT);
+}
+
+/* Was it worth it? */
+static void mytun_moderate_end_hold(struct mytun_queue *queue)
+{
+	u64 span = (u64)queue->rx_held_frames * MYTUN_STREAM_GAP_NS;
+
+	queue->rx_held = false;
+	if (!queue->rx_window_ns)
+		return;
+	if (queue->rx_held_frames > 1 && span >= queue->rx_window_ns) {
+		queue->rx_window_ns *= 2;
+		queue->rx_soon_max = MYTUN_RX_SOON_MIN;
+	} else {
+		queue->rx_window_ns = 0;
+		queue->rx_soon_max = min(queue->rx_soon_max * 2,
+					 MYTUN_RX_SOON_MAX);
+	}
 }
 
 /* In softirq context. Frames that the process found by itself need no doorbell */
@@ -36,26 +82,40 @@ static enum hrtimer_restart mytun_moderate_timer(struct hrtimer *timer)
 		container_of(timer, struct mytun_queue, rx_timer);
 
 	spin_lock(&queue->rx_lock);
-	if (queue->rx_held &&
-	    READ_ONCE(*queue->rx.shared_consumer) != queue->rx.posted)
-		mytun_moderate_ring(queue);
-	queue->rx_held = false;
+	if (queue->rx_held) {
+		mytun_moderate_end_hold(queue);
+		if (READ_ONCE(*queue->rx.shared_consumer) != queue->rx.posted)
+			mytun_moderate_ring(queue);
+	}
 	spin_unlock(&queue->rx_lock);
 	return HRTIMER_NORESTART;
 }
 
-static void mytun_moderate_hold(struct mytun_queue *queue)
+/* Outside a stream: is it time to try whether this is one? */
+static bool mytun_moderate_is_try(struct mytun_queue *queue, u64 since)
 {
-	u64 ns = (u64)READ_ONCE(queue->coalesce.hold_us) * NSEC_PER_USEC;
-
-	queue->rx_held = true;
-	hrtimer_start(&queue->rx_timer, ns_to_ktime(ns), HRTIMER_MODE_REL_SOFT);
+	if (since > MYTUN_SOON_NS) {
+		queue->rx_soon = 0;
+		return false;
+	}
+	if (since > MYTUN_STREAM_NS && ++queue->rx_soon < queue->rx_soon_max)
+		return false;
+	queue->rx_soon = 0;
+	return true;
 }
 
-static bool mytun_moderate_is_stream(const struct mytun_queue *queue)
+/* A doorbell is due: how long is it to be held? 0 is not at all */
+static u32 mytun_moderate_window(struct mytun_queue *queue)
 {
-	return READ_ONCE(queue->coalesce.hold_us) &&
-	       local_clock() - queue->rx_rung_ns < MYTUN_STREAM_NS;
+	u64 since = local_clock() - queue->rx_rung_ns;
+
+	if (since > MYTUN_STREAM_END_NS)
+		queue->rx_window_ns = 0;
+	if (!queue->rx_window_ns && mytun_moderate_is_try(queue, since))
+		queue->rx_window_ns = MYTUN_STREAM_NS;
+	queue->rx_window_ns = min(queue->rx_window_ns,
+				  mytun_moderate_bound(queue));
+	return queue->rx_window_ns;
 }
 
 /* Enough frames, or as many bytes as the ring should hold while nobody looks */
@@ -78,22 +138,30 @@ static bool mytun_moderate_is_enough(struct mytun_queue *queue)
  */
 void mytun_moderate(struct mytun_queue *queue, bool wanted, unsigned int frames)
 {
+	u32 window = wanted ? mytun_moderate_window(queue) : 0;
+
 	if (!queue->rx_held)
 		queue->rx_held_frames = 0;
 	queue->rx_held_frames += frames;
 
-	if ((wanted && !mytun_moderate_is_stream(queue)) ||
+	if ((wanted && !window) ||
 	    ((wanted || queue->rx_held) && mytun_moderate_is_enough(queue))) {
+		mytun_moderate_end_hold(queue);
 		mytun_moderate_ring(queue);
 		return;
 	}
 	mytun_count(queue, MYTUN_RX_DOORBELLS_SUPPRESSED, 1);
-	if (!queue->rx_held && (wanted || mytun_ring_is_short(&queue->rx)))
-		mytun_moderate_hold(queue);
+	if (queue->rx_held)
+		return;
+	if (wanted)
+		mytun_moderate_hold(queue, window);
+	else if (mytun_ring_is_short(&queue->rx))
+		mytun_moderate_hold(queue, mytun_moderate_bound(queue));
 }
 
 void mytun_moderate_setup(struct mytun_queue *queue)
 {
+	queue->rx_soon_max = MYTUN_RX_SOON_MIN;
 	mytun_setup_hrtimer(&queue->rx_timer, mytun_moderate_timer);
 }
 
