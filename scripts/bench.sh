@@ -46,7 +46,7 @@ finish() {
 }
 
 quick() {
-	icount bench-quick -rounds 2 -peers tun,mytun -workloads rx:64,tx:64,forward-udp "$@"
+	icount bench-quick -rounds 2 -peers tun,mytun -workloads rx:64,rx-udp:64,tx:64,forward-udp "$@"
 	finish "$TOP/build/bench-quick.json"
 }
 

@@ -17,15 +17,30 @@ const hold = 100 * time.Millisecond
 // holding is the longest holding time, and as many frames as come.
 var holding = device.Coalesce{RxUsecs: uint32(hold / time.Microsecond), RxFrames: 1 << 30, TxUsecs: 50}
 
-// TestLoneFramesAreToldAtOnce: each is taken before the next is sent. Were each
-// doorbell held, this would take as many times the holding time.
+// TestLoneFramesAreToldAtOnce: each is taken before the next is sent, at once or
+// after a pause. Were each doorbell held, this would take as many times the
+// holding time.
 func TestLoneFramesAreToldAtOnce(t *testing.T) {
-	device.Sandbox(t)
-	l := device.NewLink(t, device.Config{})
-	device.SetCoalesce(t, l.Name, holding)
+	for name, pause := range map[string]time.Duration{"no pause": 0, "a pause": 50 * time.Microsecond} {
+		t.Run(name, func(t *testing.T) {
+			device.Sandbox(t)
+			l := device.NewLink(t, device.Config{})
+			device.SetCoalesce(t, l.Name, holding)
+			const count = 1000
+			begin := time.Now()
+			oneByOne(t, l, count, pause)
+			if took := time.Since(begin); took > count*hold/20 {
+				t.Errorf("%d frames took %v, with a holding time of %v", count, took, hold)
+			}
+		})
+	}
+}
+
+// oneByOne sends a frame when the one before was taken.
+func oneByOne(t *testing.T, l *device.Link, count int, pause time.Duration) {
+	t.Helper()
 	conn := l.ListenUDP(t, false, hostPort)
-	const count = 100
-	begin := time.Now()
+	defer conn.Close()
 	for range count {
 		if _, err := conn.WriteToUDPAddrPort([]byte("x"), l.PeerAddr(false, peerPort)); err != nil {
 			t.Fatal(err)
@@ -33,10 +48,44 @@ func TestLoneFramesAreToldAtOnce(t *testing.T) {
 		if !takeOne(l.Queue()) {
 			t.Fatalf("no frame: %+v", l.Queue().Stats(t))
 		}
-		device.Spin(50 * time.Microsecond)
+		device.Spin(pause)
 	}
-	if took := time.Since(begin); took > count*hold/2 {
-		t.Errorf("%d frames took %v, with a holding time of %v", count, took, hold)
+}
+
+// TestLoneFramesAfterAStreamAreToldAtOnce: a burst that is held to the end of a
+// long holding time costs one frame, not all that follow.
+func TestLoneFramesAfterAStreamAreToldAtOnce(t *testing.T) {
+	device.Sandbox(t)
+	l := device.NewLink(t, device.Config{})
+	device.SetCoalesce(t, l.Name, holding)
+	const rounds, alone = 10, 20
+	begin := time.Now()
+	for range rounds {
+		burst(t, l, 200)
+		oneByOne(t, l, alone, 0)
+	}
+	if took := time.Since(begin); took > rounds*alone*hold/2 {
+		t.Errorf("%d bursts and %d frames after each took %v, with a holding time of %v", rounds, alone, took, hold)
+	}
+}
+
+// burst sends frames as fast as it can, and takes them meanwhile.
+func burst(t *testing.T, l *device.Link, count int) {
+	t.Helper()
+	conn := l.ListenUDP(t, false, hostPort)
+	defer conn.Close()
+	var sending sync.WaitGroup
+	sending.Go(func() {
+		for range count {
+			if _, err := conn.WriteToUDPAddrPort([]byte("x"), l.PeerAddr(false, peerPort)); err != nil {
+				t.Errorf("send: %v", err)
+				return
+			}
+		}
+	})
+	defer sending.Wait()
+	if !take(l.Queue(), count) {
+		t.Errorf("not all frames of a burst came: %+v", l.Queue().Stats(t))
 	}
 }
 
