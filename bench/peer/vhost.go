@@ -158,9 +158,9 @@ func HasUDPSuper() (bool, error) {
 	return unix.IoctlSetInt(tap.fds[0], unix.TUNSETOFFLOAD, tcpOffloads|udpOffloads) == nil, nil
 }
 
-// connect tells vhost-net of the memory, the queues and the tap.
+// connect tells vhost-net of the memory, the queues and the tap. It makes its thread first, which a signal would end with ENOMEM.
 func (d *vhostDevice) connect() error {
-	if err := d.ioctl(vhostSetOwner, nil); err != nil {
+	if err := WithoutSignals(func() error { return d.ioctl(vhostSetOwner, nil) }); err != nil {
 		return fmt.Errorf("set owner: %w", err)
 	}
 	var offered uint64

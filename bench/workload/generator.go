@@ -12,8 +12,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mytun/mytun/bench/peer"
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -61,18 +61,10 @@ func pktgenCommand(file, command string) error {
 	return nil
 }
 
-// pktgenControl starts or stops all generators; both wait for the end of their run. A signal while they wait would stop the generators, and
-// the Go runtime sends its own threads signals when it pleases: so this thread gets none.
+// pktgenControl starts or stops all generators; both wait for the end of their run. A signal while they wait would stop the generators.
 func pktgenControl(command string) error {
 	return onThread(func() error {
-		var everything unix.Sigset_t
-		for i := range everything.Val {
-			everything.Val[i] = ^everything.Val[i]
-		}
-		if err := unix.PthreadSigmask(unix.SIG_BLOCK, &everything, nil); err != nil {
-			return fmt.Errorf("block signals: %w", err)
-		}
-		return pktgenCommand(pgctrl, command)
+		return peer.WithoutSignals(func() error { return pktgenCommand(pgctrl, command) })
 	})
 }
 
