@@ -247,7 +247,8 @@ func testMirror(t *testing.T, mode mytunev.Mode, join bool) {
 		t.Errorf("Run: %v", err)
 	}
 	t.Logf("%d super-packets came, %d frames were cut, %d super-packets and frames sent", m.supers, m.cut, m.joined)
-	if m.supers == 0 || m.cut < 2*m.supers || join && m.joined > m.cut/2 {
+	// How many packets a super-packet stands for, is up to the sender and to the machine's speed.
+	if m.supers == 0 || m.cut < 2*m.supers || join && m.joined >= m.cut {
 		t.Error("nothing was cut up, or nothing joined: the test tests nothing")
 	}
 }
