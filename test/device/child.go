@@ -58,13 +58,21 @@ const ChildFile = 3
 // is killed at the end of the test.
 func StartChild(t testing.TB, name string, uid int, fds ...int) *Child {
 	t.Helper()
+	attr := &syscall.SysProcAttr{}
+	if uid != 0 {
+		attr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}
+	}
+	return StartChildAs(t, name, attr, fds...)
+}
+
+// StartChildAs is StartChild with other credentials, namespaces or cgroup.
+func StartChildAs(t testing.TB, name string, attr *syscall.SysProcAttr, fds ...int) *Child {
+	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(os.Environ(), childVariable+"="+name)
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if uid != 0 {
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}
-	}
+	attr.Pdeathsig = syscall.SIGKILL
+	cmd.SysProcAttr = attr
 	for _, fd := range fds {
 		duplicate, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {
@@ -106,6 +114,23 @@ func (c *Child) ExpectLine(t testing.TB, want string) {
 	if !c.Lines.Scan() || c.Lines.Text() != want {
 		t.Fatalf("child said %q, want %q", c.Lines.Text(), want)
 	}
+}
+
+// Tell writes a line to the child's standard input.
+func (c *Child) Tell(t testing.TB, line string) {
+	t.Helper()
+	if _, err := fmt.Fprintln(c.In, line); err != nil {
+		t.Fatalf("tell a child %q: %v", line, err)
+	}
+}
+
+// Line is the next line of the child's output.
+func (c *Child) Line(t testing.TB) string {
+	t.Helper()
+	if !c.Lines.Scan() {
+		t.Fatalf("child ended without a word: %v", c.Lines.Err())
+	}
+	return c.Lines.Text()
 }
 
 // SendFD sends a descriptor over a Unix socket, with SCM_RIGHTS.

@@ -96,6 +96,14 @@ func (c *Config) link() *Link {
 	return l
 }
 
+// LinkNamed is a device that another process made with an empty Config: its
+// addresses, without queues.
+func LinkNamed(name string) *Link {
+	c := Config{Name: name}
+	c.setDefaults()
+	return c.link()
+}
+
 // NewLink makes a device with its queues and configures it.
 func NewLink(t testing.TB, c Config) *Link {
 	t.Helper()

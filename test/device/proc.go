@@ -30,6 +30,41 @@ func Kthreads(name string) (found []string) {
 	return found
 }
 
+// IsStopped tells whether a signal has stopped a process.
+func IsStopped(t testing.TB, pid int) bool {
+	t.Helper()
+	text, err := os.ReadFile("/proc/" + itoa(pid) + "/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// the name before the state may hold anything, but no bracket follows it
+	_, state, found := strings.Cut(string(text[strings.LastIndexByte(string(text), ')'):]), " ")
+	return found && strings.HasPrefix(state, "T")
+}
+
+// Slabs are the objects in use of each slab cache, as the kernel counts them:
+// a few may wait to be freed, or to be used again.
+func Slabs(t testing.TB) map[string]int {
+	t.Helper()
+	text, err := os.ReadFile("/proc/slabinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	slabs := map[string]int{}
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		if len(fields) < 4 || strings.HasPrefix(line, "#") || strings.HasPrefix(line, "slabinfo") {
+			continue
+		}
+		n, err := strconv.Atoi(fields[1])
+		if err != nil {
+			t.Fatalf("/proc/slabinfo: %q", line)
+		}
+		slabs[fields[0]] = n
+	}
+	return slabs
+}
+
 // Descriptors is how many files this process has open.
 func Descriptors(t testing.TB) int {
 	t.Helper()
@@ -68,13 +103,19 @@ func WaitGone(t testing.TB, name string) {
 // MemoryAvailable is how many bytes the machine can still give.
 func MemoryAvailable(t testing.TB) uint64 {
 	t.Helper()
+	return Meminfo(t, "MemAvailable")
+}
+
+// Meminfo is a line of /proc/meminfo, in bytes.
+func Meminfo(t testing.TB, name string) uint64 {
+	t.Helper()
 	text, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(text)) {
 		fields := strings.Fields(line)
-		if fields[0] == "MemAvailable:" {
+		if fields[0] == name+":" {
 			n, err := strconv.ParseUint(fields[1], 10, 64)
 			if err != nil {
 				t.Fatal(err)
@@ -82,6 +123,6 @@ func MemoryAvailable(t testing.TB) uint64 {
 			return n << 10
 		}
 	}
-	t.Fatal("no MemAvailable in /proc/meminfo")
+	t.Fatalf("no %s in /proc/meminfo", name)
 	return 0
 }

@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const stockNode = "/dev/net/tun"
+// StockNode is the device node of the kernel's own tun driver.
+const StockNode = "/dev/net/tun"
 
 // StockTun is a device of the kernel's own tun driver, with vnet headers, to
 // compare with and to talk to.
@@ -25,10 +26,10 @@ type StockTun struct {
 func NewStockTun(t testing.TB, c Config) *StockTun {
 	t.Helper()
 	c.setDefaults()
-	loadTun(t)
-	fd, err := unix.Open(stockNode, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	LoadStockTun(t)
+	fd, err := unix.Open(StockNode, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
-		t.Fatalf("open %s: %v", stockNode, err)
+		t.Fatalf("open %s: %v", StockNode, err)
 	}
 	b := Ifreq(c.Name, TUN|Vnet)
 	if err := Ioctl(fd, unix.TUNSETIFF, b); err != nil {
@@ -40,14 +41,15 @@ func NewStockTun(t testing.TB, c Config) *StockTun {
 	l := c.link()
 	l.Name = IfreqName(b)
 	l.configure(t, c)
-	file := os.NewFile(uintptr(fd), stockNode)
+	file := os.NewFile(uintptr(fd), StockNode)
 	t.Cleanup(func() { file.Close() })
 	return &StockTun{Link: l, File: file}
 }
 
-func loadTun(t testing.TB) {
+// LoadStockTun makes sure that StockNode is there.
+func LoadStockTun(t testing.TB) {
 	t.Helper()
-	if _, err := os.Stat(stockNode); err == nil {
+	if _, err := os.Stat(StockNode); err == nil {
 		return
 	}
 	if out, err := exec.Command("modprobe", "tun").CombinedOutput(); err != nil {

@@ -6,6 +6,7 @@ package device
 
 import (
 	"runtime"
+	"testing"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -86,4 +87,16 @@ func ethtoolIoctl(fd int, name string, command []byte) error {
 		return errno
 	}
 	return nil
+}
+
+// setGroups sets the supplementary groups of this thread alone: package unix
+// changes all threads.
+func setGroups(t testing.TB, groups []uint32) {
+	t.Helper()
+	list := uintptr(unsafe.Pointer(unsafe.SliceData(groups)))
+	_, _, errno := unix.RawSyscall(unix.SYS_SETGROUPS, uintptr(len(groups)), list, 0)
+	runtime.KeepAlive(groups)
+	if errno != 0 {
+		t.Fatalf("groups %v: %v", groups, errno)
+	}
 }

@@ -11,15 +11,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// User is whose rights a thread of root's can have for a while.
+type User struct {
+	UID, GID int
+	Groups   []uint32 // besides GID
+	NetAdmin bool     // and CAP_NET_ADMIN all the same
+}
+
 // AsUser runs f with the effective rights of an ordinary user, in this thread
 // alone, and comes back.
 func AsUser(t testing.TB, uid, gid int, f func()) {
 	t.Helper()
+	User{UID: uid, GID: gid}.Do(t, f)
+}
+
+// Do runs f with the user's effective rights, in this thread alone, and comes
+// back.
+func (u User) Do(t testing.TB, f func()) {
+	t.Helper()
 	runtime.LockOSThread()
-	setEffective(t, unix.SYS_SETRESGID, gid)
-	setEffective(t, unix.SYS_SETRESUID, uid)
+	setGroups(t, u.Groups)
+	defer setGroups(t, nil)
+	setEffective(t, unix.SYS_SETRESGID, u.GID)
+	setEffective(t, unix.SYS_SETRESUID, u.UID)
 	defer setEffective(t, unix.SYS_SETRESGID, 0)
 	defer setEffective(t, unix.SYS_SETRESUID, 0)
+	if u.NetAdmin {
+		raise(t, unix.CAP_NET_ADMIN)
+	}
 	f()
 }
 
@@ -29,5 +48,19 @@ func setEffective(t testing.TB, call uintptr, id int) {
 	const keep = ^uintptr(0)
 	if _, _, errno := unix.RawSyscall(call, keep, uintptr(id), keep); errno != 0 {
 		t.Fatalf("effective id %d: %v", id, errno)
+	}
+}
+
+// raise takes a capability back that the change of the user took.
+func raise(t testing.TB, capability int) {
+	t.Helper()
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&head, &data[0]); err != nil {
+		t.Fatalf("capget: %v", err)
+	}
+	data[capability/32].Effective |= 1 << (capability % 32)
+	if err := unix.Capset(&head, &data[0]); err != nil {
+		t.Fatalf("capset: %v", err)
 	}
 }
