@@ -154,7 +154,11 @@ struct mytun_queue {
 	struct mutex config;
 	struct mytun_device *device;	/* NULL: not attached */
 	unsigned int index;
+	struct list_head leaving;	/* under rtnl: queues that end together */
 	struct mytun_rings *rings;	/* set once; mytun_queue_rings() */
+
+	/* Detach has begun: under @config, read by the kthread and the tasklet */
+	bool stopping;
 
 	/* Set by ioctl or ethtool, read by the kthread, senders and the timer */
 	struct mytun_coalesce coalesce;
@@ -201,12 +205,11 @@ struct mytun_queue {
 	u32 tx_seen;
 	u64 poll_window_ns;
 
-	/* tasklet: all its own, but @stopping */
+	/* tasklet: all its own */
 	struct tasklet_struct tasklet ____cacheline_aligned_in_smp;
 	struct mytun_ring tx;
 	struct napi_struct napi;
 	bool gro;			/* this run has claimed @napi */
-	bool stopping;
 
 	atomic64_t counters[MYTUN_COUNTERS];
 };
@@ -259,6 +262,7 @@ struct mytun_queue *mytun_queue_create(struct net *net);
 void mytun_queue_destroy(struct mytun_queue *queue);
 int mytun_queue_attach(struct mytun_queue *queue, struct mytun_device *device);
 void mytun_queue_detach(struct mytun_queue *queue);
+void mytun_queue_detach_all(struct mytun_device *device);
 void mytun_queue_leave(struct mytun_queue *queue);
 int mytun_queue_set_rings(struct mytun_queue *queue,
 			  const struct mytun_ring_config *config);
@@ -298,6 +302,7 @@ void mytun_moderate(struct mytun_queue *queue, bool wanted,
 
 /* mytun_kthread.c: both directions, while there is traffic */
 int mytun_kthread_start(struct mytun_queue *queue);
+void mytun_kthread_dismiss(struct mytun_queue *queue);
 void mytun_kthread_stop(struct mytun_queue *queue);
 
 /* mytun_frame.c: from a header and bytes of the process to an skb */

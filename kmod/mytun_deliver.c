@@ -31,11 +31,14 @@ void mytun_deliver_start(struct mytun_queue *queue)
 	napi_enable(&queue->napi);
 }
 
-/* Under rtnl, after the tasklet was killed */
+/*
+ * Under rtnl, after the tasklet was killed. Readers may still see the instance:
+ * the caller waits for a grace period before anything becomes of it.
+ */
 void mytun_deliver_stop(struct mytun_queue *queue)
 {
 	napi_disable(&queue->napi);
-	netif_napi_del(&queue->napi);
+	__netif_napi_del(&queue->napi);
 }
 
 static bool mytun_is_udp(const struct sk_buff *skb)

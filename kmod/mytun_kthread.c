@@ -8,8 +8,8 @@
  * bounded time, then asks to be woken and sleeps.
  *
  * Who wakes it: the stack (mytun_rx_enqueue), a tx doorbell that is not the
- * first for a while (mytun_doorbell.c), mytun_kthread_stop. It never takes rtnl
- * or queue->config: whoever stops it holds them.
+ * first for a while (mytun_doorbell.c), mytun_kthread_dismiss. It never takes
+ * rtnl or queue->config: whoever stops it holds them.
  */
 
 #include <linux/delay.h>
@@ -17,6 +17,7 @@
 #include <linux/sched/clock.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/stat.h>
+#include <linux/sched/task.h>
 
 #include "mytun.h"
 
@@ -45,6 +46,11 @@ static bool mytun_kthread_turn(struct mytun_queue *queue)
 	return mytun_tx_watch(queue) || busy;
 }
 
+static bool mytun_is_dismissed(const struct mytun_queue *queue)
+{
+	return READ_ONCE(queue->stopping);
+}
+
 static bool mytun_is_broken(const struct mytun_queue *queue)
 {
 	return READ_ONCE(queue->state) != 0;
@@ -68,7 +74,7 @@ static void mytun_kthread_sleep(struct mytun_queue *queue)
 {
 	WRITE_ONCE(queue->tx_watched, false);
 	set_current_state(TASK_INTERRUPTIBLE);
-	if (!kthread_should_stop() && mytun_rx_may_sleep(queue) &&
+	if (!mytun_is_dismissed(queue) && mytun_rx_may_sleep(queue) &&
 	    !mytun_ring_wait_frames(&queue->tx, queue->tx_seen)) {
 		mytun_count(queue, MYTUN_KTHREAD_SLEEPS, 1);
 		schedule_timeout(mytun_kthread_patience(queue));
@@ -101,7 +107,7 @@ static bool mytun_kthread_poll(struct mytun_queue *queue)
 			cpu_relax();
 		if (mytun_kthread_turn(queue))
 			return true;
-	} while (local_clock() < end && !kthread_should_stop());
+	} while (local_clock() < end && !mytun_is_dismissed(queue));
 	return false;
 }
 
@@ -133,7 +139,7 @@ static void mytun_kthread_idle(struct mytun_queue *queue)
 static void mytun_kthread_wait_for_stop(struct mytun_queue *queue)
 {
 	set_current_state(TASK_INTERRUPTIBLE);
-	if (!kthread_should_stop())
+	if (!mytun_is_dismissed(queue))
 		schedule();
 	__set_current_state(TASK_RUNNING);
 }
@@ -142,7 +148,7 @@ static int mytun_kthread(void *data)
 {
 	struct mytun_queue *queue = data;
 
-	while (!kthread_should_stop()) {
+	while (!mytun_is_dismissed(queue)) {
 		if (mytun_is_broken(queue)) {
 			mytun_kthread_wait_for_stop(queue);
 			continue;
@@ -164,18 +170,27 @@ int mytun_kthread_start(struct mytun_queue *queue)
 	if (IS_ERR(kthread))
 		return PTR_ERR(kthread);
 
-	queue->kthread = kthread;
+	/* dismissed, it ends before kthread_stop() */
+	queue->kthread = get_task_struct(kthread);
 	queue->tx_watched = true;
 	wake_up_process(kthread);
 	return 0;
 }
 
-/* Nothing may wake the kthread any more: no xmit, no doorbell */
+/* Under config, with @stopping set. It ends by itself; nobody waits for that */
+void mytun_kthread_dismiss(struct mytun_queue *queue)
+{
+	if (queue->kthread)
+		wake_up_process(queue->kthread);
+}
+
+/* After it was dismissed. Nothing wakes it any more: no xmit, no doorbell */
 void mytun_kthread_stop(struct mytun_queue *queue)
 {
 	if (!queue->kthread)
 		return;
 	kthread_stop(queue->kthread);
+	put_task_struct(queue->kthread);
 	queue->kthread = NULL;
 	__skb_queue_purge(&queue->backlog);
 }

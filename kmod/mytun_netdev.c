@@ -41,14 +41,8 @@ static void mytun_netdev_destructor(struct net_device *dev)
 static void mytun_netdev_uninit(struct net_device *dev)
 {
 	struct mytun_device *device = netdev_priv(dev);
-	unsigned int i;
 
-	for (i = 0; i < dev->num_tx_queues; i++) {
-		struct mytun_queue *queue = rtnl_dereference(device->queues[i]);
-
-		if (queue)
-			mytun_queue_detach(queue);
-	}
+	mytun_queue_detach_all(device);
 	if (device->flags & IFF_PERSIST)
 		module_put(THIS_MODULE);
 }

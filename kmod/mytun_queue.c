@@ -8,7 +8,8 @@
  *
  * Order of an end: unpublish, wait for readers, let held senders go, unhook the
  * tx doorbell, stop the kthread, cancel the timer, kill the tasklet, end GRO,
- * purge; later, with the file, put the eventfds and free the rings.
+ * purge, wait for readers again; later, with the file, put the eventfds and
+ * free the rings.
  */
 
 #include <linux/cred.h>
@@ -154,8 +155,10 @@ int mytun_queue_attach(struct mytun_queue *queue, struct mytun_device *device)
 		err = -EBADFD;
 	else
 		err = mytun_queue_publish(queue, device);
-	if (!err)
+	if (!err) {
 		WRITE_ONCE(queue->state, 0);
+		WRITE_ONCE(queue->stopping, false);
+	}
 	mutex_unlock(&queue->config);
 
 	if (!err)
@@ -163,6 +166,7 @@ int mytun_queue_attach(struct mytun_queue *queue, struct mytun_device *device)
 	return err;
 }
 
+/* The stack finds the queue no more; who found it has done after a grace period */
 static void mytun_queue_unpublish(struct mytun_queue *queue)
 {
 	struct mytun_device *device = queue->device;
@@ -171,35 +175,94 @@ static void mytun_queue_unpublish(struct mytun_queue *queue)
 	mytun_steer(device);
 	if (!device->attached)
 		netif_carrier_off(device->dev);
-	synchronize_net();
-	/* nobody stops it any more, and what waits outside is to go elsewhere */
+}
+
+/*
+ * From here on the queue gets no rings. A kthread that is to end may have to
+ * wait for a CPU: those that end together do so at the same time.
+ */
+static void mytun_queue_dismiss(struct mytun_queue *queue)
+{
+	mutex_lock(&queue->config);
+	WRITE_ONCE(queue->stopping, true);
+	mytun_kthread_dismiss(queue);
+	mutex_unlock(&queue->config);
+}
+
+/*
+ * After that grace period: all that runs for the queue ends. Nobody stops its
+ * senders any more, and what they hold is to go elsewhere.
+ */
+static void mytun_queue_stop(struct mytun_queue *queue)
+{
+	mutex_lock(&queue->config);
 	mytun_rx_let_senders(queue);
+	mytun_doorbell_unhook(queue);
+	mytun_kthread_stop(queue);
+	mytun_moderate_stop(queue);
+	mytun_tasklet_kill(queue);
+	mytun_deliver_stop(queue);
+	skb_queue_purge(&queue->sk.sk_receive_queue);
+	queue->device = NULL;
+	mytun_queue_set_state(queue, MYTUN_STATE_DETACHED);
+	mutex_unlock(&queue->config);
+}
+
+/*
+ * Two grace periods, however many queues there are: rtnl is held, and by it the
+ * queues, whose files need it to go. What comes in by ioctl before dismiss is
+ * as if it had come before all of this.
+ */
+static void mytun_queues_detach(struct list_head *leaving)
+{
+	struct mytun_queue *queue, *next;
+
+	list_for_each_entry(queue, leaving, leaving)
+		mytun_queue_unpublish(queue);
+	synchronize_net();
+	list_for_each_entry(queue, leaving, leaving)
+		mytun_queue_dismiss(queue);
+	list_for_each_entry_safe(queue, next, leaving, leaving) {
+		list_del(&queue->leaving);
+		mytun_queue_stop(queue);
+	}
+	/* for mytun_deliver_stop(): release, and another attach, wait for rtnl */
+	synchronize_net();
 }
 
 /* Under rtnl. The device keeps no reference to the queue, and the reverse */
 void mytun_queue_detach(struct mytun_queue *queue)
 {
 	struct mytun_device *device = queue->device;
+	LIST_HEAD(leaving);
 
 	ASSERT_RTNL();
 	if (!device)
 		return;
 
-	mutex_lock(&queue->config);
-	mytun_queue_unpublish(queue);
-	mytun_doorbell_unhook(queue);
-	mytun_kthread_stop(queue);
-	mytun_moderate_stop(queue);
-	mytun_tasklet_kill(queue);
-	mytun_deliver_stop(queue);
+	list_add(&queue->leaving, &leaving);
+	mytun_queues_detach(&leaving);
 	/* not earlier: until here frames said that they came by this queue */
 	if (device->attached)
 		mytun_set_real_queues(device->dev,
 				      device->live[device->attached - 1]);
-	skb_queue_purge(&queue->sk.sk_receive_queue);
-	queue->device = NULL;
-	mytun_queue_set_state(queue, MYTUN_STATE_DETACHED);
-	mutex_unlock(&queue->config);
+}
+
+/* Under rtnl, as the device goes. Many queues take hardly longer than one */
+void mytun_queue_detach_all(struct mytun_device *device)
+{
+	LIST_HEAD(leaving);
+	unsigned int i;
+
+	ASSERT_RTNL();
+	for (i = 0; i < device->attached; i++) {
+		struct mytun_queue *queue =
+			rtnl_dereference(device->queues[device->live[i]]);
+
+		list_add_tail(&queue->leaving, &leaving);
+	}
+	if (!list_empty(&leaving))
+		mytun_queues_detach(&leaving);
 }
 
 /* Under rtnl. A device that is not persistent goes with its last queue */
@@ -215,7 +278,8 @@ void mytun_queue_leave(struct mytun_queue *queue)
 
 static int mytun_queue_check_rings(const struct mytun_queue *queue)
 {
-	if (!queue->device)
+	/* no kthread begins when the others were told to end */
+	if (!queue->device || queue->stopping)
 		return -EBADFD;
 	if (queue->rings)
 		return -EBUSY;
@@ -238,7 +302,6 @@ static int mytun_queue_install(struct mytun_queue *queue,
 	err = mytun_queue_check_rings(queue);
 	if (!err) {
 		mytun_rings_connect(rings, queue);
-		queue->stopping = false;
 		err = mytun_kthread_start(queue);
 	}
 	if (!err) {

@@ -186,9 +186,11 @@ void mytun_tasklet_schedule(struct mytun_queue *queue)
 	local_bh_enable();
 }
 
-/* After the kthread was stopped. The tasklet does not schedule itself again */
+/*
+ * After the kthread was stopped, and nothing rings. With @stopping set the
+ * tasklet does not schedule itself again
+ */
 void mytun_tasklet_kill(struct mytun_queue *queue)
 {
-	WRITE_ONCE(queue->stopping, true);
 	tasklet_kill(&queue->tasklet);
 }

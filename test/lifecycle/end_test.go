@@ -139,6 +139,31 @@ func TestDeviceWithManyQueuesDeletedUnderTraffic(t *testing.T) {
 	}
 }
 
+// TestDeviceWithAllQueuesDeletedUnderTraffic: what the end of a device waits
+// for, it waits for once, and not for each of its queues. All others that want
+// to configure a device stand still meanwhile.
+func TestDeviceWithAllQueuesDeletedUnderTraffic(t *testing.T) {
+	device.Sandbox(t)
+	l := device.NewLink(t, device.Config{Queues: 4})
+	for len(l.Queues) < device.QueuesMax {
+		f := device.Open(t)
+		f.Attach(t, l.Name, l.Flags)
+		f.SetRings(t, minRing, minRing)
+		l.Queues = append(l.Queues, device.MapQueue(t, f))
+	}
+	busy := device.NewBusy(t, l)
+	start := time.Now()
+	device.Within(t, 2*prompt, "deleting the device", func() { device.Delete(t, l.Name) })
+	t.Logf("deleting %d queues took %v", len(l.Queues), time.Since(start))
+	busy.Stop()
+	for i, q := range l.Queues {
+		if q.State() != device.StateDetached {
+			t.Fatalf("queue %d: state %#x", i, q.State())
+		}
+	}
+	checkDetached(t, l.Queues[device.QueuesMax-1])
+}
+
 func TestFileWithoutRingsCanAttachAgain(t *testing.T) {
 	device.Sandbox(t)
 	f := device.Open(t)
