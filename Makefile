@@ -14,6 +14,7 @@ help:
 	@echo "  make test-debug        the selftests on two debug kernels, built from Debian's source: test-kasan (memory, locks, leaks), test-kcsan (data races)"
 	@echo "  make test-rt           the selftests on Debian's PREEMPT_RT kernel"
 	@echo "  make fuzz              programs made up to do harm, on the KASAN kernel: FUZZ_SECONDS=120 FUZZ_SEED=1; FUZZ_REPLAY=FILE runs one again"
+	@echo "  make soak              both directions, processes killed, queues and rings changed, all frames checked: SOAK_MINUTES=10 SOAK_SEED=1"
 	@echo "  make fuzz-go           the Go packages' fuzz targets, FUZZ_SECONDS (120) each; TESTS=PATTERN chooses"
 	@echo "  make lint              gofmt, go vet, staticcheck, sparse, checkpatch, shellcheck"
 	@echo "    KERNEL=6.12|6.1      which kernel demo and shell boot; KERNELS='6.12' limits the tests"
@@ -56,6 +57,9 @@ fuzz-go:
 fuzz:
 	@test/fuzz/fuzz.sh
 
+soak:
+	@KERNEL=$(KERNEL) test/soak/soak.sh
+
 lint:
 	@KERNELS="$(KERNELS)" scripts/lint.sh
 
@@ -96,4 +100,4 @@ clean:
 distclean: clean
 	cd "$${MYTUN_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/mytun}" && rm -rf kernels qemu debug checkpatch go kvm-* .lock-*
 
-.PHONY: help demo shell test test-go test-race test-ring test-modules test-vm test-debug test-kasan test-kcsan test-rt fuzz fuzz-go lint bench bench-quick bench-plot bench-doc bench-check bench-baseline modules install uninstall load unload clean distclean
+.PHONY: help demo shell test test-go test-race test-ring test-modules test-vm test-debug test-kasan test-kcsan test-rt fuzz fuzz-go soak lint bench bench-quick bench-plot bench-doc bench-check bench-baseline modules install uninstall load unload clean distclean
