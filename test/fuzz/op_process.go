@@ -7,6 +7,7 @@ package main
 import (
 	"time"
 
+	"github.com/mytun/mytun/test/device"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,7 +24,7 @@ func (w *world) fork(*thread, []uint64) error {
 	if old != nil && len(*old) >= most {
 		return unix.EAGAIN
 	}
-	pid, errno := fork()
+	pid, errno := device.Fork(unix.SIGKILL)
 	if errno != 0 {
 		return errno
 	}

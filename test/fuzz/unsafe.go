@@ -32,19 +32,3 @@ func protect(b []byte, prot uint64) error {
 	}
 	return nil
 }
-
-// fork makes a copy of the process that does nothing but hold on to what it
-// inherited, until it is killed. The copy has this one thread and none of the
-// Go runtime's, so it makes system calls alone.
-//
-//go:nosplit
-func fork() (pid int, errno unix.Errno) {
-	child, _, errno := unix.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
-	if errno != 0 || child != 0 {
-		return int(child), errno
-	}
-	unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0)
-	for {
-		unix.RawSyscall(unix.SYS_PAUSE, 0, 0, 0)
-	}
-}
