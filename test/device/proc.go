@@ -7,24 +7,39 @@ package device
 import (
 	"bufio"
 	"os"
-	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // Kthreads are the names of the module's kernel threads of a device, or of all
 // devices if name is empty.
 func Kthreads(name string) (found []string) {
+	for _, thread := range KthreadsByID(name) {
+		found = append(found, thread)
+	}
+	slices.Sort(found)
+	return found
+}
+
+// KthreadsByID are the same, by the threads' numbers.
+func KthreadsByID(name string) map[int]string {
 	prefix := "mytun/"
 	if name != "" {
 		prefix += name + "/"
 	}
-	files, _ := filepath.Glob("/proc/[0-9]*/comm")
-	for _, file := range files {
-		comm, err := os.ReadFile(file)
-		if err == nil && strings.HasPrefix(string(comm), prefix) {
-			found = append(found, strings.TrimSpace(string(comm)))
+	found := map[int]string{}
+	entries, _ := os.ReadDir("/proc")
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		if name := CommandName(pid); strings.HasPrefix(name, prefix) {
+			found[pid] = name
 		}
 	}
 	return found
@@ -63,6 +78,19 @@ func Slabs(t testing.TB) map[string]int {
 		slabs[fields[0]] = n
 	}
 	return slabs
+}
+
+// CommandName is the name of a process or kernel thread, or empty if it has ended. There
+// are many, and tests ask often, so this makes no system call that it can do without.
+func CommandName(pid int) string {
+	fd, err := unix.Open("/proc/"+itoa(pid)+"/comm", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return ""
+	}
+	defer unix.Close(fd)
+	var b [64]byte
+	n, _ := unix.Read(fd, b[:])
+	return strings.TrimSpace(string(b[:max(n, 0)]))
 }
 
 // Descriptors is how many files this process has open.
