@@ -35,6 +35,14 @@ func load(t *testing.T) {
 	}
 }
 
+func waitForNode(t *testing.T) {
+	t.Helper()
+	device.WaitFor(t, device.Node, func() bool {
+		_, err := os.Stat(device.Node)
+		return err == nil
+	})
+}
+
 // needLoadable skips the test where a module that went could not be loaded
 // again, or where others are using it.
 func needLoadable(t *testing.T) {
@@ -92,49 +100,7 @@ func TestModuleGoesAndComesBack(t *testing.T) {
 			t.Errorf("%s is still there", device.Node)
 		}
 		load(t)
-		device.WaitFor(t, device.Node, func() bool {
-			_, err := os.Stat(device.Node)
-			return err == nil
-		})
+		waitForNode(t)
 	}
 	device.CheckWorks(t)
-}
-
-// TestNothingIsLeftAfterManyDevices: files, threads and memory are as before.
-func TestNothingIsLeftAfterManyDevices(t *testing.T) {
-	device.Sandbox(t)
-	cycle(t, device.TUN)
-	threads, areas, files := len(device.Kthreads("")), device.ModuleAreas(t), device.Descriptors(t)
-	memory := device.MemoryAvailable(t)
-	for i := range 200 {
-		cycle(t, []uint16{device.TUN, device.TAP, device.TUN | device.Multi}[i%3])
-	}
-	if n := len(device.Kthreads("")); n != threads {
-		t.Errorf("%d kernel threads, %d before", n, threads)
-	}
-	if n := device.ModuleAreas(t); n != areas {
-		t.Errorf("%d areas of kernel memory, %d before", n, areas)
-	}
-	if n := device.Descriptors(t); n != files {
-		t.Errorf("%d open files, %d before", n, files)
-	}
-	const tolerance = 64 << 20 // a leak of the rings alone would be 400 MiB
-	if now := device.MemoryAvailable(t); now+tolerance < memory {
-		t.Errorf("%d bytes available, %d before", now, memory)
-	}
-}
-
-func cycle(t *testing.T, flags uint16) {
-	t.Helper()
-	const size = 1 << 20
-	f := device.Open(t)
-	name := f.Attach(t, "", flags)
-	f.SetRings(t, size, size)
-	if device.ModuleAreas(t) == 0 {
-		t.Fatal("/proc/vmallocinfo does not show the module's memory")
-	}
-	f.Close()
-	if device.LinkExists(name) {
-		t.Fatalf("%s is still there", name)
-	}
 }

@@ -17,6 +17,7 @@ var children = map[string]func(testing.TB){
 	"carrier": carrier,
 	"holder":  holder,
 	"creator": creator,
+	"party":   runParty,
 }
 
 const carried = "mykilled"

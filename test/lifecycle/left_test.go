@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+
+//go:build mytun_device
+
+package lifecycle
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mytun/mytun/test/device"
+	"golang.org/x/sys/unix"
+)
+
+// A holdings is what the module and its users hold.
+type holdings struct {
+	threads, areas, files, references int
+	packets                           int // objects in the slab caches for packets
+}
+
+// packetSlack is how many packets the kernel may keep in stores of its own, for each CPU.
+const packetSlack = 300
+
+func takeHoldings(t *testing.T) (h holdings) {
+	t.Helper()
+	h.threads = len(device.Kthreads(""))
+	h.areas = device.ModuleAreas(t)
+	h.files = device.Descriptors(t)
+	h.scan(t, "/sys/module/mytun/refcnt", &h.references)
+	slabs, err := os.ReadFile("/proc/slabinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(slabs)) {
+		var name string
+		var active int
+		if n, _ := fmt.Sscan(line, &name, &active); n == 2 && strings.HasPrefix(name, "skbuff") {
+			h.packets += active
+		}
+	}
+	return h
+}
+
+func (*holdings) scan(t *testing.T, file string, n *int) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err == nil {
+		_, err = fmt.Sscan(string(text), n)
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+}
+
+// compare waits until no more is held than before.
+func (h holdings) compare(t *testing.T) {
+	t.Helper()
+	var now holdings
+	if !device.Until(time.Now().Add(device.Deadline), func() bool {
+		now = takeHoldings(t)
+		more := now.packets - h.packets
+		now.packets = h.packets
+		if more > packetSlack {
+			now.packets += more
+		}
+		return now == h
+	}) {
+		t.Fatalf("%+v are held, %+v before", now, h)
+	}
+}
+
+// TestNothingIsLeftAfterManyDevices: files, threads and memory are as before.
+func TestNothingIsLeftAfterManyDevices(t *testing.T) {
+	device.Sandbox(t)
+	cycle(t, device.TUN)
+	before, memory := takeHoldings(t), device.MemoryAvailable(t)
+	for i := range 60 {
+		cycle(t, []uint16{device.TUN, device.TAP, device.TUN | device.Multi}[i%3])
+	}
+	before.compare(t)
+	const tolerance = 64 << 20 // a leak of the rings alone would be 120 MiB
+	if now := device.MemoryAvailable(t); now+tolerance < memory {
+		t.Errorf("%d bytes available, %d before", now, memory)
+	}
+}
+
+func cycle(t *testing.T, flags uint16) {
+	t.Helper()
+	const size = 1 << 20
+	f := device.Open(t)
+	name := f.Attach(t, "", flags)
+	f.SetRings(t, size, size)
+	if device.ModuleAreas(t) == 0 {
+		t.Fatal("/proc/vmallocinfo does not show the module's memory")
+	}
+	f.Close()
+	if device.LinkExists(name) {
+		t.Fatalf("%s is still there", name)
+	}
+}
+
+// TestNothingIsLeftAfterThousandsOfFiles, of which only some got as far as a device.
+func TestNothingIsLeftAfterThousandsOfFiles(t *testing.T) {
+	device.Sandbox(t)
+	before := takeHoldings(t)
+	for i := range 5000 {
+		fd, err := unix.Open(device.Node, unix.O_RDWR|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatalf("open the %dth time: %v", i, err)
+		}
+		f := &device.File{FD: fd}
+		if i%50 == 0 {
+			f.Attach(t, "", device.TUN)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatalf("close the %dth time: %v", i, err)
+		}
+	}
+	before.compare(t)
+}
