@@ -153,7 +153,7 @@ func TestDeviceWithAllQueuesDeletedUnderTraffic(t *testing.T) {
 	}
 	busy := device.NewBusy(t, l)
 	start := time.Now()
-	device.Within(t, 2*prompt, "deleting the device", func() { device.Delete(t, l.Name) })
+	device.Within(t, prompt, "deleting the device", func() { device.Delete(t, l.Name) })
 	t.Logf("deleting %d queues took %v", len(l.Queues), time.Since(start))
 	busy.Stop()
 	for i, q := range l.Queues {
