@@ -199,9 +199,10 @@ struct mytun_queue {
 	bool asleep;
 	bool rx_stopped;
 
-	/* kthread: all its own, but the tasklet looks at @tx_watched */
+	/* kthread: all its own, but the tasklet reads @tx_watched, sets @tx_more */
 	struct task_struct *kthread;
 	bool tx_watched;
+	bool tx_more;			/* a run has left frames */
 	u32 tx_seen;
 	u64 poll_window_ns;
 
@@ -304,6 +305,7 @@ void mytun_moderate(struct mytun_queue *queue, bool wanted,
 int mytun_kthread_start(struct mytun_queue *queue);
 void mytun_kthread_dismiss(struct mytun_queue *queue);
 void mytun_kthread_stop(struct mytun_queue *queue);
+void mytun_kthread_put(struct mytun_queue *queue);
 
 /* mytun_frame.c: from a header and bytes of the process to an skb */
 struct sk_buff *mytun_frame_receive(struct mytun_queue *queue,

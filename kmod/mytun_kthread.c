@@ -8,8 +8,9 @@
  * bounded time, then asks to be woken and sleeps.
  *
  * Who wakes it: the stack (mytun_rx_enqueue), a tx doorbell that is not the
- * first for a while (mytun_doorbell.c), mytun_kthread_dismiss. It never takes
- * rtnl or queue->config: whoever stops it holds them.
+ * first for a while (mytun_doorbell.c), a tasklet with more to do than it may,
+ * mytun_kthread_dismiss. It never takes rtnl or queue->config: whoever stops it
+ * holds them.
  */
 
 #include <linux/delay.h>
@@ -26,14 +27,18 @@
 #define MYTUN_NAP_MIN_US	20
 #define MYTUN_NAP_MAX_US	50
 
-/* New frames in the tx ring are the tasklet's. True if there were any */
+/*
+ * Frames in the tx ring are the tasklet's: new ones, and what a run has left.
+ * True if there were any
+ */
 static bool mytun_tx_watch(struct mytun_queue *queue)
 {
 	u32 producer = READ_ONCE(*queue->tx.shared_producer);
 
-	if (producer == queue->tx_seen)
+	if (producer == queue->tx_seen && !READ_ONCE(queue->tx_more))
 		return false;
 	queue->tx_seen = producer;
+	WRITE_ONCE(queue->tx_more, false);
 	mytun_tasklet_schedule(queue);
 	return true;
 }
@@ -74,7 +79,8 @@ static void mytun_kthread_sleep(struct mytun_queue *queue)
 {
 	WRITE_ONCE(queue->tx_watched, false);
 	set_current_state(TASK_INTERRUPTIBLE);
-	if (!mytun_is_dismissed(queue) && mytun_rx_may_sleep(queue) &&
+	if (!mytun_is_dismissed(queue) && !READ_ONCE(queue->tx_more) &&
+	    mytun_rx_may_sleep(queue) &&
 	    !mytun_ring_wait_frames(&queue->tx, queue->tx_seen)) {
 		mytun_count(queue, MYTUN_KTHREAD_SLEEPS, 1);
 		schedule_timeout(mytun_kthread_patience(queue));
@@ -184,13 +190,20 @@ void mytun_kthread_dismiss(struct mytun_queue *queue)
 		wake_up_process(queue->kthread);
 }
 
-/* After it was dismissed. Nothing wakes it any more: no xmit, no doorbell */
+/* After it was dismissed. No xmit, no doorbell wakes it any more */
 void mytun_kthread_stop(struct mytun_queue *queue)
 {
 	if (!queue->kthread)
 		return;
 	kthread_stop(queue->kthread);
+	__skb_queue_purge(&queue->backlog);
+}
+
+/* After the tasklet was killed, which may have woken the kthread until then */
+void mytun_kthread_put(struct mytun_queue *queue)
+{
+	if (!queue->kthread)
+		return;
 	put_task_struct(queue->kthread);
 	queue->kthread = NULL;
-	__skb_queue_purge(&queue->backlog);
 }

@@ -201,6 +201,7 @@ static void mytun_queue_stop(struct mytun_queue *queue)
 	mytun_kthread_stop(queue);
 	mytun_moderate_stop(queue);
 	mytun_tasklet_kill(queue);
+	mytun_kthread_put(queue);
 	mytun_deliver_stop(queue);
 	skb_queue_purge(&queue->sk.sk_receive_queue);
 	queue->device = NULL;

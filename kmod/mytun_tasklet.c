@@ -4,13 +4,14 @@
  *
  * One tasklet a queue takes frames out of the tx ring and gives them to the
  * stack, in softirq context. A run is bounded; what is left waits for the next
- * run, so that other softirqs and tasks get their turn.
+ * run, which the kthread schedules, so that other softirqs and tasks get their
+ * turn.
  *
- * The queue's kthread, a doorbell and the tasklet itself schedule it. The
- * kthread hands over everything up to the producer index it saw; the tasklet
- * goes on until it finds the ring empty, and asks for a doorbell itself if the
- * kthread does not watch. Who asks looks at the ring once more afterwards, so a
- * frame is either seen by one of the two or announced.
+ * The queue's kthread and a doorbell schedule it. The kthread hands over
+ * everything up to the producer index it saw; the tasklet goes on until it finds
+ * the ring empty, and asks for a doorbell itself if the kthread does not watch.
+ * Who asks looks at the ring once more afterwards, so a frame is either seen by
+ * one of the two or announced.
  *
  * All that is specific to tasklets is in this file.
  */
@@ -142,6 +143,17 @@ static bool mytun_tx_goes_on(struct mytun_queue *queue,
 	       mytun_ring_wait_frames(&queue->tx, queue->tx.consumer);
 }
 
+/*
+ * What is left goes on in the kthread's time, of which the scheduler gives it
+ * its share: a tasklet that scheduled itself would run in whatever task the
+ * next interrupt meets.
+ */
+static void mytun_tx_hand_over(struct mytun_queue *queue)
+{
+	WRITE_ONCE(queue->tx_more, true);
+	wake_up_process(queue->kthread);
+}
+
 static void mytun_tasklet(struct tasklet_struct *tasklet)
 {
 	struct mytun_queue *queue =
@@ -157,7 +169,7 @@ static void mytun_tasklet(struct tasklet_struct *tasklet)
 	if (queue->tx.broken)
 		mytun_queue_set_state(queue, MYTUN_STATE_TX_BROKEN);
 	else if (mytun_tx_goes_on(queue, &run) && !READ_ONCE(queue->stopping))
-		tasklet_schedule(&queue->tasklet);
+		mytun_tx_hand_over(queue);
 }
 
 /* From the process's doorbell, in hard interrupt context */
@@ -186,10 +198,7 @@ void mytun_tasklet_schedule(struct mytun_queue *queue)
 	local_bh_enable();
 }
 
-/*
- * After the kthread was stopped, and nothing rings. With @stopping set the
- * tasklet does not schedule itself again
- */
+/* After the kthread was stopped, and nothing rings: nobody schedules it again */
 void mytun_tasklet_kill(struct mytun_queue *queue)
 {
 	tasklet_kill(&queue->tasklet);

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -43,6 +44,57 @@ func KthreadsByID(name string) map[int]string {
 		}
 	}
 	return found
+}
+
+// TaskNamed is the number of the task of that name.
+func TaskNamed(t testing.TB, name string) int {
+	t.Helper()
+	entries, _ := os.ReadDir("/proc")
+	for _, entry := range entries {
+		if pid, err := strconv.Atoi(entry.Name()); err == nil && CommandName(pid) == name {
+			return pid
+		}
+	}
+	t.Fatalf("no task is named %s", name)
+	return 0
+}
+
+// CPUTime is how long a task has run.
+func CPUTime(t testing.TB, task int) time.Duration {
+	t.Helper()
+	text, err := os.ReadFile("/proc/" + itoa(task) + "/schedstat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	running, _, _ := strings.Cut(string(text), " ")
+	ns, err := strconv.ParseInt(running, 10, 64)
+	if err != nil {
+		t.Fatalf("/proc/%d/schedstat: %q", task, text)
+	}
+	return time.Duration(ns)
+}
+
+// TaskletRuns is how often each processor has gone through its tasklets.
+func TaskletRuns(t testing.TB) (runs uint64) {
+	t.Helper()
+	text, err := os.ReadFile("/proc/softirqs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		if fields[0] != "TASKLET:" {
+			continue
+		}
+		for _, field := range fields[1:] {
+			n, err := strconv.ParseUint(field, 10, 64)
+			if err != nil {
+				t.Fatalf("/proc/softirqs: %q", line)
+			}
+			runs += n
+		}
+	}
+	return runs
 }
 
 // IsStopped tells whether a signal has stopped a process.

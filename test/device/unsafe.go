@@ -6,6 +6,7 @@ package device
 
 import (
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"unsafe"
 
@@ -32,6 +33,11 @@ func IoctlValue(fd int, request uint, arg uintptr) error {
 // word is the 32-bit word at an offset of a mapping.
 func word(mapping []byte, offset uint32) *uint32 {
 	return (*uint32)(unsafe.Pointer(&mapping[offset : offset+4][0]))
+}
+
+// Counter is a word at the beginning of a mapping that others count in too.
+func Counter(mapping []byte) *atomic.Uint64 {
+	return (*atomic.Uint64)(unsafe.Pointer(&mapping[:8][0]))
 }
 
 // Address is where a mapping begins.

@@ -16,6 +16,9 @@ import (
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
+// Slow tells whether this is a debug kernel: how fast it does things says nothing.
+func Slow() bool { return slow > 1 }
+
 // slow is how many times as slow as a stock one this kernel is: MYTUN_SLOW.
 var slow = slowness(os.Getenv("MYTUN_SLOW"))
 
