@@ -133,8 +133,11 @@ func (c *coverage) locate() error {
 		return err
 	}
 	sections := map[string]uint64{}
-	for _, name := range coveredSections {
-		if sections[name], err = readHex(moduleSections + name); err != nil {
+	for _, b := range c.blocks {
+		if _, known := sections[b.section]; known {
+			continue
+		}
+		if sections[b.section], err = readHex(moduleSections + b.section); err != nil {
 			return err
 		}
 	}
