@@ -93,6 +93,20 @@ func (e enum) parse(word string) (uint64, error) {
 	return 0, fmt.Errorf("%q is none of %s", word, strings.Join(e, " "))
 }
 
+// expensive is an enum whose names from a place on are rarely drawn: they take
+// seconds.
+type expensive struct {
+	enum
+	from int
+}
+
+func (e expensive) random(r *rand.Rand) uint64 {
+	if r.IntN(16) == 0 {
+		return e.enum.random(r)
+	}
+	return r.Uint64N(uint64(e.from))
+}
+
 // named is a bit, or some, with a name.
 type named struct {
 	name string

@@ -17,19 +17,30 @@ import (
 // What has to hold after each program, when its process has closed everything
 // or is gone.
 
-// checkMachine tells what is wrong: something is left, the kernel complained, or
-// a new device does not work.
-func checkMachine(k *kernelLog) error {
-	if err := deleteDevices(); err != nil {
-		return err
+// machine is what is looked at after each program.
+type machine struct {
+	log    *kernelLog
+	before map[string]bool // processes that were there before the first program
+}
+
+// step is a part of what is done about a program.
+type step struct {
+	name string // in the summary
+	run  func() error
+}
+
+// freshEvery is how many programs are run before a new device is tried, which
+// takes as long as a program.
+const freshEvery = 8
+
+// checks tell what is wrong after the number-th program: something is left, the
+// kernel complained, or now and then that a new device does not work.
+func (m *machine) checks(number uint64) []step {
+	checks := []step{{"delete", deleteDevices}}
+	if number%freshEvery == 0 {
+		checks = append(checks, step{"fresh", checkFresh})
 	}
-	if err := checkNothingLeft(); err != nil {
-		return err
-	}
-	if err := checkFresh(); err != nil {
-		return fmt.Errorf("a new device does not work any more: %w", err)
-	}
-	return k.complaint()
+	return append(checks, step{"left", m.checkNothingLeft}, step{"log", m.log.complaint})
 }
 
 func (k *kernelLog) complaint() error {
@@ -60,10 +71,10 @@ func deleteDevices() error {
 }
 
 // checkNothingLeft waits until no device, no thread and no reference is left.
-func checkNothingLeft() error {
+func (m *machine) checkNothingLeft() error {
 	var left string
 	gone := func() bool {
-		left = leftovers()
+		left = m.leftovers()
 		return left == ""
 	}
 	if device.Until(time.Now().Add(device.Deadline), gone) {
@@ -72,7 +83,7 @@ func checkNothingLeft() error {
 	return fmt.Errorf("%v after the program %s", device.Deadline, left)
 }
 
-func leftovers() string {
+func (m *machine) leftovers() string {
 	references, err := os.ReadFile("/sys/module/mytun/refcnt")
 	if err != nil {
 		return err.Error()
@@ -80,7 +91,7 @@ func leftovers() string {
 	if n := strings.TrimSpace(string(references)); n != "0" {
 		return "the module is still in use: refcount " + n
 	}
-	if threads := device.Kthreads(""); len(threads) != 0 {
+	if threads := m.threads(); len(threads) != 0 {
 		return fmt.Sprint("kernel threads are left: ", threads)
 	}
 	links, err := mytunLinks()
@@ -93,16 +104,60 @@ func leftovers() string {
 	return ""
 }
 
+// threads are the module's kernel threads. Of the processes only new ones are
+// looked at: to look at all takes longer than most programs.
+func (m *machine) threads() (found []string) {
+	for _, pid := range processes() {
+		if m.before[pid] {
+			continue
+		}
+		comm, err := os.ReadFile("/proc/" + pid + "/comm")
+		if err == nil && strings.HasPrefix(string(comm), "mytun/") {
+			found = append(found, strings.TrimSpace(string(comm)))
+		}
+	}
+	return found
+}
+
+// processes are the numbers of all, of kernel threads too.
+func processes() (pids []string) {
+	proc, err := os.Open("/proc")
+	if err != nil {
+		panic(err)
+	}
+	defer proc.Close()
+	names, _ := proc.Readdirnames(-1)
+	for _, name := range names {
+		if name[0] >= '0' && name[0] <= '9' {
+			pids = append(pids, name)
+		}
+	}
+	return pids
+}
+
+// newMachine is the machine as it is before the first program.
+func newMachine(log *kernelLog) *machine {
+	m := &machine{log: log, before: map[string]bool{}}
+	for _, pid := range processes() {
+		m.before[pid] = true
+	}
+	return m
+}
+
 // checkFresh makes a well-behaved device and sends frames both ways.
 func checkFresh() error {
-	var name string
 	err := attempt(func(t *tb) {
 		l := device.NewLink(t, device.Config{Name: "fresh%d"})
-		name = l.Name
 		l.Exchange(t, false, 100)
 	})
 	if err != nil {
-		return err
+		return &staleError{err}
 	}
-	return attempt(func(t *tb) { device.WaitGone(t, name) })
+	return nil
 }
+
+// staleError says that a new device does not work. It may be the doing of any
+// program since one did.
+type staleError struct{ error }
+
+func (e *staleError) Error() string { return "a new device does not work any more: " + e.error.Error() }

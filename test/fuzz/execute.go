@@ -6,6 +6,7 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,10 +16,13 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/mytun/mytun/test/device"
 )
 
-// Lines of the protocol with the process that executes: it says ready, gets a
-// program's text and run, says done with what came of the operations, and so on.
+// Lines of the protocol with the process that executes: it gets the geometry of
+// all queues, says ready, gets a program's text and run, says done with what
+// came of the operations, and so on.
 const (
 	readyLine = "ready"
 	runLine   = "run"
@@ -37,12 +41,16 @@ type thread struct{ tb }
 func execute(in io.Reader, out io.Writer) error {
 	runtime.GOMAXPROCS(threadsMax)
 	os.ReadFile("/proc/self/comm") // the runtime opens what it needs for files while it can
-	w, err := newWorld()
+	lines := bufio.NewScanner(in)
+	var geometry device.Info
+	if !lines.Scan() || json.Unmarshal(lines.Bytes(), &geometry) != nil {
+		return errors.New("the first line is no geometry")
+	}
+	w, err := newWorld(geometry)
 	if err != nil {
-		return fmt.Errorf("make a device to begin with: %w", err)
+		return err
 	}
 	fmt.Fprintln(out, readyLine)
-	lines := bufio.NewScanner(in)
 	for {
 		text, ok := readProgram(lines)
 		if !ok {

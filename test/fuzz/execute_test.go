@@ -6,6 +6,8 @@ package main
 
 import (
 	"errors"
+	"io"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -82,5 +84,13 @@ func TestResetRestoresTheLimitOfDescriptors(t *testing.T) {
 	w.reset()
 	if got := w.perform(parse(t, "0 event e0 eventfd\n")); got.Succeeded != 1 {
 		t.Errorf("after reset: %+v", got)
+	}
+}
+
+func TestProcessThatIsNotToldTheGeometryEnds(t *testing.T) {
+	for _, input := range []string{"", "0 open f0\n" + runLine + "\n"} {
+		if err := execute(strings.NewReader(input), io.Discard); err == nil {
+			t.Errorf("%q was taken for a geometry", input)
+		}
 	}
 }

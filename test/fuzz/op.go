@@ -50,8 +50,9 @@ var (
 	}
 	protections = flags{{"read", unix.PROT_READ}, {"write", unix.PROT_WRITE}, {"exec", unix.PROT_EXEC}}
 
-	// kinds of device that work, so that a program comes far
-	devicekinds = enum{"tun", "tap", "tun_vnet", "tap_vnet", "tun_multi", "tap_multi", "tun_vnet_multi"}
+	// kinds of device that work, so that a program comes far. Those for many
+	// queues have 256 queueing disciplines
+	devicekinds = expensive{enum{"tun", "tap", "tun_vnet", "tap_vnet", "tun_multi", "tap_multi", "tun_vnet_multi"}, 4}
 
 	ringSizes = number{interesting: []uint64{128 << 10, 128 << 10, 128 << 10, 256 << 10, 1 << 20, 0, 64 << 10, 192 << 10, 4096, 128 << 20, 1 << 31}}
 	bigRing   = number{interesting: []uint64{128 << 10, 128 << 10, 256 << 10, 1 << 20}, limit: 1 << 20}

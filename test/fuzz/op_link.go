@@ -83,7 +83,7 @@ func (w *world) ethtool(t *thread, a []uint64) error {
 // device is an honest program's set-up, all of it, so that the program comes to
 // where there is something to break.
 func (w *world) device(t *thread, a []uint64) error {
-	file, name, what := a[0], a[1], devicekinds[a[2]]
+	file, name, what := a[0], a[1], devicekinds.enum[a[2]]
 	flags := uint16(device.TUN)
 	if strings.HasPrefix(what, "tap") {
 		flags = device.TAP

@@ -5,8 +5,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/mytun/mytun/test/device"
@@ -27,10 +29,11 @@ type options struct {
 type run struct {
 	options
 	stream   stream
-	log      *kernelLog
+	machine  *machine
 	cover    *coverage
 	corpus   []Program
 	executor executor
+	suspects []suspect
 	summary  Summary
 	start    time.Time
 	said     time.Time
@@ -43,10 +46,12 @@ const every = 10 * time.Second
 // harm. It tells whether none did.
 func fuzz(o options) (well bool, err error) {
 	r := &run{options: o, stream: stream{os.Stdout}, start: time.Now(), said: time.Now()}
-	r.summary.Seed = o.seed
-	if r.log, err = openKernelLog(o.complaints); err != nil {
+	r.summary.Seed, r.summary.Spent = o.seed, map[string]float64{}
+	log, err := openKernelLog(o.complaints)
+	if err != nil {
 		return false, err
 	}
+	r.machine = newMachine(log)
 	if r.cover, err = openCoverage(o.module); err != nil {
 		return false, err
 	}
@@ -59,9 +64,12 @@ func fuzz(o options) (well bool, err error) {
 	if err := r.begin(); err != nil {
 		return false, err
 	}
+	if err := r.executor.begin(); err != nil {
+		return false, err
+	}
 	r.programs()
-	r.executor.stop()
 	r.finish()
+	r.executor.stop()
 	return len(r.summary.Findings) == 0, r.stream.summary(r.summary)
 }
 
@@ -79,7 +87,7 @@ func (r *run) begin() (err error) {
 	} else if r.corpus, err = loadCorpus(r.options.corpus...); err != nil {
 		return err
 	}
-	if err := checkMachine(r.log); err != nil {
+	if err := r.do(r.machine.checks(0)); err != nil {
 		return fmt.Errorf("before the first program: %w", err)
 	}
 	_, err = r.cover.update()
@@ -115,20 +123,45 @@ func (r *run) programs() {
 func (r *run) try(p Program) bool {
 	number := r.summary.Programs
 	r.summary.Programs++
-	r.stream.program(number, p)
-	outcome, err := r.executor.run(p)
-	r.count(outcome, p)
-	if err == nil {
-		err = checkMachine(r.log)
-	}
-	if err == nil {
-		err = r.look(number)
+	r.suspects = append(r.suspects, suspect{number, p})
+	err := r.do(slices.Concat(
+		[]step{
+			{"print", func() error { r.stream.program(number, p); return nil }},
+			{"execute", func() error { return r.execute(p) }},
+		},
+		r.machine.checks(number),
+		[]step{{"look", func() error { return r.look(number) }}},
+	))
+	if errors.As(err, new(*staleError)) {
+		r.blame(r.suspects[max(0, len(r.suspects)-freshEvery):], err)
+		return false
 	}
 	if err != nil {
 		r.found(number, err)
+		return false
 	}
 	r.progress()
-	return err == nil
+	return len(r.suspects) < leakEvery || r.judge()
+}
+
+// do does one step after another, up to the first that fails, and adds up what
+// each takes.
+func (r *run) do(steps []step) error {
+	for _, s := range steps {
+		start := time.Now()
+		err := s.run()
+		r.summary.Spent[s.name] += time.Since(start).Seconds()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) execute(p Program) error {
+	outcome, err := r.executor.run(p)
+	r.count(outcome, p)
+	return err
 }
 
 func (r *run) count(o Outcome, p Program) {
@@ -152,7 +185,7 @@ func (r *run) look(number uint64) error {
 
 func (r *run) found(number uint64, err error) {
 	what := err.Error()
-	if said := r.log.news(); said != "" {
+	if said := r.machine.log.news(); said != "" {
 		what += "\nthe kernel complains:\n" + said
 	}
 	r.summary.Findings = append(r.summary.Findings, firstLine(what))
@@ -176,13 +209,9 @@ func (r *run) now() Summary {
 
 // finish looks for what shows only in the end.
 func (r *run) finish() {
+	if len(r.summary.Findings) == 0 {
+		r.judge()
+	}
 	r.now()
 	r.summary.Missing = r.cover.missing()
-	if len(r.summary.Findings) != 0 {
-		return
-	}
-	fmt.Println("fuzz: looking for leaks")
-	if err := checkCheckers(r.log); err != nil {
-		r.found(r.summary.Programs, err)
-	}
 }

@@ -38,6 +38,8 @@ type Summary struct {
 	Blocks     int            `json:"blocks"`
 	Findings   []string       `json:"findings"`
 	Missing    map[string]int `json:"blocks_missing,omitempty"`
+
+	Spent map[string]float64 `json:"seconds_spent,omitempty"` // by what is done about each program
 }
 
 func (s Summary) String() string {

@@ -7,6 +7,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -24,18 +25,34 @@ import (
 // emulator; what takes this long takes for ever.
 const patience = 60 * time.Second
 
-// executor is the process that executes programs. It is started when it is
-// needed, and again when a program was its end.
+// executor is the process that executes programs. When a program was its end,
+// the next is started at once, to be ready when it is needed.
 type executor struct {
+	geometry []byte // for the process, in JSON
+	ready    bool
+
 	cmd    *exec.Cmd
 	in     io.WriteCloser
 	lines  chan string // what it says; closed when it is gone
 	stderr bytes.Buffer
 }
 
+// begin starts the first process.
+func (e *executor) begin() error {
+	geometry, err := askGeometry()
+	if err != nil {
+		return fmt.Errorf("make a device to begin with: %w", err)
+	}
+	if e.geometry, err = json.Marshal(geometry); err != nil {
+		return err
+	}
+	return e.start()
+}
+
 // start starts the process in the network namespace of the calling thread.
 func (e *executor) start() error {
 	e.stderr.Reset()
+	e.ready = false
 	e.cmd = exec.Command("/proc/self/exe", "execute")
 	e.cmd.Stderr = &e.stderr
 	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -57,9 +74,24 @@ func (e *executor) start() error {
 			lines <- scan.Text()
 		}
 	}(e.lines)
+	_, err = fmt.Fprintf(e.in, "%s\n", e.geometry)
+	return err
+}
+
+// await waits until there is a process that can be given a program.
+func (e *executor) await() error {
+	if e.cmd == nil {
+		if err := e.start(); err != nil {
+			return err
+		}
+	}
+	if e.ready {
+		return nil
+	}
 	if line, err := e.listen(); err != nil || line != readyLine {
 		return fmt.Errorf("the process that executes did not begin: %w", errors.Join(err, e.end()))
 	}
+	e.ready = true
 	return nil
 }
 
@@ -84,10 +116,8 @@ func (e *executor) listen() (string, error) {
 // run executes a program. That the process died of it is an error, unless the
 // program says so.
 func (e *executor) run(p Program) (outcome Outcome, err error) {
-	if e.cmd == nil {
-		if err := e.start(); err != nil {
-			return outcome, err
-		}
+	if err := e.await(); err != nil {
+		return outcome, err
 	}
 	if _, err := io.WriteString(e.in, p.String()+runLine+"\n"); err != nil && !errors.Is(err, unix.EPIPE) {
 		return outcome, err
@@ -99,7 +129,7 @@ func (e *executor) run(p Program) (outcome Outcome, err error) {
 	case err != nil:
 		err := e.end()
 		if p.dies() {
-			return outcome, nil
+			return outcome, e.start()
 		}
 		return outcome, err
 	}

@@ -49,9 +49,9 @@ type world struct {
 	children atomic.Pointer[[]int]
 }
 
-// newWorld reserves the arena and asks the kernel where everything is.
-func newWorld() (*world, error) {
-	w := &world{}
+// newWorld reserves the arena. The geometry is what askGeometry said.
+func newWorld(geometry device.Info) (*world, error) {
+	w := &world{geometry: geometry}
 	var err error
 	w.arena, err = unix.Mmap(-1, 0, arenaSize, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
 	if err != nil {
@@ -60,12 +60,11 @@ func newWorld() (*world, error) {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &w.limit); err != nil {
 		return nil, err
 	}
-	w.geometry, err = askGeometry()
-	w.reset()
-	return w, err
+	return w, w.reset()
 }
 
-// askGeometry makes a device for as long as it takes to ask.
+// askGeometry makes a device for as long as it takes to ask the kernel where
+// everything is.
 func askGeometry() (device.Info, error) {
 	fd, err := unix.Open(device.Node, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
