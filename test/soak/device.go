@@ -19,6 +19,8 @@ const (
 	// More frames than the sockets of all flows may have on their way: who sends is held
 	// up by his socket, and no qdisc drops anything.
 	queueLength = 4000
+	// Without back-pressure the device drops what is more: few, so that it has to.
+	lossyLength = 100
 )
 
 // quiet keeps the kernel from sending frames of its own, and makes all qdiscs hold what
@@ -51,8 +53,8 @@ func makeDevice() error {
 	if err := netlink.LinkSetMTU(link, mtu); err != nil {
 		return fmt.Errorf("MTU of %s: %w", deviceName, err)
 	}
-	if err := netlink.LinkSetTxQLen(link, queueLength); err != nil {
-		return fmt.Errorf("txqueuelen of %s: %w", deviceName, err)
+	if err := setQueueLength(queueLength); err != nil {
+		return err
 	}
 	if err := netlink.AddrAdd(link, address); err != nil {
 		return fmt.Errorf("address of %s: %w", deviceName, err)
@@ -83,6 +85,19 @@ func deleteDevice() error {
 		return err
 	}
 	return netlink.LinkDel(link)
+}
+
+// setQueueLength says how many frames may wait for a ring. The qdiscs keep the length that
+// they were made with.
+func setQueueLength(n int) error {
+	link, err := netlink.LinkByName(deviceName)
+	if err == nil {
+		err = netlink.LinkSetTxQLen(link, n)
+	}
+	if err != nil {
+		return fmt.Errorf("txqueuelen %d of %s: %w", n, deviceName, err)
+	}
+	return nil
 }
 
 // bounceDevice takes the device down, which empties its qdiscs, and up again.

@@ -164,11 +164,14 @@ func (h *host) newLife(c mytunev.Config) error {
 
 // open lets the worker open the device. Nothing is on its way.
 func (h *host) open(c mytunev.Config) error {
-	var gaps uint32
+	gaps, length := uint32(0), queueLength
 	if !c.Backpressure {
-		gaps = 1
+		gaps, length = 1, lossyLength
 	}
 	h.gaps.Store(gaps)
+	if err := setQueueLength(length); err != nil {
+		return err
+	}
 	h.config = c
 	drops, err := dropped()
 	if err != nil {
