@@ -108,7 +108,9 @@ func (h *host) situation() string {
 			h.down[f].received.Load(), h.down[f].sent.Load(), h.up[f].received.Load(), h.up[f].sent.Load())
 	}
 	drops, err := dropped()
-	return text + fmt.Sprintf("; dropped %d (%v)", drops-h.lifeDrops, err)
+	text += fmt.Sprintf("; dropped %d (%v)", drops-h.lifeDrops, err)
+	queues, err := h.workerStats()
+	return text + fmt.Sprintf("; the worker's queues: %+v (%v)", queues, err)
 }
 
 // summary is all numbers so far.
