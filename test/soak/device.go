@@ -19,8 +19,10 @@ const (
 	// More frames than the sockets of all flows may have on their way: who sends is held
 	// up by his socket, and no qdisc drops anything.
 	queueLength = 4000
-	// Without back-pressure the device drops what is more: few, so that it has to.
-	lossyLength = 100
+	// Without back-pressure the device drops what is more: fewer, so that it has to. Not
+	// so few that a qdisc could drop any, which the device does not count: queues that were
+	// not there when the device was set up have a pfifo_fast, of this length.
+	lossyLength = 1500
 )
 
 // quiet keeps the kernel from sending frames of its own, and makes all qdiscs hold what
