@@ -5,8 +5,6 @@
 package workload
 
 import (
-	"errors"
-
 	"github.com/mytun/mytun/bench/peer"
 	"github.com/vishvananda/netlink"
 )
@@ -26,12 +24,9 @@ func (e *Env) costOf(size, packets int, burst func() error) (base float64, s []S
 }
 
 // rateOf is how fast a generator sends packets of that size into an interface that drops them: no contestant can be faster.
-func (e *Env) rateOf(sink string, size int, start, stop func() error) (base float64, s []Sample, err error) {
-	if err := start(); err != nil {
-		return 0, nil, err
-	}
-	s, err = e.watch(peer.Peer{Name: Generator}, size, func() (int, error) { return sent(sink) })
-	return 0, s, errors.Join(err, stop())
+func (e *Env) rateOf(from source, sink string, size int) (base float64, s []Sample, err error) {
+	s, err = e.watchWhile(from, peer.Peer{Name: Generator}, size, func() (int, error) { return sent(sink) })
+	return 0, s, err
 }
 
 // sent is how many packets an interface has taken.

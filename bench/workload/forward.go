@@ -112,9 +112,7 @@ func forwardUDPRun(e *Env, p peer.Peer, size int, base float64) (s []Sample, err
 	}
 	defer func() { err = errors.Join(err, sender.close()) }()
 	if e.Clock == result.Wall {
-		load := startLoad(sender.burst)
-		s, err := e.watch(p, size, func() (int, error) { return overrun.read(w.far) }, w.devices...)
-		return s, errors.Join(err, load.stop())
+		return e.watchWhile(&load{step: sender.burst}, p, size, func() (int, error) { return overrun.read(w.far) }, w.devices...)
 	}
 	from, to, err := e.bursts(func() error {
 		before, err := overrun.read(w.far)

@@ -5,6 +5,7 @@
 package workload
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -80,6 +81,15 @@ func callSamples(name string, calls syscount.Counts, fds []int, packets int) []S
 		{name, result.MetricSyscalls, "1/packet", float64(all) / float64(packets)},
 		{name, result.MetricReadWrite, "1/packet", float64(moving) / float64(packets)},
 	}
+}
+
+// watchWhile is watch while a source sends.
+func (e *Env) watchWhile(from source, p peer.Peer, size int, count func() (int, error), dev ...peer.Device) ([]Sample, error) {
+	if err := from.start(); err != nil {
+		return nil, err
+	}
+	s, err := e.watch(p, size, count, dev...)
+	return s, errors.Join(err, from.stop())
 }
 
 // watch measures a load that goes on by itself: count tells how many packets have arrived so far.

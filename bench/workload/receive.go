@@ -44,7 +44,7 @@ func receiveBase(e *Env, size int) (float64, []Sample, error) {
 	}
 	defer g.close()
 	if e.Clock == result.Wall {
-		return e.rateOf("sink0", size, g.start, g.stop)
+		return e.rateOf(g, "sink0", size)
 	}
 	return e.costOf(size, measured, g.whole)
 }
@@ -77,11 +77,7 @@ func receiveWith(e *Env, p peer.Peer, c peer.Config, size int, base float64) (s 
 	rs := startReceivers(dev, c.Queues, expect{size, header.EthernetMinimumSize, pktgenPort})
 	defer func() { err = errors.Join(err, rs.stop()) }()
 	if e.Clock == result.Wall {
-		if err := g.start(); err != nil {
-			return nil, err
-		}
-		s, err := e.watch(p, size, rs.count, dev)
-		return s, errors.Join(err, g.stop())
+		return e.watchWhile(g, p, size, rs.count, dev)
 	}
 	return e.receiveBursts(p, dev, g.whole, rs[0], size, base)
 }

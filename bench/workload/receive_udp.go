@@ -41,9 +41,7 @@ func receiveUDPRun(e *Env, p peer.Peer, size int, base float64) (s []Sample, err
 	r := startReceiver(dev, 0, x)
 	defer func() { err = errors.Join(err, r.stop()) }()
 	if e.Clock == result.Wall {
-		load := startLoad(sender.burst)
-		s, err := e.watch(p, size, r.count, dev)
-		return s, errors.Join(err, load.stop())
+		return e.watchWhile(&load{step: sender.burst}, p, size, r.count, dev)
 	}
 	return e.receiveBursts(p, dev, sender.burst, r, size, base)
 }

@@ -66,9 +66,8 @@ func sendRun(e *Env, p peer.Peer, size int, _ float64) (s []Sample, err error) {
 
 // sendOn measures while the contestant sends without an end.
 func (e *Env) sendOn(p peer.Peer, dev peer.Device, packet []byte, size int) ([]Sample, error) {
-	load := startLoad(func() error { return dev.Send(0, packet, sendWarmUp) })
-	s, err := e.watch(p, size, func() (int, error) { return overrun.read(&namespace{}) }, dev)
-	return s, errors.Join(err, load.stop())
+	again := &load{step: func() error { return dev.Send(0, packet, sendWarmUp) }}
+	return e.watchWhile(again, p, size, func() (int, error) { return overrun.read(&namespace{}) }, dev)
 }
 
 // sendAll sends count packets and waits until the stack has counted them all.

@@ -60,7 +60,7 @@ func openSuper(p peer.Peer) (peer.Device, error) {
 }
 
 func receiveSuperBase(e *Env, size int) (float64, []Sample, error) {
-	return e.udpBase(size, superSegments, superBurst)
+	return e.senderBase(size, superSegments, superBurst)
 }
 
 // receiveSuperRun sends super-packets to the contestant, which may get them as they are or cut up.

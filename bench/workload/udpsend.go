@@ -111,11 +111,11 @@ func (h *helper) burst() error {
 
 // udpBase is what sending datagrams one by one costs.
 func udpBase(e *Env, size int) (float64, []Sample, error) {
-	return e.udpBase(size, 1, burstPackets)
+	return e.senderBase(size, 1, burstPackets)
 }
 
-// udpBase measures what the sender of datagrams costs: bursts of so many, each of so many segments, into an interface that drops them.
-func (e *Env) udpBase(size, segments, burst int) (base float64, s []Sample, err error) {
+// senderBase measures what the sender of datagrams costs: bursts of so many, each of so many segments, into an interface that drops them.
+func (e *Env) senderBase(size, segments, burst int) (base float64, s []Sample, err error) {
 	remove, err := dummy("sink0", nearAddr+"/24")
 	if err != nil {
 		return 0, nil, err
@@ -128,8 +128,7 @@ func (e *Env) udpBase(size, segments, burst int) (base float64, s []Sample, err 
 	defer func() { err = errors.Join(err, sender.close()) }()
 	send := func() error { _, err := sender.ask("burst", itoa(burst)); return err }
 	if e.Clock == result.Wall {
-		var l *load
-		return e.rateOf("sink0", size, func() error { l = startLoad(send); return nil }, func() error { return l.stop() })
+		return e.rateOf(&load{step: send}, "sink0", size)
 	}
 	return e.costOf(size, (bursts-1)*burst*segments, send)
 }
