@@ -25,8 +25,8 @@ const (
 	lossyLength = 1500
 )
 
-// quiet keeps the kernel from sending frames of its own, and makes all qdiscs hold what
-// comes instead of dropping what waits too long.
+// quiet keeps the kernel from sending frames of its own, and makes qdiscs hold what comes
+// instead of dropping what waits too long.
 func quiet() error {
 	for name, value := range map[string]string{
 		"net/ipv6/conf/default/disable_ipv6": "1",
@@ -89,8 +89,8 @@ func deleteDevice() error {
 	return netlink.LinkDel(link)
 }
 
-// setQueueLength says how many frames may wait for a ring. The qdiscs keep the length that
-// they were made with.
+// setQueueLength says how many frames may wait for a ring. A pfifo keeps the length that
+// it was made with, a pfifo_fast follows.
 func setQueueLength(n int) error {
 	link, err := netlink.LinkByName(deviceName)
 	if err == nil {
