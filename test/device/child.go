@@ -111,8 +111,8 @@ func start(t testing.TB, cmd *exec.Cmd) *Child {
 // ExpectLine reads the next line of the child's output.
 func (c *Child) ExpectLine(t testing.TB, want string) {
 	t.Helper()
-	if !c.Lines.Scan() || c.Lines.Text() != want {
-		t.Fatalf("child said %q, want %q", c.Lines.Text(), want)
+	if got := c.Line(t); got != want {
+		t.Fatalf("child said %q, want %q", got, want)
 	}
 }
 

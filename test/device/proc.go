@@ -5,7 +5,6 @@
 package device
 
 import (
-	"bufio"
 	"os"
 	"slices"
 	"strconv"
@@ -33,12 +32,7 @@ func KthreadsByID(name string) map[int]string {
 		prefix += name + "/"
 	}
 	found := map[int]string{}
-	entries, _ := os.ReadDir("/proc")
-	for _, entry := range entries {
-		pid, err := strconv.Atoi(entry.Name())
-		if err != nil {
-			continue
-		}
+	for _, pid := range Processes() {
 		if name := CommandName(pid); strings.HasPrefix(name, prefix) {
 			found[pid] = name
 		}
@@ -46,17 +40,46 @@ func KthreadsByID(name string) map[int]string {
 	return found
 }
 
+// Processes are the numbers of all, of kernel threads too. Without them no test
+// could tell what is left, so it panics if it can't read them.
+func Processes() (pids []int) {
+	proc, err := os.Open("/proc")
+	if err != nil {
+		panic(err)
+	}
+	defer proc.Close()
+	names, err := proc.Readdirnames(-1)
+	if err != nil {
+		panic(err)
+	}
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
 // TaskNamed is the number of the task of that name.
 func TaskNamed(t testing.TB, name string) int {
 	t.Helper()
-	entries, _ := os.ReadDir("/proc")
-	for _, entry := range entries {
-		if pid, err := strconv.Atoi(entry.Name()); err == nil && CommandName(pid) == name {
+	for _, pid := range Processes() {
+		if CommandName(pid) == name {
 			return pid
 		}
 	}
 	t.Fatalf("no task is named %s", name)
 	return 0
+}
+
+// Pin keeps a task, 0 for this thread, on one processor.
+func Pin(t testing.TB, task, cpu int) {
+	t.Helper()
+	var set unix.CPUSet
+	set.Set(cpu)
+	if err := unix.SchedSetaffinity(task, &set); err != nil {
+		t.Fatalf("pin task %d to CPU %d: %v", task, cpu, err)
+	}
 }
 
 // CPUTime is how long a task has run.
@@ -109,29 +132,6 @@ func IsStopped(t testing.TB, pid int) bool {
 	return found && strings.HasPrefix(state, "T")
 }
 
-// Slabs are the objects in use of each slab cache, as the kernel counts them:
-// a few may wait to be freed, or to be used again.
-func Slabs(t testing.TB) map[string]int {
-	t.Helper()
-	text, err := os.ReadFile("/proc/slabinfo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	slabs := map[string]int{}
-	for line := range strings.Lines(string(text)) {
-		fields := strings.Fields(line)
-		if len(fields) < 4 || strings.HasPrefix(line, "#") || strings.HasPrefix(line, "slabinfo") {
-			continue
-		}
-		n, err := strconv.Atoi(fields[1])
-		if err != nil {
-			t.Fatalf("/proc/slabinfo: %q", line)
-		}
-		slabs[fields[0]] = n
-	}
-	return slabs
-}
-
 // CommandName is the name of a process or kernel thread, or empty if it has ended. There
 // are many, and tests ask often, so this makes no system call that it can do without.
 func CommandName(pid int) string {
@@ -153,23 +153,6 @@ func Descriptors(t testing.TB) int {
 		t.Fatal(err)
 	}
 	return len(entries)
-}
-
-// ModuleAreas is how many areas of vmalloc space the module holds: three for
-// each queue with rings and its pages.
-func ModuleAreas(t testing.TB) (n int) {
-	t.Helper()
-	file, err := os.Open("/proc/vmallocinfo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	for lines := bufio.NewScanner(file); lines.Scan(); {
-		if strings.Contains(lines.Text(), "mytun_area_alloc") {
-			n++
-		}
-	}
-	return n
 }
 
 // WaitGone waits until nothing of a device is left: neither link nor threads.

@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"os"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -35,20 +34,10 @@ func exists(t *testing.T) bool {
 	return err == nil
 }
 
-// references is how many files, mappings and devices hold the module.
-func references(t *testing.T) string {
-	t.Helper()
-	text, err := os.ReadFile("/sys/module/mytun/refcnt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(bytes.TrimSpace(text))
-}
-
 // A file that could not be opened holds nothing.
 func TestOpenFails(t *testing.T) {
 	path, _ := unix.BytePtrFromString(device.Node)
-	before, fd := references(t), -1
+	before, fd := device.ModuleReferences(t), -1
 	sweep(t, func() func() syscall.Errno {
 		return func() syscall.Errno {
 			at := unix.AT_FDCWD
@@ -61,7 +50,7 @@ func TestOpenFails(t *testing.T) {
 		if errno == 0 {
 			unix.Close(fd)
 		}
-		device.WaitFor(t, "the module to be held as before", func() bool { return references(t) == before })
+		device.WaitFor(t, "the module to be held as before", func() bool { return device.ModuleReferences(t) == before })
 	}, unix.ENOMEM, unix.EFAULT, unix.ENFILE)
 }
 

@@ -20,7 +20,7 @@ import (
 // machine is what is looked at after each program.
 type machine struct {
 	log    *kernelLog
-	before map[string]bool // processes that were there before the first program
+	before map[int]bool // processes that were there before the first program
 }
 
 // step is a part of what is done about a program.
@@ -107,38 +107,21 @@ func (m *machine) leftovers() string {
 // threads are the module's kernel threads. Of the processes only new ones are
 // looked at: to look at all takes longer than most programs.
 func (m *machine) threads() (found []string) {
-	for _, pid := range processes() {
+	for _, pid := range device.Processes() {
 		if m.before[pid] {
 			continue
 		}
-		comm, err := os.ReadFile("/proc/" + pid + "/comm")
-		if err == nil && strings.HasPrefix(string(comm), "mytun/") {
-			found = append(found, strings.TrimSpace(string(comm)))
+		if name := device.CommandName(pid); strings.HasPrefix(name, "mytun/") {
+			found = append(found, name)
 		}
 	}
 	return found
 }
 
-// processes are the numbers of all, of kernel threads too.
-func processes() (pids []string) {
-	proc, err := os.Open("/proc")
-	if err != nil {
-		panic(err)
-	}
-	defer proc.Close()
-	names, _ := proc.Readdirnames(-1)
-	for _, name := range names {
-		if name[0] >= '0' && name[0] <= '9' {
-			pids = append(pids, name)
-		}
-	}
-	return pids
-}
-
 // newMachine is the machine as it is before the first program.
 func newMachine(log *kernelLog) *machine {
-	m := &machine{log: log, before: map[string]bool{}}
-	for _, pid := range processes() {
+	m := &machine{log: log, before: map[int]bool{}}
+	for _, pid := range device.Processes() {
 		m.before[pid] = true
 	}
 	return m

@@ -11,13 +11,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/mytun/mytun/test/device"
 	"golang.org/x/sys/unix"
 )
 
@@ -176,11 +179,8 @@ func (e *executor) stop() {
 func stacks(pid int) string {
 	var b strings.Builder
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/[0-9]*", pid))
-	processes, _ := filepath.Glob("/proc/[0-9]*")
-	for _, dir := range processes {
-		if comm, _ := os.ReadFile(dir + "/comm"); bytes.HasPrefix(comm, []byte("mytun/")) {
-			tasks = append(tasks, dir)
-		}
+	for _, pid := range slices.Sorted(maps.Keys(device.KthreadsByID(""))) {
+		tasks = append(tasks, fmt.Sprintf("/proc/%d", pid))
 	}
 	for _, task := range tasks {
 		comm, _ := os.ReadFile(task + "/comm")

@@ -5,9 +5,6 @@
 package lifecycle
 
 import (
-	"fmt"
-	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -17,41 +14,19 @@ import (
 
 // A holdings is what the module and its users hold.
 type holdings struct {
-	threads, areas, files, references int
-	packets                           int // objects in the slab caches for packets
+	threads, areas, files int
+	references            string // to the module
+	packets               int    // objects in the slab caches for packets
 }
 
 // packetSlack is how many packets the kernel may keep in stores of its own, for each CPU.
 const packetSlack = 300
 
-func takeHoldings(t *testing.T) (h holdings) {
+func takeHoldings(t *testing.T) holdings {
 	t.Helper()
-	h.threads = len(device.Kthreads(""))
-	h.areas = device.ModuleAreas(t)
-	h.files = device.Descriptors(t)
-	h.scan(t, "/sys/module/mytun/refcnt", &h.references)
-	slabs, err := os.ReadFile("/proc/slabinfo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(slabs)) {
-		var name string
-		var active int
-		if n, _ := fmt.Sscan(line, &name, &active); n == 2 && strings.HasPrefix(name, "skbuff") {
-			h.packets += active
-		}
-	}
-	return h
-}
-
-func (*holdings) scan(t *testing.T, file string, n *int) {
-	t.Helper()
-	text, err := os.ReadFile(file)
-	if err == nil {
-		_, err = fmt.Sscan(string(text), n)
-	}
-	if err != nil {
-		t.Fatalf("%s: %v", file, err)
+	return holdings{
+		threads: len(device.Kthreads("")), areas: device.ModuleAreas(t), files: device.Descriptors(t),
+		references: device.ModuleReferences(t), packets: device.Packets(t),
 	}
 }
 

@@ -193,11 +193,8 @@ func (m *match) tell(t *testing.T, command string) {
 
 func (m *match) ask(t *testing.T, command string) string {
 	t.Helper()
-	fmt.Fprintln(m.party.In, command)
-	if !m.party.Lines.Scan() {
-		t.Fatalf("%s: the party has ended", command)
-	}
-	return m.party.Lines.Text()
+	m.party.Tell(t, command)
+	return m.party.Line(t)
 }
 
 // share lets somebody else hold what the party holds.

@@ -193,14 +193,11 @@ func setFlowEntries(t *testing.T, value string) {
 // pin keeps the thread on a CPU, until the end of the test.
 func pin(t *testing.T, cpu int) {
 	t.Helper()
-	var old, set unix.CPUSet
+	var old unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &old); err != nil {
 		t.Fatal(err)
 	}
-	set.Set(cpu)
-	if err := unix.SchedSetaffinity(0, &set); err != nil {
-		t.Fatal(err)
-	}
+	device.Pin(t, 0, cpu)
 	t.Cleanup(func() { unix.SchedSetaffinity(0, &old) })
 }
 

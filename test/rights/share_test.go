@@ -28,22 +28,12 @@ func sharedCounter(t testing.TB, fd int) *atomic.Uint64 {
 	return device.Counter(b)
 }
 
-// pin keeps the thread, or another task, on one processor.
-func pin(t testing.TB, task, cpu int) {
-	t.Helper()
-	var set unix.CPUSet
-	set.Set(cpu)
-	if err := unix.SchedSetaffinity(task, &set); err != nil {
-		t.Fatalf("pin task %d to CPU %d: %v", task, cpu, err)
-	}
-}
-
 const workCPU = 0
 
 // worker works on one processor, and counts.
 func worker(t testing.TB) {
 	runtime.LockOSThread()
-	pin(t, 0, workCPU)
+	device.Pin(t, 0, workCPU)
 	count := sharedCounter(t, device.ChildFile)
 	fmt.Println("working")
 	for {
@@ -65,7 +55,7 @@ func startFlood(t *testing.T, l *device.Link, cpu int) *flood {
 	frame := l.Frame(false, device.Datagram{SrcPort: 1, DstPort: 2, Payload: make([]byte, 10)})
 	f.done.Go(func() {
 		runtime.LockOSThread() // and the thread ends with the goroutine
-		pin(t, 0, cpu)
+		device.Pin(t, 0, cpu)
 		q := l.Queue()
 		for !f.over.Load() {
 			if !f.on.Load() {
@@ -166,7 +156,7 @@ func measureShare(t *testing.T, what string, w work, sender, kthread int, poll u
 	q := l.Queue()
 	q.SetPoll(t, poll)
 	thread := device.TaskNamed(t, device.Kthreads(l.Name)[0])
-	pin(t, thread, kthread)
+	device.Pin(t, thread, kthread)
 	f := startFlood(t, l, sender)
 	var alone, beside tally
 	for range windows {

@@ -7,7 +7,6 @@ package rights
 import (
 	"fmt"
 	"os"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -21,17 +20,6 @@ func owner(t testing.TB) {
 	device.NewLink(t, device.Config{Name: ownedDevice})
 	fmt.Println("made")
 	os.Stdin.Read(make([]byte, 1))
-}
-
-// skbs are how many buffers the kernel holds.
-func skbs(t testing.TB) (n int) {
-	t.Helper()
-	for name, objects := range device.Slabs(t) {
-		if strings.HasPrefix(name, "skbuff") {
-			n += objects
-		}
-	}
-	return n
 }
 
 // TestFloodIntoAStoppedProcessTakesNoMemory: once the ring and the queue before
@@ -63,9 +51,9 @@ func TestFloodIntoAStoppedProcessTakesNoMemory(t *testing.T) {
 	}
 	send(filling)
 	device.WaitFor(t, "drops", func() bool { return device.Counters(t, l.Name).TxDropped > 0 })
-	buffers, slab, dropped := skbs(t), device.Meminfo(t, "SUnreclaim"), device.Counters(t, l.Name).TxDropped
+	buffers, slab, dropped := device.Packets(t), device.Meminfo(t, "SUnreclaim"), device.Counters(t, l.Name).TxDropped
 	send(flood)
-	after := skbs(t)
+	after := device.Packets(t)
 	t.Logf("%d buffers and %d bytes of slabs, then %d and %d", buffers, slab, after, device.Meminfo(t, "SUnreclaim"))
 	if after > buffers+most {
 		t.Errorf("%d buffers, %d before %d frames", after, buffers, flood)

@@ -5,10 +5,8 @@
 package main
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
-	"os"
-	"strings"
 
 	"github.com/mytun/mytun/test/device"
 )
@@ -22,28 +20,10 @@ type stock struct {
 // packetSlack is how many packets the kernel may keep in its own stores.
 const packetSlack = 2000
 
-func takeStock() (s stock, err error) {
-	s.threads = len(device.Kthreads(""))
-	areas, err := os.ReadFile("/proc/vmallocinfo")
-	if err != nil {
-		return s, err
-	}
-	s.areas = bytes.Count(areas, []byte("mytun_area_alloc"))
-	slabs, err := os.ReadFile("/proc/slabinfo")
-	if err != nil {
-		return s, err
-	}
-	for line := range strings.Lines(string(slabs)) {
-		var name string
-		var active int
-		if strings.HasPrefix(line, "skbuff") {
-			if _, err := fmt.Sscan(line, &name, &active); err != nil {
-				return s, fmt.Errorf("/proc/slabinfo: %q: %w", line, err)
-			}
-			s.packets += active
-		}
-	}
-	return s, nil
+func takeStock() (stock, error) {
+	areas, err := device.CountAreas()
+	packets, err2 := device.CountPackets()
+	return stock{len(device.Kthreads("")), areas, packets}, errors.Join(err, err2)
 }
 
 // compare waits until everything is as it was.
