@@ -208,12 +208,25 @@ func rawDescriptor(t *testing.T, conn interface{ File() (*os.File, error) }) int
 	return fd
 }
 
+// receiveAwake looks for a datagram until there is one. It does not sleep, so that only
+// the module has to wake anybody: a sleeping reader of a UDP socket stayed asleep beside
+// a datagram that had been delivered, once in some 40,000 (6.12, emulated, two CPUs).
+func receiveAwake(fd int, b []byte) (int, error) {
+	for start, i := time.Now(), 0; ; i++ {
+		n, _, err := unix.Recvfrom(fd, b, unix.MSG_DONTWAIT)
+		if err != unix.EAGAIN && err != unix.EINTR || i%1024 == 1023 && time.Since(start) > device.Deadline {
+			return n, err
+		}
+		unix.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+	}
+}
+
 // reflectDatagrams answers each datagram, with random gaps.
 func reflectDatagrams(fd int, to unix.Sockaddr, count int) error {
 	random := rand.New(rand.NewPCG(7, 8))
 	b := make([]byte, 64)
 	for range count {
-		n, err := device.Restart(func() (int, error) { return unix.Read(fd, b) })
+		n, err := receiveAwake(fd, b)
 		if err != nil {
 			return err
 		}
