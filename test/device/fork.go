@@ -4,7 +4,11 @@
 
 package device
 
-import "golang.org/x/sys/unix"
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
 
 // Fork makes a copy of the process that does nothing but hold on to what it inherited,
 // descriptors and mappings, until it is killed. With a signal as end, the copy gets it
@@ -21,4 +25,22 @@ func Fork(end unix.Signal) (pid int, errno unix.Errno) {
 	for {
 		unix.RawSyscall(unix.SYS_PAUSE, 0, 0, 0)
 	}
+}
+
+// KillAndWait kills a process, whosever child it is, and returns when it has ended: it
+// holds nothing any more.
+func KillAndWait(pid int) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err == unix.ESRCH {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("process %d: %w", pid, err)
+	}
+	defer unix.Close(fd)
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && err != unix.ESRCH {
+		return fmt.Errorf("kill process %d: %w", pid, err)
+	}
+	_, err = Restart(func() (int, error) { return unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1) })
+	return err
 }

@@ -217,19 +217,22 @@ func (m *match) share(t *testing.T) {
 			t.Fatalf("fork: %v", err)
 		}
 		m.copy = pid
-		t.Cleanup(m.unshare)
+		t.Cleanup(func() { m.unshare(t) })
 	}
 }
 
-// unshare ends that.
-func (m *match) unshare() {
+// unshare ends that: afterwards nobody else holds anything.
+func (m *match) unshare(t *testing.T) {
+	t.Helper()
 	m.shared = false
 	for _, fd := range m.held {
 		unix.Close(fd)
 	}
 	m.held = nil
 	if m.copy != 0 {
-		unix.Kill(m.copy, unix.SIGKILL)
+		if err := device.KillAndWait(m.copy); err != nil {
+			t.Error(err)
+		}
 		m.copy = 0
 	}
 }
@@ -299,7 +302,7 @@ func (m *match) end(t *testing.T) {
 		m.tell(t, "end")
 	}
 	m.file, m.maps = nil, nil
-	m.unshare()
+	m.unshare(t)
 	m.check(t)
 	if m.space > 0 {
 		m.space.Close()
