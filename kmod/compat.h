@@ -4,6 +4,7 @@
 #define _MYTUN_COMPAT_H
 
 #include <linux/eventfd.h>
+#include <linux/fs.h>
 #include <linux/hrtimer.h>
 #include <linux/if_tun.h>
 #include <linux/mm.h>
@@ -39,6 +40,16 @@ static inline bool mytun_udp_gro_needed(void)
 	return static_branch_unlikely(&udp_encap_needed_key);
 #else
 	return true;
+#endif
+}
+
+/* Before 6.12 every file has room for who gets its signals */
+static inline int mytun_allocate_owner(struct file *file)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+	return 0;
+#else
+	return file_f_owner_allocate(file);
 #endif
 }
 

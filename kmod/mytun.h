@@ -5,7 +5,8 @@
  * The way of a frame: what the stack sends comes to mytun_netdev.c, waits and
  * is copied into the rx ring in mytun_rx.c, mostly by mytun_kthread.c. What the
  * process put into the tx ring is noticed by mytun_kthread.c, or announced to
- * mytun_doorbell.c; mytun_tasklet.c gives it to the stack.
+ * mytun_doorbell.c; mytun_tasklet.c gives it to the stack. A direction without
+ * a ring goes through mytun_read.c or mytun_write.c, called by the process.
  *
  * Locks, outermost first: rtnl, queue->config, rx_lock, sk_receive_queue.lock;
  * state_lock is taken alone.
@@ -31,6 +32,9 @@
 #include "mytun_ring.h"
 
 struct eventfd_ctx;
+struct fasync_struct;
+struct iov_iter;
+struct kiocb;
 struct seq_file;
 struct task_struct;
 
@@ -118,6 +122,9 @@ struct mytun_coalesce {
  * @group:     the same for a group
  * @offloads:  NETIF_F_* that the process takes in rx frames; under rtnl
  * @backpressure: hold senders up instead of dropping; written under rtnl
+ * @vnet_size: bytes of the virtio_net_hdr of read and write; under rtnl
+ * @vnet_le:   that header is little endian, as in rings; under rtnl
+ * @vnet_be:   it is big endian, unless @vnet_le; under rtnl
  * @coalesce:  what a queue begins with; under rtnl
  * @security:  the security module's blob
  * @rx_errors: tx ring frames that were refused
@@ -133,6 +140,9 @@ struct mytun_device {
 	kgid_t group;
 	netdev_features_t offloads;
 	bool backpressure;
+	int vnet_size;
+	bool vnet_le;
+	bool vnet_be;
 	struct mytun_coalesce coalesce;
 	void *security;
 	atomic64_t rx_errors;
@@ -159,6 +169,15 @@ struct mytun_queue {
 
 	/* Detach has begun: under @config, read by the kthread and the tasklet */
 	bool stopping;
+
+	/*
+	 * read, write and poll: the device from attach until shortly before
+	 * detach; written under rtnl, and RCU ends before detach goes on
+	 */
+	struct mytun_device __rcu *io_device;
+	struct fasync_struct *fasync;
+	unsigned long write_stalled;	/* bit 0: somebody waits to write */
+	u32 batch;			/* MYTUN_BATCH_*; under config */
 
 	/* Set by ioctl or ethtool, read by the kthread, senders and the timer */
 	struct mytun_coalesce coalesce;
@@ -210,7 +229,6 @@ struct mytun_queue {
 	struct tasklet_struct tasklet ____cacheline_aligned_in_smp;
 	struct mytun_ring tx;
 	struct napi_struct napi;
-	bool gro;			/* this run has claimed @napi */
 
 	atomic64_t counters[MYTUN_COUNTERS];
 };
@@ -224,6 +242,41 @@ mytun_queue_rings(const struct mytun_queue *queue)
 {
 	/* pairs with the release in mytun_queue_install() */
 	return smp_load_acquire(&queue->rings);
+}
+
+/* Once there it stays, too. A direction has a ring, or read or write has it */
+static inline bool mytun_has_rx_ring(const struct mytun_queue *queue)
+{
+	return mytun_queue_rings(queue) && queue->rx.size;
+}
+
+static inline bool mytun_has_tx_ring(const struct mytun_queue *queue)
+{
+	return mytun_queue_rings(queue) && queue->tx.size;
+}
+
+/**
+ * struct mytun_format - how read and write lay frames out
+ * @flags:         the device's IFF_*
+ * @vnet_size:     bytes of virtio_net_hdr, 0 without IFF_VNET_HDR
+ * @little_endian: the order of its fields
+ */
+struct mytun_format {
+	unsigned int flags;
+	unsigned int vnet_size;
+	bool little_endian;
+};
+
+/* Bytes that a frame takes where many are read or written with one call */
+static inline size_t mytun_batch_footprint(u32 length)
+{
+	return ALIGN(sizeof(struct mytun_frame) + length, MYTUN_BATCH_ALIGN);
+}
+
+static inline bool mytun_is_nonblocking(const struct kiocb *iocb)
+{
+	return iocb->ki_filp->f_flags & O_NONBLOCK ||
+	       iocb->ki_flags & IOCB_NOWAIT;
 }
 
 /* For counters that have one writer: no locked instruction */
@@ -279,6 +332,7 @@ void mytun_rings_connect(const struct mytun_rings *rings,
 void mytun_rings_post_state(const struct mytun_rings *rings, u32 state);
 int mytun_rings_mmap(const struct mytun_rings *rings,
 		     struct vm_area_struct *vma);
+u32 mytun_rings_waiting(const struct mytun_rings *rings);
 __poll_t mytun_rings_poll(const struct mytun_rings *rings);
 
 /* mytun_doorbell.c: eventfds, in both directions */
@@ -291,9 +345,26 @@ void mytun_poll_wake(struct mytun_queue *queue);
 
 /* mytun_rx.c: kernel to process */
 bool mytun_rx_enqueue(struct mytun_queue *queue, struct sk_buff *skb);
+struct sk_buff *mytun_rx_dequeue(struct mytun_queue *queue, size_t room);
+int mytun_rx_finish(unsigned int flags, struct sk_buff *skb,
+		    struct virtio_net_hdr_v1 *vnet);
+int mytun_rx_describe(unsigned int flags, struct sk_buff *skb,
+		      struct mytun_frame *header);
 bool mytun_rx_drain(struct mytun_queue *queue);
 bool mytun_rx_may_sleep(struct mytun_queue *queue);
 void mytun_rx_let_senders(struct mytun_queue *queue);
+
+/* mytun_read.c: kernel to process, without a ring */
+ssize_t mytun_read_iter(struct kiocb *iocb, struct iov_iter *to);
+int mytun_read_wait_ring(struct mytun_queue *queue, bool nonblock);
+void mytun_read_wake(struct mytun_queue *queue);
+
+/* mytun_write.c: process to kernel, without a ring */
+ssize_t mytun_write_iter(struct kiocb *iocb, struct iov_iter *from);
+int mytun_write_flush(struct mytun_queue *queue);
+bool mytun_write_is_possible(struct mytun_queue *queue);
+void mytun_write_space(struct sock *sk);
+void mytun_write_wake(struct mytun_queue *queue);
 
 /* mytun_moderate.c: when the process is told of frames */
 void mytun_moderate_setup(struct mytun_queue *queue);
@@ -311,9 +382,25 @@ void mytun_kthread_put(struct mytun_queue *queue);
 struct sk_buff *mytun_frame_receive(struct mytun_queue *queue,
 				    const struct mytun_frame *header,
 				    const void *payload);
+struct sk_buff *mytun_frame_from_iter(struct mytun_queue *queue, u32 length,
+				      struct iov_iter *from);
+struct sk_buff *mytun_frame_accept(struct mytun_queue *queue,
+				   struct mytun_device *device,
+				   const struct mytun_frame *header,
+				   struct sk_buff *skb);
+bool mytun_frame_finish(struct mytun_queue *queue, struct mytun_device *device,
+			struct sk_buff *skb,
+			const struct virtio_net_hdr_v1 *vnet,
+			const __be16 *protocol);
+void mytun_frame_drop_down(struct mytun_queue *queue,
+			   struct mytun_device *device, struct sk_buff *skb);
 
 /* mytun_vnet.c: checksum and segmentation metadata */
-bool mytun_vnet_valid(const struct mytun_queue *queue,
+bool mytun_format_get(struct mytun_queue *queue, struct mytun_format *format);
+void mytun_vnet_convert(const struct mytun_format *format,
+			struct virtio_net_hdr_v1 *vnet);
+u32 mytun_vnet_headers(const struct virtio_net_hdr_v1 *vnet);
+bool mytun_vnet_valid(const struct mytun_device *device,
 		      const struct mytun_frame *header);
 int mytun_vnet_apply(struct sk_buff *skb, const struct virtio_net_hdr_v1 *from);
 bool mytun_vnet_matches(const struct sk_buff *skb);
@@ -323,8 +410,9 @@ int mytun_vnet_describe(const struct sk_buff *skb,
 /* mytun_deliver.c: from skbs to the stack */
 void mytun_deliver_start(struct mytun_queue *queue);
 void mytun_deliver_stop(struct mytun_queue *queue);
-void mytun_deliver(struct mytun_queue *queue, struct sk_buff_head *skbs);
-void mytun_deliver_end(struct mytun_queue *queue);
+void mytun_deliver(struct mytun_queue *queue, struct sk_buff_head *skbs,
+		   bool *gro);
+void mytun_deliver_end(struct mytun_queue *queue, bool gro);
 
 /* mytun_tasklet.c: process to kernel */
 void mytun_tasklet_setup(struct mytun_queue *queue);

@@ -18,7 +18,8 @@ static int mytun_open(struct inode *inode, struct file *file)
 	if (!queue)
 		return -ENOMEM;
 	file->private_data = queue;
-	return nonseekable_open(inode, file);
+	file->f_mode |= FMODE_NOWAIT;
+	return 0;
 }
 
 static int mytun_release(struct inode *inode, struct file *file)
@@ -40,10 +41,28 @@ static int mytun_mmap(struct file *file, struct vm_area_struct *vma)
 	return rings ? mytun_rings_mmap(rings, vma) : -EINVAL;
 }
 
+/* A direction with a ring is the ring's; one without is as it is for stock tun */
+static __poll_t mytun_poll_frames(struct mytun_queue *queue)
+{
+	struct mytun_rings *rings = mytun_queue_rings(queue);
+	__poll_t events = rings ? mytun_rings_poll(rings) : 0;
+
+	if (!mytun_has_rx_ring(queue)) {
+		events &= ~(EPOLLIN | EPOLLRDNORM);
+		if (!skb_queue_empty_lockless(&queue->sk.sk_receive_queue))
+			events |= EPOLLIN | EPOLLRDNORM;
+	}
+	if (!mytun_has_tx_ring(queue)) {
+		events &= ~(EPOLLOUT | EPOLLWRNORM);
+		if (mytun_write_is_possible(queue))
+			events |= EPOLLOUT | EPOLLWRNORM;
+	}
+	return events;
+}
+
 static __poll_t mytun_poll(struct file *file, poll_table *wait)
 {
 	struct mytun_queue *queue = file->private_data;
-	struct mytun_rings *rings = mytun_queue_rings(queue);
 	u32 state;
 
 	poll_wait(file, &queue->poll_wait, wait);
@@ -52,11 +71,26 @@ static __poll_t mytun_poll(struct file *file, poll_table *wait)
 	smp_mb();
 
 	state = READ_ONCE(queue->state);
-	if (state & MYTUN_STATE_DETACHED)
+	if (state & MYTUN_STATE_DETACHED && mytun_queue_rings(queue))
 		return EPOLLERR | EPOLLHUP;
-	if (state || !READ_ONCE(queue->device))
+	if (state || !rcu_access_pointer(queue->io_device))
 		return EPOLLERR;
-	return rings ? mytun_rings_poll(rings) : 0;
+	return mytun_poll_frames(queue);
+}
+
+/* SIGIO, for frames that wait for read() and for room after a full buffer */
+static int mytun_fasync(int fd, struct file *file, int on)
+{
+	struct mytun_queue *queue = file->private_data;
+	int err = on ? mytun_allocate_owner(file) : 0;
+
+	if (!err)
+		err = fasync_helper(fd, file, on, &queue->fasync);
+	if (err < 0)
+		return err;
+	if (on)
+		__f_setown(file, task_pid(current), PIDTYPE_TGID, 0);
+	return 0;
 }
 
 #ifdef CONFIG_PROC_FS
@@ -92,8 +126,11 @@ const struct file_operations mytun_file_operations = {
 	.owner = THIS_MODULE,
 	.open = mytun_open,
 	.release = mytun_release,
+	.read_iter = mytun_read_iter,
+	.write_iter = mytun_write_iter,
 	.mmap = mytun_mmap,
 	.poll = mytun_poll,
+	.fasync = mytun_fasync,
 	.unlocked_ioctl = mytun_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 #ifdef CONFIG_PROC_FS

@@ -7,8 +7,9 @@
  * one packet's route costs is not paid again by the next.
  *
  * GRO lives in NAPI. The queue has an instance of its own, which is never
- * scheduled: the tasklet claims it for a run and completes it, as tun does for
- * its fragments, so nothing is held back longer than a run.
+ * scheduled: the tasklet, or who writes many frames with one call, claims it for
+ * a run and completes it, as tun does for its fragments, so nothing is held back
+ * longer than a run.
  */
 
 #include <linux/ip.h>
@@ -67,34 +68,38 @@ static bool mytun_is_gro_wanted(const struct sk_buff *skb)
 }
 
 /* Held back until mytun_deliver_end(), unless somebody else has the instance */
-static void mytun_deliver_gro(struct mytun_queue *queue, struct sk_buff *skb)
+static void mytun_deliver_gro(struct mytun_queue *queue, struct sk_buff *skb,
+			      bool *gro)
 {
-	queue->gro = queue->gro || napi_schedule_prep(&queue->napi);
-	if (queue->gro)
+	*gro = *gro || napi_schedule_prep(&queue->napi);
+	if (*gro)
 		napi_gro_receive(&queue->napi, skb);
 	else
 		netif_receive_skb(skb);
 }
 
-/* By the tasklet, as often as it likes in a run. The list is empty afterwards */
-void mytun_deliver(struct mytun_queue *queue, struct sk_buff_head *skbs)
+/*
+ * As often as the caller likes in a run, whose @gro is false at first. The list
+ * is empty afterwards. By the tasklet, or with bottom halves off.
+ */
+void mytun_deliver(struct mytun_queue *queue, struct sk_buff_head *skbs,
+		   bool *gro)
 {
 	struct sk_buff *skb;
 	LIST_HEAD(plain);
 
 	while ((skb = __skb_dequeue(skbs))) {
 		if (mytun_is_gro_wanted(skb))
-			mytun_deliver_gro(queue, skb);
+			mytun_deliver_gro(queue, skb, gro);
 		else
 			list_add_tail(&skb->list, &plain);
 	}
 	netif_receive_skb_list(&plain);
 }
 
-/* By the tasklet, at the end of a run: nothing is held back any longer */
-void mytun_deliver_end(struct mytun_queue *queue)
+/* At the end of a run: nothing is held back any longer */
+void mytun_deliver_end(struct mytun_queue *queue, bool gro)
 {
-	if (queue->gro)
+	if (gro)
 		napi_complete(&queue->napi);
-	queue->gro = false;
 }

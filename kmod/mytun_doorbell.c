@@ -53,7 +53,7 @@ static bool mytun_doorbell_wakes_kthread(struct mytun_queue *queue)
 
 	queue->tx_doorbell_ns = now;
 	return now - last < (u64)READ_ONCE(queue->coalesce.poll_us) * NSEC_PER_USEC ||
-	       !READ_ONCE(queue->asleep);
+	       (queue->rx.size && !READ_ONCE(queue->asleep));
 }
 
 /*

@@ -18,59 +18,72 @@
 #define MYTUN_LINEAR_MAX	2048
 #define MYTUN_LINEAR_HEADERS	256
 
+/* Those who write() may be many */
 static void mytun_frame_refuse(struct mytun_queue *queue,
+			       struct mytun_device *device,
 			       enum mytun_counter reason)
 {
-	mytun_count(queue, reason, 1);
-	atomic64_inc(&queue->device->rx_errors);
+	atomic64_inc(&queue->counters[reason]);
+	atomic64_inc(&device->rx_errors);
 }
 
-/* NULL, for those who return it */
-static struct sk_buff *mytun_frame_refuse_skb(struct mytun_queue *queue,
-					      struct sk_buff *skb,
-					      enum mytun_counter reason)
+/* False, for those who return it */
+static bool mytun_frame_refuse_skb(struct mytun_queue *queue,
+				   struct mytun_device *device,
+				   struct sk_buff *skb,
+				   enum mytun_counter reason)
 {
-	mytun_frame_refuse(queue, reason);
+	mytun_frame_refuse(queue, device, reason);
 	kfree_skb_reason(skb, reason == MYTUN_TX_REFUSED_PROTOCOL ?
 			      SKB_DROP_REASON_UNHANDLED_PROTO :
 			      SKB_DROP_REASON_DEV_HDR);
-	return NULL;
+	return false;
 }
 
 static void mytun_frame_drop(struct mytun_queue *queue,
+			     struct mytun_device *device,
 			     enum mytun_counter reason)
 {
-	mytun_count(queue, reason, 1);
-	dev_core_stats_rx_dropped_inc(queue->device->dev);
+	atomic64_inc(&queue->counters[reason]);
+	if (device)
+		dev_core_stats_rx_dropped_inc(device->dev);
 }
 
-static u32 mytun_frame_min(const struct mytun_queue *queue)
+/* Of a device that is down, or gone: NULL */
+void mytun_frame_drop_down(struct mytun_queue *queue,
+			   struct mytun_device *device, struct sk_buff *skb)
 {
-	return queue->device->flags & IFF_TAP ? ETH_HLEN : 1;
+	mytun_frame_drop(queue, device, MYTUN_TX_DROPPED_DOWN);
+	kfree_skb_reason(skb, SKB_DROP_REASON_DEV_READY);
+}
+
+static u32 mytun_frame_min(const struct mytun_device *device)
+{
+	return device->flags & IFF_TAP ? ETH_HLEN : 1;
 }
 
 /* True if the header is sound; counts the reason if not */
 static bool mytun_frame_header_valid(struct mytun_queue *queue,
+				     struct mytun_device *device,
 				     const struct mytun_frame *header)
 {
 	enum mytun_counter reason;
 
-	if (header->length < mytun_frame_min(queue) ||
+	if (header->length < mytun_frame_min(device) ||
 	    header->length > MYTUN_FRAME_MAX)
 		reason = MYTUN_TX_REFUSED_LENGTH;
 	else if (header->flags & ~MYTUN_FRAME_HASH || header->reserved[0] || header->reserved[1])
 		reason = MYTUN_TX_REFUSED_FLAGS;
-	else if (!mytun_vnet_valid(queue, header))
+	else if (!mytun_vnet_valid(device, header))
 		reason = MYTUN_TX_REFUSED_VNET;
 	else
 		return true;
 
-	mytun_frame_refuse(queue, reason);
+	mytun_frame_refuse(queue, device, reason);
 	return false;
 }
 
-static struct sk_buff *mytun_frame_alloc_paged(struct net_device *dev,
-					       u32 length)
+static struct sk_buff *mytun_frame_alloc_paged(u32 length, gfp_t gfp)
 {
 	unsigned int headroom = NET_SKB_PAD + NET_IP_ALIGN;
 	struct sk_buff *skb;
@@ -79,35 +92,33 @@ static struct sk_buff *mytun_frame_alloc_paged(struct net_device *dev,
 	skb = alloc_skb_with_frags(headroom + MYTUN_LINEAR_HEADERS,
 				   length - MYTUN_LINEAR_HEADERS,
 				   PAGE_ALLOC_COSTLY_ORDER, &err,
-				   GFP_ATOMIC | __GFP_NOWARN);
+				   gfp | __GFP_NOWARN);
 	if (!skb)
 		return NULL;
 	skb_reserve(skb, headroom);
 	skb_put(skb, MYTUN_LINEAR_HEADERS);
 	skb->data_len = length - MYTUN_LINEAR_HEADERS;
 	skb->len = length;
-	skb->dev = dev;
 	return skb;
 }
 
 /*
- * In softirq context, as the tasklet is: from the CPU's own cache. Not from
- * napi_alloc_skb(): it cuts up pages, which come back only when a whole batch
- * has gone, and are cleared before each use.
+ * @flags: in softirq context, as the tasklet is, from the CPU's own cache. Not
+ * from napi_alloc_skb(): it cuts up pages, which come back only when a whole
+ * batch has gone, and are cleared before each use.
  */
-static struct sk_buff *mytun_frame_alloc_linear(struct net_device *dev,
-						u32 length)
+static struct sk_buff *mytun_frame_alloc_linear(u32 length, gfp_t gfp,
+						int flags)
 {
 	unsigned int headroom = NET_SKB_PAD + NET_IP_ALIGN;
 	struct sk_buff *skb;
 
-	skb = __alloc_skb(headroom + length, GFP_ATOMIC | __GFP_NOWARN,
-			  SKB_ALLOC_NAPI, NUMA_NO_NODE);
+	skb = __alloc_skb(headroom + length, gfp | __GFP_NOWARN, flags,
+			  NUMA_NO_NODE);
 	if (!skb)
 		return NULL;
 	skb_reserve(skb, headroom);
 	skb_put(skb, length);
-	skb->dev = dev;
 	return skb;
 }
 
@@ -117,22 +128,48 @@ static struct sk_buff *mytun_frame_copy(struct mytun_queue *queue,
 	struct sk_buff *skb;
 
 	if (length <= MYTUN_LINEAR_MAX) {
-		skb = mytun_frame_alloc_linear(queue->device->dev, length);
+		skb = mytun_frame_alloc_linear(length, GFP_ATOMIC,
+					       SKB_ALLOC_NAPI);
 		if (skb)
 			memcpy(skb->data, payload, length);
 	} else {
-		skb = mytun_frame_alloc_paged(queue->device->dev, length);
+		skb = mytun_frame_alloc_paged(length, GFP_ATOMIC);
 		if (skb)
 			skb_store_bits(skb, 0, payload, length);
 	}
 	if (!skb)
-		mytun_frame_drop(queue, MYTUN_TX_DROPPED_MEMORY);
+		mytun_frame_drop(queue, queue->device,
+				 MYTUN_TX_DROPPED_MEMORY);
 	return skb;
+}
+
+/* The same for who may sleep; or ENOBUFS, EFAULT. Up to MYTUN_FRAME_MAX bytes */
+struct sk_buff *mytun_frame_from_iter(struct mytun_queue *queue, u32 length,
+				      struct iov_iter *from)
+{
+	bool linear = length <= MYTUN_LINEAR_MAX;
+	struct sk_buff *skb;
+	bool copied;
+
+	skb = linear ? mytun_frame_alloc_linear(length, GFP_KERNEL, 0) :
+		       mytun_frame_alloc_paged(length, GFP_KERNEL);
+	if (!skb) {
+		mytun_frame_drop(queue, NULL, MYTUN_TX_DROPPED_MEMORY);
+		return ERR_PTR(-ENOBUFS);
+	}
+	copied = linear ? copy_from_iter_full(skb->data, length, from) :
+			  !skb_copy_datagram_from_iter(skb, 0, from, length);
+	if (copied)
+		return skb;
+	kfree_skb_reason(skb, SKB_DROP_REASON_SKB_UCOPY_FAULT);
+	return ERR_PTR(-EFAULT);
 }
 
 /* TUN: the first nibble tells the protocol. 0 if it is none that we carry */
 static __be16 mytun_frame_ip_protocol(const struct sk_buff *skb)
 {
+	if (!skb->len)
+		return 0;
 	switch (skb->data[0] >> 4) {
 	case 4:
 		return htons(ETH_P_IP);
@@ -149,61 +186,115 @@ static bool mytun_frame_ip_complete(const struct sk_buff *skb)
 	return skb->len >= sizeof(struct ipv6hdr);
 }
 
-static bool mytun_frame_classify_tun(struct mytun_queue *queue,
-				     struct sk_buff *skb)
+/* Set protocol and header offsets. False if the protocol is none */
+static bool mytun_frame_classify(struct mytun_device *device,
+				 struct sk_buff *skb, const __be16 *protocol)
 {
-	skb->protocol = mytun_frame_ip_protocol(skb);
-	if (!skb->protocol) {
-		mytun_frame_refuse_skb(queue, skb, MYTUN_TX_REFUSED_PROTOCOL);
-		return false;
+	if (device->flags & IFF_TAP) {
+		skb->protocol = eth_type_trans(skb, device->dev);
+	} else {
+		skb->protocol = protocol ? *protocol :
+					   mytun_frame_ip_protocol(skb);
+		if (!protocol && !skb->protocol)
+			return false;
+		skb_reset_mac_header(skb);
 	}
-	if (!mytun_frame_ip_complete(skb)) {
-		mytun_frame_refuse_skb(queue, skb, MYTUN_TX_REFUSED_LENGTH);
-		return false;
-	}
-	skb_reset_mac_header(skb);
-	return true;
-}
-
-/* Set protocol and header offsets. Frees the skb and counts why if it can't */
-static bool mytun_frame_classify(struct mytun_queue *queue,
-				 struct sk_buff *skb)
-{
-	if (queue->device->flags & IFF_TAP)
-		skb->protocol = eth_type_trans(skb, queue->device->dev);
-	else if (!mytun_frame_classify_tun(queue, skb))
-		return false;
 	skb_reset_network_header(skb);
 	return true;
 }
 
-/* A complete skb for the stack, or NULL: counted, and freed with a reason */
+/**
+ * mytun_frame_finish - make a frame what the stack expects
+ * @queue:    where the frame came from
+ * @device:   of @queue; the caller sees to it that it stays
+ * @skb:      the frame, with its headers in the linear part
+ * @vnet:     what is left to do to it
+ * @protocol: on a TUN device, if the process told; NULL: the frame itself tells
+ *
+ * No more is checked than stock tun does. Bottom halves are off.
+ *
+ * Return: false if the frame was refused: counted, and freed with a reason.
+ */
+bool mytun_frame_finish(struct mytun_queue *queue, struct mytun_device *device,
+			struct sk_buff *skb,
+			const struct virtio_net_hdr_v1 *vnet,
+			const __be16 *protocol)
+{
+	/* it may have been written while the file had a device of another kind */
+	if (device->flags & IFF_TAP && skb->len < ETH_HLEN)
+		return mytun_frame_refuse_skb(queue, device, skb,
+					      MYTUN_TX_REFUSED_LENGTH);
+	skb->dev = device->dev;
+	if (mytun_vnet_apply(skb, vnet))
+		return mytun_frame_refuse_skb(queue, device, skb,
+					      MYTUN_TX_REFUSED_VNET);
+	if (!mytun_frame_classify(device, skb, protocol))
+		return mytun_frame_refuse_skb(queue, device, skb,
+					      MYTUN_TX_REFUSED_PROTOCOL);
+
+	if (skb_is_gso(skb) || skb->ip_summed == CHECKSUM_PARTIAL)
+		skb_probe_transport_header(skb);
+	skb_record_rx_queue(skb, queue->index);
+	return true;
+}
+
+/* What only a struct mytun_frame says, or promises, of a frame */
+static bool mytun_frame_match(struct mytun_queue *queue,
+			      struct mytun_device *device, struct sk_buff *skb,
+			      const struct mytun_frame *header)
+{
+	if (!(device->flags & IFF_TAP) && !mytun_frame_ip_complete(skb))
+		return mytun_frame_refuse_skb(queue, device, skb,
+					      MYTUN_TX_REFUSED_LENGTH);
+	if (!mytun_vnet_matches(skb))
+		return mytun_frame_refuse_skb(queue, device, skb,
+					      MYTUN_TX_REFUSED_VNET);
+	if (header->flags & MYTUN_FRAME_HASH)
+		__skb_set_sw_hash(skb, header->hash, true);
+	return true;
+}
+
+/*
+ * The rest, of a frame whose header is sound: a complete skb for the stack, or
+ * NULL: counted, and freed with a reason
+ */
+static struct sk_buff *mytun_frame_complete(struct mytun_queue *queue,
+					    struct mytun_device *device,
+					    const struct mytun_frame *header,
+					    struct sk_buff *skb)
+{
+	if (!mytun_frame_finish(queue, device, skb, &header->vnet, NULL) ||
+	    !mytun_frame_match(queue, device, skb, header))
+		return NULL;
+	return skb;
+}
+
+/* By the tasklet: out of the ring */
 struct sk_buff *mytun_frame_receive(struct mytun_queue *queue,
 				    const struct mytun_frame *header,
 				    const void *payload)
 {
+	struct mytun_device *device = queue->device;
 	struct sk_buff *skb;
 
-	if (!mytun_frame_header_valid(queue, header))
+	if (!mytun_frame_header_valid(queue, device, header))
 		return NULL;
-	if (!(queue->device->dev->flags & IFF_UP)) {
-		mytun_frame_drop(queue, MYTUN_TX_DROPPED_DOWN);
+	if (!(device->dev->flags & IFF_UP)) {
+		mytun_frame_drop(queue, device, MYTUN_TX_DROPPED_DOWN);
 		return NULL;
 	}
 	skb = mytun_frame_copy(queue, payload, header->length);
-	if (!skb)
-		return NULL;
-	if (mytun_vnet_apply(skb, &header->vnet))
-		return mytun_frame_refuse_skb(queue, skb, MYTUN_TX_REFUSED_VNET);
-	if (!mytun_frame_classify(queue, skb))
-		return NULL;
-	if (!mytun_vnet_matches(skb))
-		return mytun_frame_refuse_skb(queue, skb, MYTUN_TX_REFUSED_VNET);
+	return skb ? mytun_frame_complete(queue, device, header, skb) : NULL;
+}
 
-	if (skb_is_gso(skb) || skb->ip_summed == CHECKSUM_PARTIAL)
-		skb_probe_transport_header(skb);
-	if (header->flags & MYTUN_FRAME_HASH)
-		__skb_set_sw_hash(skb, header->hash, true);
-	skb_record_rx_queue(skb, queue->index);
-	return skb;
+/* The same of a frame that is in an skb already, which is this function's */
+struct sk_buff *mytun_frame_accept(struct mytun_queue *queue,
+				   struct mytun_device *device,
+				   const struct mytun_frame *header,
+				   struct sk_buff *skb)
+{
+	if (mytun_frame_header_valid(queue, device, header))
+		return mytun_frame_complete(queue, device, header, skb);
+	kfree_skb_reason(skb, SKB_DROP_REASON_DEV_HDR);
+	return NULL;
 }

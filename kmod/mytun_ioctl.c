@@ -21,7 +21,8 @@
 #define MYTUN_FEATURES		(MYTUN_FEATURE_RX_HASH | MYTUN_FEATURE_TX_VNET | \
 				 MYTUN_FEATURE_TX_HASH | MYTUN_FEATURE_OFFLOAD | \
 				 MYTUN_FEATURE_BACKPRESSURE | \
-				 MYTUN_FEATURE_RX_HOLD)
+				 MYTUN_FEATURE_RX_HOLD | \
+				 MYTUN_FEATURE_READ_WRITE)
 
 /*
  * What the TUN ioctls use of struct ifreq. The part is the same for 32-bit
@@ -255,6 +256,102 @@ static int mytun_ioc_device_set(struct mytun_queue *queue,
 	return err;
 }
 
+static int mytun_set_vnet_size(struct mytun_device *device, int size)
+{
+	if (size < (int)sizeof(struct virtio_net_hdr))
+		return -EINVAL;
+	WRITE_ONCE(device->vnet_size, size);
+	return 0;
+}
+
+/* Of all queues that are attached now */
+static int mytun_set_sndbuf(struct mytun_device *device, int sndbuf)
+{
+	unsigned int i;
+
+	if (sndbuf <= 0)
+		return -EINVAL;
+	for (i = 0; i < device->attached; i++) {
+		struct mytun_queue *queue =
+			rtnl_dereference(device->queues[device->live[i]]);
+
+		WRITE_ONCE(queue->sk.sk_sndbuf, sndbuf);
+		mytun_write_space(&queue->sk);
+	}
+	return 0;
+}
+
+static int mytun_device_set_int(struct mytun_device *device,
+				unsigned int command, int value)
+{
+	switch (command) {
+	case TUNSETSNDBUF:
+		return mytun_set_sndbuf(device, value);
+	case TUNSETVNETHDRSZ:
+		return mytun_set_vnet_size(device, value);
+	case TUNSETVNETLE:
+		WRITE_ONCE(device->vnet_le, value);
+		return 0;
+	default:
+		WRITE_ONCE(device->vnet_be, value);
+		return 0;
+	}
+}
+
+/* What is not attached is told before a bad address is, as by stock tun */
+static int mytun_ioc_set_int(struct mytun_queue *queue, unsigned int command,
+			     int __user *arg)
+{
+	int err = -EBADFD;
+	int value;
+
+	if (!rcu_access_pointer(queue->io_device))
+		return -EBADFD;
+	if (command == TUNSETVNETBE && !IS_ENABLED(CONFIG_TUN_VNET_CROSS_LE))
+		return -EINVAL;
+	if (get_user(value, arg))
+		return -EFAULT;
+
+	rtnl_lock();
+	if (queue->device)
+		err = mytun_device_set_int(queue->device, command, value);
+	rtnl_unlock();
+	return err;
+}
+
+static int mytun_device_get_int(const struct mytun_queue *queue,
+				unsigned int command)
+{
+	switch (command) {
+	case TUNGETSNDBUF:
+		return READ_ONCE(queue->sk.sk_sndbuf);
+	case TUNGETVNETHDRSZ:
+		return queue->device->vnet_size;
+	case TUNGETVNETLE:
+		return queue->device->vnet_le;
+	default:
+		return queue->device->vnet_be;
+	}
+}
+
+static int mytun_ioc_get_int(struct mytun_queue *queue, unsigned int command,
+			     int __user *arg)
+{
+	bool attached;
+	int value = 0;
+
+	rtnl_lock();
+	attached = queue->device;
+	if (attached)
+		value = mytun_device_get_int(queue, command);
+	rtnl_unlock();
+	if (!attached)
+		return -EBADFD;
+	if (command == TUNGETVNETBE && !IS_ENABLED(CONFIG_TUN_VNET_CROSS_LE))
+		return -EINVAL;
+	return put_user(value, arg);
+}
+
 static int mytun_ioc_get_info(struct mytun_queue *queue, void __user *arg)
 {
 	struct mytun_rings *rings = mytun_queue_rings(queue);
@@ -276,8 +373,12 @@ static int mytun_ioc_get_info(struct mytun_queue *queue, void __user *arg)
 	return copy_to_user(arg, &info, sizeof(info)) ? -EFAULT : 0;
 }
 
+/* 0: that direction goes by read or write */
 static bool mytun_ring_size_valid(u32 size)
 {
+	if (!size)
+		return true;
+
 	return is_power_of_2(size) && size >= MYTUN_RING_SIZE_MIN &&
 	       size <= MYTUN_RING_SIZE_MAX && PAGE_ALIGNED(size);
 }
@@ -289,6 +390,7 @@ static int mytun_ioc_set_rings(struct mytun_queue *queue, void __user *arg)
 	if (copy_from_user(&config, arg, sizeof(config)))
 		return -EFAULT;
 	if (memchr_inv(config.reserved, 0, sizeof(config.reserved)) ||
+	    !(config.rx_size || config.tx_size) ||
 	    !mytun_ring_size_valid(config.rx_size) ||
 	    !mytun_ring_size_valid(config.tx_size))
 		return -EINVAL;
@@ -355,6 +457,39 @@ static int mytun_ioc_set_backpressure(struct mytun_queue *queue,
 	return err;
 }
 
+static int mytun_ioc_set_batch(struct mytun_queue *queue, void __user *arg)
+{
+	u32 batch;
+	int err = -EBADFD;
+
+	if (get_user(batch, (u32 __user *)arg))
+		return -EFAULT;
+	if (batch & ~(MYTUN_BATCH_READ | MYTUN_BATCH_WRITE))
+		return -EINVAL;
+
+	mutex_lock(&queue->config);
+	if (queue->device) {
+		WRITE_ONCE(queue->batch, batch);
+		err = 0;
+	}
+	mutex_unlock(&queue->config);
+	return err;
+}
+
+/* A turn of a process that lives by this: what it sent, then what came */
+static int mytun_ioc_wait(struct mytun_queue *queue, bool nonblock)
+{
+	int err = 0;
+
+	if (!rcu_access_pointer(queue->io_device))
+		return -EBADFD;
+	if (!mytun_has_rx_ring(queue))
+		return -EINVAL;
+	if (mytun_has_tx_ring(queue))
+		err = mytun_write_flush(queue);
+	return err ?: mytun_read_wait_ring(queue, nonblock);
+}
+
 static int mytun_ioc_get_stats(struct mytun_queue *queue, void __user *arg)
 {
 	struct mytun_stats stats = {};
@@ -385,6 +520,16 @@ long mytun_ioctl(struct file *file, unsigned int command, unsigned long arg)
 	case TUNSETGROUP:
 	case TUNSETOFFLOAD:
 		return mytun_ioc_device_set(queue, command, arg);
+	case TUNSETSNDBUF:
+	case TUNSETVNETHDRSZ:
+	case TUNSETVNETLE:
+	case TUNSETVNETBE:
+		return mytun_ioc_set_int(queue, command, argp);
+	case TUNGETSNDBUF:
+	case TUNGETVNETHDRSZ:
+	case TUNGETVNETLE:
+	case TUNGETVNETBE:
+		return mytun_ioc_get_int(queue, command, argp);
 	case MYTUN_IOC_GET_INFO:
 		return mytun_ioc_get_info(queue, argp);
 	case MYTUN_IOC_SET_RINGS:
@@ -397,6 +542,10 @@ long mytun_ioctl(struct file *file, unsigned int command, unsigned long arg)
 		return mytun_ioc_get_stats(queue, argp);
 	case MYTUN_IOC_SET_BACKPRESSURE:
 		return mytun_ioc_set_backpressure(queue, argp);
+	case MYTUN_IOC_WAIT:
+		return mytun_ioc_wait(queue, file->f_flags & O_NONBLOCK);
+	case MYTUN_IOC_SET_BATCH:
+		return mytun_ioc_set_batch(queue, argp);
 	}
 	return -ENOTTY;
 }

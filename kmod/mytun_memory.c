@@ -60,12 +60,18 @@ static void mytun_area_free(struct mytun_area *area)
 	memset(area, 0, sizeof(*area));
 }
 
-/* @copies: how many times the pages stand in the mapping, one after another */
+/*
+ * @copies: how many times the pages stand in the mapping, one after another
+ * @size: 0 for an area that there is not: the direction goes without a ring
+ */
 static int mytun_area_alloc(struct mytun_area *area, size_t size,
 			    unsigned int copies)
 {
 	unsigned int count = size >> PAGE_SHIFT;
 	unsigned int i;
+
+	if (!count)
+		return 0;
 
 	area->pages = kvmalloc_array(count, copies * sizeof(*area->pages),
 				     MYTUN_GFP);
@@ -198,6 +204,15 @@ void mytun_rings_post_state(const struct mytun_rings *rings, u32 state)
 	WRITE_ONCE(kernel->state, state);
 }
 
+/* Bytes in the rx ring, as far as the words make sense: told to their writer */
+u32 mytun_rings_waiting(const struct mytun_rings *rings)
+{
+	struct mytun_kernel_page *kernel = rings->kernel_page.address;
+	struct mytun_user_page *user = rings->user_page.address;
+
+	return READ_ONCE(kernel->rx_producer) - READ_ONCE(user->rx_consumer);
+}
+
 /* Only a hint for poll(): the words may be garbage, and no harm is done */
 __poll_t mytun_rings_poll(const struct mytun_rings *rings)
 {
@@ -207,7 +222,7 @@ __poll_t mytun_rings_poll(const struct mytun_rings *rings)
 		      READ_ONCE(kernel->tx_consumer);
 	__poll_t events = 0;
 
-	if (READ_ONCE(kernel->rx_producer) != READ_ONCE(user->rx_consumer))
+	if (mytun_rings_waiting(rings))
 		events |= EPOLLIN | EPOLLRDNORM;
 	if (tx_used <= rings->tx_size / 2)
 		events |= EPOLLOUT | EPOLLWRNORM;

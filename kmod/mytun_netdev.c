@@ -47,9 +47,15 @@ static void mytun_netdev_uninit(struct net_device *dev)
 		module_put(THIS_MODULE);
 }
 
+/* Who met EIO, or polled, may write from now on */
 static int mytun_netdev_open(struct net_device *dev)
 {
+	struct mytun_device *device = netdev_priv(dev);
+	unsigned int i;
+
 	netif_tx_start_all_queues(dev);
+	for (i = 0; i < device->attached; i++)
+		mytun_write_wake(rtnl_dereference(device->queues[device->live[i]]));
 	return 0;
 }
 
@@ -249,6 +255,7 @@ static void mytun_setup(struct net_device *dev)
 	device->owner = INVALID_UID;
 	device->group = INVALID_GID;
 	device->coalesce = mytun_default_coalesce;
+	device->vnet_size = sizeof(struct virtio_net_hdr);
 	dev->netdev_ops = &mytun_netdev_ops;
 	dev->ethtool_ops = &mytun_ethtool_ops;
 	dev->needs_free_netdev = true;

@@ -36,6 +36,9 @@ struct mytun_queue *mytun_queue_create(struct net *net)
 		return NULL;
 
 	sock_init_data_uid(NULL, &queue->sk, current_fsuid());
+	/* until TUNSETSNDBUF */
+	queue->sk.sk_sndbuf = INT_MAX;
+	queue->sk.sk_write_space = mytun_write_space;
 	mutex_init(&queue->config);
 	spin_lock_init(&queue->state_lock);
 	spin_lock_init(&queue->rx_lock);
@@ -134,6 +137,7 @@ static int mytun_queue_publish(struct mytun_queue *queue,
 	queue->coalesce = device->coalesce;
 	mytun_deliver_start(queue);
 	rcu_assign_pointer(device->queues[index], queue);
+	rcu_assign_pointer(queue->io_device, device);
 	mytun_steer(device);
 	return 0;
 }
@@ -172,6 +176,7 @@ static void mytun_queue_unpublish(struct mytun_queue *queue)
 	struct mytun_device *device = queue->device;
 
 	RCU_INIT_POINTER(device->queues[queue->index], NULL);
+	RCU_INIT_POINTER(queue->io_device, NULL);
 	mytun_steer(device);
 	if (!device->attached)
 		netif_carrier_off(device->dev);
@@ -282,12 +287,7 @@ static int mytun_queue_check_rings(const struct mytun_queue *queue)
 	/* no kthread begins when the others were told to end */
 	if (!queue->device || queue->stopping)
 		return -EBADFD;
-	if (queue->rings)
-		return -EBUSY;
-	/* the frame header stands in for struct tun_pi */
-	if (!(queue->device->flags & IFF_NO_PI))
-		return -EINVAL;
-	return 0;
+	return queue->rings ? -EBUSY : 0;
 }
 
 /*
@@ -310,6 +310,9 @@ static int mytun_queue_install(struct mytun_queue *queue,
 		smp_store_release(&queue->rings, rings);
 	}
 	mutex_unlock(&queue->config);
+	/* who waits in read() is to wait for the ring instead */
+	if (!err)
+		wake_up_interruptible_all(&queue->poll_wait);
 	return err;
 }
 

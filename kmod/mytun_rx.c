@@ -8,6 +8,8 @@
  * frame into the ring itself where that is better: after a pause, when there is
  * one sleeper to wake instead of two, and while the kthread would only wait for
  * the sender's own CPU.
+ *
+ * Without an rx ring frames wait in sk_receive_queue for mytun_read.c.
  */
 
 #include <linux/sched/clock.h>
@@ -35,30 +37,39 @@ static u32 mytun_rx_hash(const struct sk_buff *skb)
 }
 
 /*
- * What is left to do to the frame is said in its header, or done. A super-packet
- * that an earlier owner of the device had asked for may still be on its way.
+ * What is left to do to the frame is said in @vnet, or done. A super-packet that
+ * an earlier owner of the device had asked for may still be on its way.
+ * @flags: the device's
  */
-static int mytun_rx_finish(struct mytun_queue *queue, struct sk_buff *skb,
-			   struct mytun_frame *header)
+int mytun_rx_finish(unsigned int flags, struct sk_buff *skb,
+		    struct virtio_net_hdr_v1 *vnet)
 {
-	if (queue->device->flags & IFF_VNET_HDR)
-		return mytun_vnet_describe(skb, &header->vnet);
+	if (flags & IFF_VNET_HDR)
+		return mytun_vnet_describe(skb, vnet);
 	if (skb_is_gso(skb))
 		return -EINVAL;
 	return skb->ip_summed == CHECKSUM_PARTIAL ? skb_checksum_help(skb) : 0;
 }
 
-static int mytun_rx_fill(struct mytun_queue *queue, struct mytun_frame *frame,
-			 struct sk_buff *skb)
+/* The header that goes in front of the frame */
+int mytun_rx_describe(unsigned int flags, struct sk_buff *skb,
+		      struct mytun_frame *header)
 {
-	struct mytun_frame header = {
+	*header = (struct mytun_frame) {
 		.length = skb->len,
 		.flags = MYTUN_FRAME_HASH,
 		.hash = mytun_rx_hash(skb),
 	};
+	return mytun_rx_finish(flags, skb, &header->vnet);
+}
+
+static int mytun_rx_fill(struct mytun_queue *queue, struct mytun_frame *frame,
+			 struct sk_buff *skb)
+{
+	struct mytun_frame header;
 	int err;
 
-	err = mytun_rx_finish(queue, skb, &header);
+	err = mytun_rx_describe(queue->device->flags, skb, &header);
 	if (err)
 		return err;
 	err = skb_copy_bits(skb, 0, frame + 1, skb->len);
@@ -128,7 +139,7 @@ static bool mytun_rx_after_pause(struct mytun_queue *queue)
 /* Is the sender to do the kthread's work? */
 static bool mytun_rx_is_direct(struct mytun_queue *queue)
 {
-	if (!mytun_queue_rings(queue))
+	if (!mytun_has_rx_ring(queue))
 		return false;
 	return task_cpu(queue->kthread) == smp_processor_id() ||
 	       (READ_ONCE(queue->asleep) && mytun_rx_after_pause(queue));
@@ -231,7 +242,34 @@ bool mytun_rx_enqueue(struct mytun_queue *queue, struct sk_buff *skb)
 
 	if (wake)
 		wake_up_process(queue->kthread);
+	if (!mytun_has_rx_ring(queue))
+		mytun_read_wake(queue);
 	return true;
+}
+
+/*
+ * By a reader, of a queue without an rx ring. NULL if nothing waits, EMSGSIZE if
+ * the first has more than @room bytes: then it stays.
+ */
+struct sk_buff *mytun_rx_dequeue(struct mytun_queue *queue, size_t room)
+{
+	struct sk_buff_head *list = &queue->sk.sk_receive_queue;
+	struct sk_buff *skb;
+
+	if (skb_queue_empty_lockless(list))
+		return NULL;
+	spin_lock_irq(&list->lock);
+	skb = skb_peek(list);
+	if (skb && skb->len > room)
+		skb = ERR_PTR(-EMSGSIZE);
+	else if (skb)
+		__skb_unlink(skb, list);
+	/* they are held only as long as the device is there */
+	if (queue->rx_stopped &&
+	    mytun_rx_waiting(queue) <= MYTUN_RX_WAITING_MAX / 2)
+		__mytun_rx_let_senders(queue);
+	spin_unlock_irq(&list->lock);
+	return skb;
 }
 
 /* Under rx_lock. All that waits becomes its holder's, under one lock more */
@@ -311,6 +349,9 @@ bool mytun_rx_drain(struct mytun_queue *queue)
 	if (skb_queue_empty(&queue->backlog) &&
 	    skb_queue_empty_lockless(&queue->sk.sk_receive_queue))
 		return false;
+	/* they wait for read() */
+	if (!queue->rx.size)
+		return false;
 
 	spin_lock_bh(&queue->rx_lock);
 	mytun_rx_take(queue);
@@ -343,6 +384,8 @@ bool mytun_rx_may_sleep(struct mytun_queue *queue)
 	struct sk_buff *first;
 	unsigned int length;
 
+	if (!queue->rx.size)
+		return true;
 	if (!skb_queue_empty(&queue->backlog))
 		return false;
 
@@ -351,6 +394,9 @@ bool mytun_rx_may_sleep(struct mytun_queue *queue)
 	length = first ? first->len : 0;
 	WRITE_ONCE(queue->asleep, !first);
 	spin_unlock_irq(&list->lock);
-	/* only the kthread takes from the list, so first is still first */
+	/*
+	 * A read() from before the ring may take first: then there is room for
+	 * its length all the sooner
+	 */
 	return !first || (queue->rx_stalled && mytun_rx_wait_space(queue, length));
 }

@@ -7,11 +7,11 @@
  * run, which the kthread schedules, so that other softirqs and tasks get their
  * turn.
  *
- * The queue's kthread and a doorbell schedule it. The kthread hands over
- * everything up to the producer index it saw; the tasklet goes on until it finds
- * the ring empty, and asks for a doorbell itself if the kthread does not watch.
- * Who asks looks at the ring once more afterwards, so a frame is either seen by
- * one of the two or announced.
+ * The queue's kthread, a doorbell and a write() of nothing schedule it. The
+ * kthread hands over everything up to the producer index it saw; the tasklet goes
+ * on until it finds the ring empty, and asks for a doorbell itself if the kthread
+ * does not watch. Who asks looks at the ring once more afterwards, so a frame is
+ * either seen by one of the two or announced.
  *
  * All that is specific to tasklets is in this file.
  */
@@ -29,13 +29,14 @@
 
 /*
  * @taken and @bytes count what left the ring since the run began, good or bad;
- * @good_bytes what @skbs carry
+ * @good_bytes what @skbs carry. @gro: the run has claimed the queue's GRO
  */
 struct mytun_tx_run {
 	struct sk_buff_head skbs;
 	unsigned int taken;
 	unsigned int bytes;
 	unsigned int good_bytes;
+	bool gro;
 };
 
 /*
@@ -117,7 +118,7 @@ static void mytun_tx_deliver(struct mytun_queue *queue,
 		return;
 	mytun_tx_count(queue, skb_queue_len(&run->skbs), run->good_bytes);
 	run->good_bytes = 0;
-	mytun_deliver(queue, &run->skbs);
+	mytun_deliver(queue, &run->skbs, &run->gro);
 }
 
 /* False when the ring is empty, broken, or the queue is being stopped */
@@ -165,7 +166,7 @@ static void mytun_tasklet(struct tasklet_struct *tasklet)
 	__skb_queue_head_init(&run.skbs);
 	while (mytun_tx_batch(queue, &run))
 		;
-	mytun_deliver_end(queue);
+	mytun_deliver_end(queue, run.gro);
 	if (queue->tx.broken)
 		mytun_queue_set_state(queue, MYTUN_STATE_TX_BROKEN);
 	else if (mytun_tx_goes_on(queue, &run) && !READ_ONCE(queue->stopping))
@@ -188,8 +189,8 @@ void mytun_tasklet_setup(struct mytun_queue *queue)
 }
 
 /*
- * From the kthread. With bottom halves off around it the softirq runs here, as
- * they come on again, and ksoftirqd is not woken for it.
+ * From the kthread or a process. With bottom halves off around it the softirq
+ * runs here, as they come on again, and ksoftirqd is not woken for it.
  */
 void mytun_tasklet_schedule(struct mytun_queue *queue)
 {
@@ -198,7 +199,10 @@ void mytun_tasklet_schedule(struct mytun_queue *queue)
 	local_bh_enable();
 }
 
-/* After the kthread was stopped, and nothing rings: nobody schedules it again */
+/*
+ * After the kthread was stopped, nothing rings, and no write() that flushes goes
+ * on: nobody schedules it again.
+ */
 void mytun_tasklet_kill(struct mytun_queue *queue)
 {
 	tasklet_kill(&queue->tasklet);

@@ -7,7 +7,9 @@
  * claims to be a super-packet is marked as not to be trusted, as for tun.
  */
 
+#include <linux/swab.h>
 #include <linux/udp.h>
+#include <linux/virtio_byteorder.h>
 #include <linux/virtio_net.h>
 #include <net/flow_dissector.h>
 
@@ -21,25 +23,69 @@ static bool mytun_vnet_is_plain(const struct virtio_net_hdr_v1 *vnet)
 	return !(words[0] | words[1] | words[2]);
 }
 
-/* False if the header does not fit a frame of @length bytes, or the device */
-bool mytun_vnet_valid(const struct mytun_queue *queue,
-		      const struct mytun_frame *header)
+/* In read and write the device's order may be another; in rings it never is */
+static bool mytun_vnet_is_little_endian(const struct mytun_device *device)
 {
-	const struct virtio_net_hdr_v1 *vnet = &header->vnet;
+	if (READ_ONCE(device->vnet_le))
+		return true;
+	return !READ_ONCE(device->vnet_be) && virtio_legacy_is_little_endian();
+}
+
+/* How read and write lay frames out at this moment. False: no device */
+bool mytun_format_get(struct mytun_queue *queue, struct mytun_format *format)
+{
+	struct mytun_device *device;
+
+	rcu_read_lock();
+	device = rcu_dereference(queue->io_device);
+	if (device) {
+		format->flags = READ_ONCE(device->flags);
+		format->vnet_size = format->flags & IFF_VNET_HDR ?
+				    READ_ONCE(device->vnet_size) : 0;
+		format->little_endian = mytun_vnet_is_little_endian(device);
+	}
+	rcu_read_unlock();
+	return device;
+}
+
+/* From the order of a format to little endian, and back */
+void mytun_vnet_convert(const struct mytun_format *format,
+			struct virtio_net_hdr_v1 *vnet)
+{
+	if (format->little_endian)
+		return;
+	swab16s((__force u16 *)&vnet->hdr_len);
+	swab16s((__force u16 *)&vnet->gso_size);
+	swab16s((__force u16 *)&vnet->csum_start);
+	swab16s((__force u16 *)&vnet->csum_offset);
+}
+
+/* Bytes of a frame that must be there if the header is to make sense */
+u32 mytun_vnet_headers(const struct virtio_net_hdr_v1 *vnet)
+{
+	u32 headers = __virtio16_to_cpu(true, vnet->hdr_len);
 	u32 start = __virtio16_to_cpu(true, vnet->csum_start);
 	u32 offset = __virtio16_to_cpu(true, vnet->csum_offset);
 
+	if (!(vnet->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM))
+		return headers;
+	return max_t(u32, headers, start + offset + sizeof(__sum16));
+}
+
+/* False if the header does not fit a frame of @length bytes, or the device */
+bool mytun_vnet_valid(const struct mytun_device *device,
+		      const struct mytun_frame *header)
+{
+	const struct virtio_net_hdr_v1 *vnet = &header->vnet;
+
 	if (mytun_vnet_is_plain(vnet))
 		return true;
-	if (!(queue->device->flags & IFF_VNET_HDR))
+	if (!(device->flags & IFF_VNET_HDR))
 		return false;
 	if (vnet->flags & ~(VIRTIO_NET_HDR_F_NEEDS_CSUM |
 			    VIRTIO_NET_HDR_F_DATA_VALID))
 		return false;
-	if (__virtio16_to_cpu(true, vnet->hdr_len) > header->length)
-		return false;
-	return !(vnet->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) ||
-	       start + offset + sizeof(__sum16) <= header->length;
+	return mytun_vnet_headers(vnet) <= header->length;
 }
 
 /*

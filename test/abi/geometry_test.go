@@ -22,7 +22,8 @@ func TestInfoBeforeAttachTellsLimitsOnly(t *testing.T) {
 	info := device.Open(t).Info(t)
 	want := device.Info{
 		Features: device.FeatureRxHash | device.FeatureTxVnet | device.FeatureTxHash |
-			device.FeatureOffload | device.FeatureBackpressure | device.FeatureRxHold,
+			device.FeatureOffload | device.FeatureBackpressure | device.FeatureRxHold |
+			device.FeatureReadWrite,
 		FrameHeader: device.FrameHeader, FrameAlign: device.FrameAlign, FrameMax: device.FrameMax,
 		RingSizeMin: minRing, RingSizeMax: maxRing,
 		Queue: ^uint32(0), PollUsecs: info.PollUsecs,

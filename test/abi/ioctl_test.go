@@ -44,6 +44,7 @@ var own = []struct {
 	{"SET_POLL", device.IocSetPoll, 4},
 	{"GET_STATS", device.IocGetStats, device.StatsSize},
 	{"SET_BACKPRESSURE", device.IocSetBackpressure, 4},
+	{"SET_BATCH", device.IocSetBatch, 4},
 }
 
 func TestWrongSizeOrDirectionIsNoSuchIoctl(t *testing.T) {
@@ -74,14 +75,14 @@ func TestUnknownIoctlsAreRefused(t *testing.T) {
 	device.Sandbox(t)
 	f := device.Open(t)
 	buffer := make([]byte, 4096)
-	for nr := uint(6); nr < 256; nr++ {
+	for nr := uint(8); nr < 256; nr++ {
 		for _, size := range []uint{0, 4, 32} {
 			request := 1<<30 | size<<16 | 0xF7<<8 | nr
 			expect(t, "unknown number", device.Ioctl(f.FD, request, buffer), unix.ENOTTY)
 		}
 	}
 	for _, request := range []uint{
-		unix.TUNSETSNDBUF, unix.TUNSETVNETHDRSZ, unix.TUNSETQUEUE, unix.TUNATTACHFILTER, unix.TIOCINQ,
+		unix.TUNSETQUEUE, unix.TUNATTACHFILTER, unix.TIOCINQ,
 	} {
 		expect(t, "ioctl of others", device.Ioctl(f.FD, request, buffer), unix.ENOTTY)
 	}
@@ -156,6 +157,8 @@ func checkNotAttached(t *testing.T, f *device.File) {
 	})
 	refused(t, f, "SET_POLL", unix.EBADFD, func() error { return f.TrySetPoll(1) })
 	refused(t, f, "SET_BACKPRESSURE", unix.EBADFD, func() error { return f.TrySetBackpressure(1) })
+	refused(t, f, "SET_BATCH", unix.EBADFD, func() error { return f.TrySetBatch(device.BatchRead) })
+	refused(t, f, "WAIT", unix.EBADFD, f.TryWait)
 	refused(t, f, "TUNSETOFFLOAD", unix.EBADFD, func() error { return f.TrySetOffload(device.OffloadCsum) })
 	refused(t, f, "TUNGETIFF", unix.EBADFD, func() error {
 		return device.Ioctl(f.FD, unix.TUNGETIFF, device.Ifreq("", 0))
@@ -181,7 +184,7 @@ func TestBadRingSizesAreRefused(t *testing.T) {
 	device.Sandbox(t)
 	f := device.Open(t)
 	f.Attach(t, "", device.TUN)
-	bad := []uint32{0, 1, 63, 4096, minRing / 2, minRing - 1, minRing + 1, minRing + 4096, 3 * minRing,
+	bad := []uint32{1, 63, 4096, minRing / 2, minRing - 1, minRing + 1, minRing + 4096, 3 * minRing,
 		maxRing - 4096, maxRing + 1, 2 * maxRing, 1 << 31, 0xffffffff, 0xfffff000}
 	for _, size := range bad {
 		for _, config := range []device.RingConfig{
@@ -190,6 +193,7 @@ func TestBadRingSizesAreRefused(t *testing.T) {
 			refused(t, f, "SET_RINGS", unix.EINVAL, func() error { return f.TrySetRings(config) })
 		}
 	}
+	refused(t, f, "SET_RINGS of nothing", unix.EINVAL, func() error { return f.TrySetRings(device.RingConfig{}) })
 	f.SetRings(t, minRing, minRing)
 }
 
@@ -210,15 +214,6 @@ func TestReservedFieldsMustBeZero(t *testing.T) {
 	}
 }
 
-func TestRingsNeedNoPacketInformation(t *testing.T) {
-	device.Sandbox(t)
-	f := device.Open(t)
-	f.Attach(t, "", unix.IFF_TUN)
-	refused(t, f, "SET_RINGS without IFF_NO_PI", unix.EINVAL, func() error {
-		return f.TrySetRings(device.RingConfig{RxSize: minRing, TxSize: minRing})
-	})
-}
-
 func TestPollWindowIsBounded(t *testing.T) {
 	device.Sandbox(t)
 	f := device.Open(t)
@@ -234,15 +229,22 @@ func TestPollWindowIsBounded(t *testing.T) {
 	}
 }
 
-func TestFileHasNoReadWriteOrSeek(t *testing.T) {
+func TestBadBatchFlagsAreRefused(t *testing.T) {
 	device.Sandbox(t)
 	f := device.Open(t)
 	f.Attach(t, "", device.TUN)
-	b := make([]byte, 64)
-	_, err := unix.Read(f.FD, b)
-	expect(t, "read", err, unix.EINVAL)
-	_, err = unix.Write(f.FD, b)
-	expect(t, "write", err, unix.EINVAL)
-	_, err = unix.Seek(f.FD, 0, 0)
+	for _, flags := range []uint32{4, 1 << 31, ^uint32(0)} {
+		refused(t, f, "SET_BATCH", unix.EINVAL, func() error { return f.TrySetBatch(flags) })
+	}
+	for flags := range uint32(4) {
+		f.SetBatch(t, flags)
+	}
+}
+
+func TestFileHasNoSeek(t *testing.T) {
+	device.Sandbox(t)
+	f := device.Open(t)
+	f.Attach(t, "", device.TUN)
+	_, err := unix.Seek(f.FD, 0, 0)
 	expect(t, "lseek", err, unix.ESPIPE)
 }

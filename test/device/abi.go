@@ -41,6 +41,11 @@ const (
 	FeatureOffload      = 1 << 3
 	FeatureBackpressure = 1 << 4
 	FeatureRxHold       = 1 << 5
+	FeatureReadWrite    = 1 << 6
+
+	BatchRead  = 1 << 0
+	BatchWrite = 1 << 1
+	BatchAlign = 8
 )
 
 // Flags of TUNSETIFF.
@@ -73,6 +78,8 @@ const (
 	IocGetStats    = iocRead<<30 | StatsSize<<16 | iocMagic<<8 | 4
 
 	IocSetBackpressure = iocWrite<<30 | 4<<16 | iocMagic<<8 | 5
+	IocWait            = iocMagic<<8 | 6
+	IocSetBatch        = iocWrite<<30 | 4<<16 | iocMagic<<8 | 7
 
 	iocMagic = 0xF7
 	iocWrite = 1

@@ -22,6 +22,7 @@ type Config struct {
 	TAP    bool
 	Queues int
 	Flags  uint16 // besides TUN or TAP and Multi
+	PI     bool   // without IFF_NO_PI
 	RxSize uint32
 	TxSize uint32
 	MTU    int
@@ -70,6 +71,9 @@ func (c *Config) flags() uint16 {
 	}
 	if c.Queues > 1 {
 		flags |= Multi
+	}
+	if c.PI {
+		flags &^= unix.IFF_NO_PI
 	}
 	if offloadsWanted() {
 		flags |= Vnet

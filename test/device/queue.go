@@ -89,6 +89,9 @@ func TryMapQueue(f *File) (*Queue, error) {
 		{&q.RxData, g.Rx.DataOffset, g.Rx.DataLength, unix.PROT_READ | unix.PROT_WRITE},
 		{&q.TxData, g.Tx.DataOffset, g.Tx.DataLength, unix.PROT_READ | unix.PROT_WRITE},
 	} {
+		if m.length == 0 {
+			continue // there is no ring in this direction
+		}
 		if *m.to, err = f.TryMap(m.offset, int(m.length), m.prot, unix.MAP_SHARED); err != nil {
 			return nil, err
 		}

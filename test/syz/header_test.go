@@ -32,6 +32,7 @@ var (
 	defines   = regexp.MustCompile(`(?m)^#define\s+(MYTUN_\w+)[ \t]+(.+?)\s*$`)
 	suffixes  = regexp.MustCompile(`\b(0x[0-9a-fA-F]+|[0-9]+)U?L*\b`)
 	commands  = regexp.MustCompile(`^_IO([RW])\((\w+), (\w+), (?:struct )?(\w+)\)$`)
+	bare      = regexp.MustCompile(`^_IO\((\w+), (\w+)\)$`)
 	structs   = regexp.MustCompile(`(?m)^struct (\w+) \{((?s:.*?))^\};`)
 	members   = regexp.MustCompile(`(?m)^\s+(?:struct )?(\w+) (\w+)(?:\[(\d+)\])?;`)
 	baseSizes = map[string]int{"__u32": 4, "__s32": 4, "__u64": 8, "virtio_net_hdr_v1": 12}
@@ -73,6 +74,9 @@ func (h *header) value(t *testing.T, expression string) uint64 {
 	if m := commands.FindStringSubmatch(expression); m != nil {
 		direction := map[string]uint64{"W": 1, "R": 2}[m[1]]
 		return direction<<30 | uint64(h.sizeOf(t, m[4]))<<16 | h.values[m[2]]<<8 | evaluate(t, m[3])
+	}
+	if m := bare.FindStringSubmatch(expression); m != nil {
+		return h.values[m[1]]<<8 | evaluate(t, m[2])
 	}
 	return evaluate(t, suffixes.ReplaceAllString(expression, "$1"))
 }

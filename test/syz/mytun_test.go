@@ -32,6 +32,7 @@ var (
 // system are the constants that are not the module's.
 var system = map[string]uint64{
 	"__NR_ioctl": unix.SYS_IOCTL, "__NR_mmap": unix.SYS_MMAP, "__NR_openat": unix.SYS_OPENAT,
+	"__NR_read": unix.SYS_READ, "__NR_write": unix.SYS_WRITE,
 	"AT_FDCWD": 1<<64 - 100,
 
 	"TUNSETIFF": unix.TUNSETIFF, "TUNGETIFF": unix.TUNGETIFF, "TUNGETFEATURES": unix.TUNGETFEATURES,

@@ -11,6 +11,9 @@
  *   3. asks with MYTUN_IOC_GET_INFO where everything is, and maps it,
  *   4. hands in eventfds with MYTUN_IOC_SET_EVENTFDS.
  *
+ * Or it does 1 alone, and then reads and writes as it would with stock tun; or
+ * has a ring in one direction only.
+ *
  * All fields are in the byte order of the machine, but for the virtio_net_hdr,
  * which is little endian as virtio 1.0 says. No structure has a hole, so
  * 32-bit and 64-bit programs see the same layout.
@@ -54,6 +57,29 @@ struct mytun_frame {
 
 #define MYTUN_FRAME_HASH	0x00000001U	/* @hash is valid */
 
+/*
+ * Many frames with one read() or write(), of a queue without a ring in that
+ * direction: argument of MYTUN_IOC_SET_BATCH, both bits or one or none.
+ *
+ * Each frame stands behind a struct mytun_frame, as in a ring, and there is no
+ * struct tun_pi and no virtio_net_hdr besides. Frames begin at multiples of
+ * MYTUN_BATCH_ALIGN bytes from the start of the buffer, one directly after
+ * another: sizeof(struct mytun_frame) + @length, rounded up.
+ *
+ * read() sleeps for the first frame alone, then takes what waits, as far as
+ * whole frames fit; if the first does not fit it stays, and read() fails with
+ * EMSGSIZE. The value returned counts the gaps, the last one too; what is in
+ * them is undefined.
+ *
+ * write() returns the bytes of all frames that were taken, the gaps included. A
+ * frame that is malformed is refused and counted, as in a ring, and the others
+ * are delivered. One that runs past the end of the buffer is EINVAL, one above
+ * MYTUN_FRAME_MAX is EMSGSIZE, if no frame was taken before it.
+ */
+#define MYTUN_BATCH_READ	0x00000001U
+#define MYTUN_BATCH_WRITE	0x00000002U
+#define MYTUN_BATCH_ALIGN	8U
+
 /* Bits of the state word: why a queue no longer carries frames */
 #define MYTUN_STATE_DETACHED	0x00000001U	/* the device is gone */
 #define MYTUN_STATE_RX_BROKEN	0x00000002U	/* rx indices made no sense */
@@ -66,12 +92,19 @@ struct mytun_frame {
 #define MYTUN_FEATURE_OFFLOAD	0x00000008ULL	/* TUNSETOFFLOAD, USO included */
 #define MYTUN_FEATURE_BACKPRESSURE 0x00000010ULL /* MYTUN_IOC_SET_BACKPRESSURE */
 #define MYTUN_FEATURE_RX_HOLD	0x00000020ULL	/* rx need_wakeup may lie ahead */
+#define MYTUN_FEATURE_READ_WRITE 0x00000040ULL	/* read, write, a ring size of 0 */
 
 /**
  * struct mytun_ring_config - argument of MYTUN_IOC_SET_RINGS
- * @rx_size:  bytes of the rx data area, a power of two
- * @tx_size:  bytes of the tx data area, a power of two
+ * @rx_size:  bytes of the rx data area, a power of two, or 0 for no rx ring
+ * @tx_size:  bytes of the tx data area, a power of two, or 0 for no tx ring
  * @reserved: zero
+ *
+ * A direction without a ring goes by read() or write(); one of the two has one.
+ * In a direction with a ring, read() of 8 bytes or more waits until the rx ring
+ * has frames, and tells in a __u64 how many bytes of it are in use; write() of 0
+ * bytes makes the kernel look at the tx ring at once, as the tx doorbell does,
+ * and of more is EBUSY.
  */
 struct mytun_ring_config {
 	__u32 rx_size;
@@ -229,8 +262,9 @@ struct mytun_stats {
 
 /*
  * Besides these, TUNSETIFF, TUNGETIFF, TUNGETFEATURES, TUNSETPERSIST,
- * TUNSETOWNER, TUNSETGROUP and TUNSETOFFLOAD of linux/if_tun.h mean what they
- * mean there. Without TUNSETOFFLOAD the stack segments and checksums every
+ * TUNSETOWNER, TUNSETGROUP, TUNSETOFFLOAD, TUNSETSNDBUF, TUNSETVNETHDRSZ,
+ * TUNSETVNETLE, TUNSETVNETBE, and TUNGET* of the last four, of linux/if_tun.h
+ * mean what they mean there. Without TUNSETOFFLOAD the stack segments and checksums every
  * frame before the rx ring; in the tx direction a device with IFF_VNET_HDR
  * takes segmentation and checksum metadata in any case.
  *
@@ -239,15 +273,20 @@ struct mytun_stats {
  * it drops them. It is the device's, not the queue's, and as the offloads of a
  * persistent device it stays until it is changed.
  *
+ * MYTUN_IOC_WAIT is a write() of 0 bytes if there is a tx ring, and then waits as
+ * read() does until the rx ring has frames: for programs that own no eventfd.
+ *
  * E2BIG   TUNSETIFF: the device has all the queues it can have
  * EBADFD  not attached to a device, or the device is gone
  * EBUSY   TUNSETIFF: the device has its one queue, or IFF_TUN_EXCL and it
  *         exists; MYTUN_IOC_SET_RINGS: the queue has its rings already
+ * EAGAIN  MYTUN_IOC_WAIT: the rx ring is empty, and the file is O_NONBLOCK
+ * EIO     MYTUN_IOC_WAIT: a ring is broken
  * EEXIST  TUNSETIFF: the file is attached already
  * EPERM   TUNSETIFF: no CAP_NET_ADMIN, and not owner or group of the device
- * EINVAL  a size, flag or reserved field out of range; MYTUN_IOC_SET_RINGS: a
- *         device without IFF_NO_PI; MYTUN_IOC_SET_EVENTFDS: before the rings,
- *         or not an eventfd; TUNSETOFFLOAD: an unknown offload, segmentation
+ * EINVAL  a size, flag or reserved field out of range; MYTUN_IOC_WAIT: no rx
+ *         ring; MYTUN_IOC_SET_EVENTFDS: before the rings, or not an eventfd;
+ *         TUNSETOFFLOAD: an unknown offload, segmentation
  *         without checksum, or any on a device without IFF_VNET_HDR
  * EBADF   MYTUN_IOC_SET_EVENTFDS: not an open file
  * ENOMEM  no memory, or the memory cgroup is at its limit
@@ -262,5 +301,7 @@ struct mytun_stats {
 #define MYTUN_IOC_SET_POLL	_IOW(MYTUN_IOC_MAGIC, 0x03, __u32)
 #define MYTUN_IOC_GET_STATS	_IOR(MYTUN_IOC_MAGIC, 0x04, struct mytun_stats)
 #define MYTUN_IOC_SET_BACKPRESSURE _IOW(MYTUN_IOC_MAGIC, 0x05, __u32)
+#define MYTUN_IOC_WAIT		_IO(MYTUN_IOC_MAGIC, 0x06)
+#define MYTUN_IOC_SET_BATCH	_IOW(MYTUN_IOC_MAGIC, 0x07, __u32)
 
 #endif /* _UAPI_LINUX_MYTUN_H */

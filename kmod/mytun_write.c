@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * From write() to the stack
+ *
+ * A queue without a tx ring is written to as stock tun is: one frame a call,
+ * behind struct tun_pi and a virtio_net_hdr if the device has them, received by
+ * the stack before the call returns. A process that asked for it writes many
+ * frames a call, each behind a struct mytun_frame, as in a ring. With a tx ring,
+ * write() carries no frames: one of length 0 empties the ring.
+ *
+ * The payload is copied before anything looks at it, and the device is not held
+ * meanwhile: it may be gone when the copy is complete.
+ */
+
+#include <linux/etherdevice.h>
+#include <linux/sched/signal.h>
+#include <linux/uio.h>
+
+#include "mytun.h"
+
+/* Frames of one call that are in flight at once, as many as a slab has */
+#define MYTUN_WRITE_BATCH	16
+
+/**
+ * struct mytun_written - what the process said in front of a frame
+ * @vnet:     little endian, whatever the device's order is
+ * @protocol: of struct tun_pi, if @has_pi
+ * @has_pi:   false if the frame itself is to tell the protocol
+ * @length:   of the frame that follows
+ */
+struct mytun_written {
+	struct virtio_net_hdr_v1 vnet;
+	__be16 protocol;
+	bool has_pi;
+	size_t length;
+};
+
+/* Frames of one call on their way from the process to the stack */
+struct mytun_write_batch {
+	struct mytun_frame headers[MYTUN_WRITE_BATCH];
+	struct sk_buff *skbs[MYTUN_WRITE_BATCH];
+	unsigned int frames;
+	size_t bytes;
+};
+
+/* Frees of charged frames come here, and the end of any reason not to write */
+void mytun_write_wake(struct mytun_queue *queue)
+{
+	/* pairs with the barriers of those who wait: room first, then the bit */
+	if (!test_and_clear_bit(0, &queue->write_stalled))
+		return;
+	wake_up_interruptible_poll(&queue->poll_wait, EPOLLOUT | EPOLLWRNORM |
+						      EPOLLWRBAND);
+	kill_fasync(&queue->fasync, SIGIO, POLL_OUT);
+}
+
+/* Any context, and maybe after the file is closed: skbs keep the socket */
+void mytun_write_space(struct sock *sk)
+{
+	if (sock_writeable(sk))
+		mytun_write_wake(container_of(sk, struct mytun_queue, sk));
+}
+
+static bool __mytun_write_is_possible(struct mytun_queue *queue)
+{
+	struct mytun_device *device;
+	bool running;
+
+	rcu_read_lock();
+	device = rcu_dereference(queue->io_device);
+	running = device && netif_running(device->dev);
+	rcu_read_unlock();
+	return running && sock_writeable(&queue->sk);
+}
+
+/* For poll(): if not, whoever makes it possible wakes */
+bool mytun_write_is_possible(struct mytun_queue *queue)
+{
+	if (__mytun_write_is_possible(queue))
+		return true;
+	set_bit(0, &queue->write_stalled);
+	/* pairs with the atomic in mytun_write_wake() */
+	smp_mb__after_atomic();
+	return __mytun_write_is_possible(queue);
+}
+
+static bool mytun_write_has_room(struct mytun_queue *queue)
+{
+	return sk_wmem_alloc_get(&queue->sk) < READ_ONCE(queue->sk.sk_sndbuf);
+}
+
+static bool mytun_write_may_go_on(struct mytun_queue *queue)
+{
+	set_bit(0, &queue->write_stalled);
+	/* pairs with the atomic in mytun_write_wake() */
+	smp_mb__after_atomic();
+	return mytun_write_has_room(queue) ||
+	       !rcu_access_pointer(queue->io_device);
+}
+
+/*
+ * TUNSETSNDBUF bounds the bytes that the stack has not received yet. Without it
+ * nothing is charged: no write could ever reach the limit.
+ */
+static bool mytun_write_is_charged(const struct mytun_queue *queue)
+{
+	return READ_ONCE(queue->sk.sk_sndbuf) != INT_MAX;
+}
+
+static int mytun_write_wait(struct mytun_queue *queue, bool nonblock)
+{
+	if (!mytun_write_is_charged(queue) || mytun_write_has_room(queue))
+		return 0;
+	if (nonblock)
+		return -EAGAIN;
+	return wait_event_interruptible(queue->poll_wait,
+					mytun_write_may_go_on(queue));
+}
+
+static struct sk_buff *mytun_write_copy(struct mytun_queue *queue,
+					size_t length, struct iov_iter *from)
+{
+	struct sk_buff *skb = mytun_frame_from_iter(queue, length, from);
+
+	if (!IS_ERR(skb) && mytun_write_is_charged(queue))
+		skb_set_owner_w(skb, &queue->sk);
+	return skb;
+}
+
+static int mytun_written_get_pi(struct mytun_written *written,
+				struct iov_iter *from)
+{
+	struct tun_pi pi;
+
+	if (iov_iter_count(from) < sizeof(pi))
+		return -EINVAL;
+	if (!copy_from_iter_full(&pi, sizeof(pi), from))
+		return -EFAULT;
+	written->protocol = pi.proto;
+	written->has_pi = true;
+	return 0;
+}
+
+static int mytun_written_get_vnet(const struct mytun_format *format,
+				  struct mytun_written *written,
+				  struct iov_iter *from)
+{
+	if (iov_iter_count(from) < format->vnet_size)
+		return -EINVAL;
+	if (!copy_from_iter_full(&written->vnet, sizeof(struct virtio_net_hdr),
+				 from))
+		return -EFAULT;
+	mytun_vnet_convert(format, &written->vnet);
+	iov_iter_advance(from, format->vnet_size -
+			       sizeof(struct virtio_net_hdr));
+	return mytun_vnet_headers(&written->vnet) > iov_iter_count(from) ?
+	       -EINVAL : 0;
+}
+
+static int mytun_written_check(const struct mytun_format *format,
+			       const struct mytun_written *written)
+{
+	u32 headers = mytun_vnet_headers(&written->vnet);
+
+	if (written->length > MYTUN_FRAME_MAX)
+		return -EMSGSIZE;
+	if (format->flags & IFF_TAP &&
+	    (written->length < ETH_HLEN || (headers && headers < ETH_HLEN)))
+		return -EINVAL;
+	return 0;
+}
+
+static int mytun_written_get(const struct mytun_format *format,
+			     struct mytun_written *written,
+			     struct iov_iter *from)
+{
+	int err = 0;
+
+	if (!(format->flags & IFF_NO_PI))
+		err = mytun_written_get_pi(written, from);
+	if (!err && format->vnet_size)
+		err = mytun_written_get_vnet(format, written, from);
+	if (err)
+		return err;
+	written->length = iov_iter_count(from);
+	return mytun_written_check(format, written);
+}
+
+static void mytun_write_count(struct mytun_queue *queue, struct net_device *dev,
+			      unsigned int frames, unsigned int bytes)
+{
+	struct pcpu_sw_netstats *tstats = this_cpu_ptr(dev->tstats);
+
+	u64_stats_update_begin(&tstats->syncp);
+	u64_stats_add(&tstats->rx_packets, frames);
+	u64_stats_add(&tstats->rx_bytes, bytes);
+	u64_stats_update_end(&tstats->syncp);
+	atomic64_add(frames, &queue->counters[MYTUN_TX_FRAMES]);
+	atomic64_add(bytes, &queue->counters[MYTUN_TX_BYTES]);
+}
+
+/* Under RCU, bottom halves off. The skb is gone afterwards */
+static int mytun_write_deliver(struct mytun_queue *queue, struct sk_buff *skb,
+			       const struct mytun_written *written)
+{
+	struct mytun_device *device = rcu_dereference_bh(queue->io_device);
+	unsigned int length = skb->len;
+
+	if (!device) {
+		kfree_skb_reason(skb, SKB_DROP_REASON_DEV_READY);
+		return -EBADFD;
+	}
+	if (!mytun_frame_finish(queue, device, skb, &written->vnet,
+				written->has_pi ? &written->protocol : NULL))
+		return -EINVAL;
+	if (!netif_running(device->dev)) {
+		mytun_frame_drop_down(queue, device, skb);
+		return -EIO;
+	}
+	mytun_write_count(queue, device->dev, 1, length);
+	netif_receive_skb(skb);
+	return 0;
+}
+
+static ssize_t mytun_write_one(struct mytun_queue *queue, struct iov_iter *from,
+			       bool nonblock)
+{
+	size_t total = iov_iter_count(from);
+	struct mytun_written written = {};
+	struct mytun_format format;
+	struct sk_buff *skb;
+	int err;
+
+	if (!mytun_format_get(queue, &format))
+		return -EBADFD;
+	err = mytun_written_get(&format, &written, from);
+	if (err)
+		return err;
+	err = mytun_write_wait(queue, nonblock);
+	if (err)
+		return err;
+	skb = mytun_write_copy(queue, written.length, from);
+	if (IS_ERR(skb))
+		return PTR_ERR(skb);
+
+	rcu_read_lock_bh();
+	err = mytun_write_deliver(queue, skb, &written);
+	rcu_read_unlock_bh();
+	return err ?: total;
+}
+
+/* The header is the kernel's own copy from here on */
+static int mytun_write_take(struct mytun_queue *queue,
+			    struct mytun_write_batch *batch,
+			    struct iov_iter *from)
+{
+	struct mytun_frame *header = &batch->headers[batch->frames];
+	size_t room = iov_iter_count(from);
+	struct sk_buff *skb;
+
+	if (room < sizeof(*header))
+		return -EINVAL;
+	if (!copy_from_iter_full(header, sizeof(*header), from))
+		return -EFAULT;
+	if (header->length > room - sizeof(*header))
+		return -EINVAL;
+	if (header->length > MYTUN_FRAME_MAX)
+		return -EMSGSIZE;
+	skb = mytun_write_copy(queue, header->length, from);
+	if (IS_ERR(skb))
+		return PTR_ERR(skb);
+
+	batch->skbs[batch->frames++] = skb;
+	/* nothing need follow the last one */
+	iov_iter_advance(from, min(mytun_batch_footprint(header->length), room) -
+			       sizeof(*header) - header->length);
+	batch->bytes += room - iov_iter_count(from);
+	return 0;
+}
+
+/*
+ * Until the batch is full, or the process's bytes have come to an end. What was
+ * gathered may itself be what fills the send buffer, so only the first waits.
+ */
+static int mytun_write_gather(struct mytun_queue *queue,
+			      struct mytun_write_batch *batch,
+			      struct iov_iter *from, bool nonblock)
+{
+	int err;
+
+	batch->frames = 0;
+	batch->bytes = 0;
+	while (batch->frames < MYTUN_WRITE_BATCH && iov_iter_count(from)) {
+		err = mytun_write_wait(queue, nonblock || batch->frames);
+		if (err)
+			return err == -EAGAIN && !nonblock ? 0 : err;
+		err = mytun_write_take(queue, batch, from);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* Under RCU, bottom halves off. What is malformed is dropped, as in a ring */
+static void mytun_write_receive(struct mytun_queue *queue,
+				struct mytun_device *device,
+				struct mytun_write_batch *batch)
+{
+	struct sk_buff_head skbs;
+	unsigned int bytes = 0;
+	struct sk_buff *skb;
+	bool gro = false;
+	unsigned int i;
+
+	__skb_queue_head_init(&skbs);
+	for (i = 0; i < batch->frames; i++) {
+		skb = mytun_frame_accept(queue, device, &batch->headers[i],
+					 batch->skbs[i]);
+		if (!skb)
+			continue;
+		__skb_queue_tail(&skbs, skb);
+		bytes += batch->headers[i].length;
+	}
+	mytun_write_count(queue, device->dev, skb_queue_len(&skbs), bytes);
+	mytun_deliver(queue, &skbs, &gro);
+	mytun_deliver_end(queue, gro);
+}
+
+/* The skbs are gone afterwards */
+static int mytun_write_deliver_batch(struct mytun_queue *queue,
+				     struct mytun_write_batch *batch)
+{
+	struct mytun_device *device;
+	unsigned int i;
+	int err = 0;
+
+	rcu_read_lock_bh();
+	device = rcu_dereference_bh(queue->io_device);
+	if (!device)
+		err = -EBADFD;
+	else if (!netif_running(device->dev))
+		err = -EIO;
+	else
+		mytun_write_receive(queue, device, batch);
+	for (i = 0; err && i < batch->frames; i++)
+		mytun_frame_drop_down(queue, device, batch->skbs[i]);
+	rcu_read_unlock_bh();
+	return err;
+}
+
+/* Bytes of the frames that were taken; an error after them is the next call's */
+static ssize_t mytun_write_many(struct mytun_queue *queue,
+				struct iov_iter *from, bool nonblock)
+{
+	struct mytun_write_batch batch;
+	ssize_t done = 0;
+	int err, lost;
+
+	if (!rcu_access_pointer(queue->io_device))
+		return -EBADFD;
+	do {
+		err = mytun_write_gather(queue, &batch, from, nonblock);
+		lost = mytun_write_deliver_batch(queue, &batch);
+		if (lost)
+			return done ?: lost;
+		done += batch.bytes;
+		cond_resched();
+	} while (!err && iov_iter_count(from) &&
+		 !fatal_signal_pending(current));
+	return done ?: err;
+}
+
+/* What the process put into the tx ring, which the queue has, is the tasklet's */
+int mytun_write_flush(struct mytun_queue *queue)
+{
+	int err = -EBADFD;
+
+	rcu_read_lock();
+	if (rcu_access_pointer(queue->io_device)) {
+		err = READ_ONCE(queue->state) ? -EIO : 0;
+		mytun_tasklet_schedule(queue);
+	}
+	rcu_read_unlock();
+	return err;
+}
+
+ssize_t mytun_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct mytun_queue *queue = iocb->ki_filp->private_data;
+	bool nonblock = mytun_is_nonblocking(iocb);
+
+	if (mytun_has_tx_ring(queue))
+		return iov_iter_count(from) ? -EBUSY : mytun_write_flush(queue);
+	if (READ_ONCE(queue->batch) & MYTUN_BATCH_WRITE)
+		return mytun_write_many(queue, from, nonblock);
+	return mytun_write_one(queue, from, nonblock);
+}
