@@ -17,26 +17,35 @@ import (
 // tunReadWrite is stock tun as it comes.
 var tunReadWrite = Peer{
 	Name:    result.PeerTun,
-	Open:    func(c Config) (Device, error) { return openTun(c, 0) },
+	Open:    func(c Config) (Device, error) { return openTun(tunPath, c, 0) },
 	Forward: forwardTun,
 }
 
 // tunNAPI is tun whose writes leave the packet to the softirq, as a driver does.
 var tunNAPI = Peer{
 	Name:    result.PeerNAPI,
-	Open:    func(c Config) (Device, error) { return openTun(c, unix.IFF_NAPI) },
+	Open:    func(c Config) (Device, error) { return openTun(tunPath, c, unix.IFF_NAPI) },
 	Forward: forwardTun,
 }
 
-// A tunDevice is stock tun, with one read or write a packet. The descriptors do not block, so these are raw system calls that the scheduler
+// mytunReadWrite is mytun for a program that knows stock tun only.
+var mytunReadWrite = Peer{
+	Name:    result.PeerMytunRW,
+	Open:    func(c Config) (Device, error) { return openTun("/dev/net/mytun", c, 0) },
+	Forward: forwardTun,
+}
+
+const tunPath = "/dev/net/tun"
+
+// A tunDevice is stock tun, or its like, with one read or write a packet. The descriptors do not block, so these are raw system calls that the scheduler
 // of Go is not told of; only when there is nothing to read, a call that may block is made.
 type tunDevice struct {
 	name string
 	fds  []int // one a queue
 }
 
-// openTun makes a stock tun or tap interface. Flags are added to those that c asks for.
-func openTun(c Config, flags uint16) (*tunDevice, error) {
+// openTun makes a tun or tap interface of a device node. Flags are added to those that c asks for.
+func openTun(path string, c Config, flags uint16) (*tunDevice, error) {
 	flags |= unix.IFF_NO_PI | unix.IFF_TUN
 	if c.TAP {
 		flags ^= unix.IFF_TUN | unix.IFF_TAP
@@ -46,7 +55,7 @@ func openTun(c Config, flags uint16) (*tunDevice, error) {
 	}
 	d := &tunDevice{name: c.Name}
 	for range c.queues() {
-		fd, err := attachTun(c.Name, flags)
+		fd, err := attachTun(path, c.Name, flags)
 		if err != nil {
 			return nil, errors.Join(err, d.Close())
 		}
@@ -55,8 +64,7 @@ func openTun(c Config, flags uint16) (*tunDevice, error) {
 	return d, nil
 }
 
-func attachTun(name string, flags uint16) (int, error) {
-	const path = "/dev/net/tun"
+func attachTun(path, name string, flags uint16) (int, error) {
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return -1, fmt.Errorf("open %s: %w (modprobe tun)", path, err)

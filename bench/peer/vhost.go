@@ -91,7 +91,7 @@ func openVhost(c Config) (Device, error) {
 		return nil, fmt.Errorf("this client of vhost-net has one pair of queues: %w", ErrUnable)
 	}
 	c.TAP = true
-	tap, err := openTun(c, unix.IFF_VNET_HDR)
+	tap, err := openTun(tunPath, c, unix.IFF_VNET_HDR)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func setOffload(fd int) error {
 
 // HasUDPSuper reports whether this kernel's tun knows UDP super-packets: Linux 6.2 was the first.
 func HasUDPSuper() (bool, error) {
-	tap, err := openTun(Config{Name: "probe%d", TAP: true}, unix.IFF_VNET_HDR)
+	tap, err := openTun(tunPath, Config{Name: "probe%d", TAP: true}, unix.IFF_VNET_HDR)
 	if err != nil {
 		return false, err
 	}

@@ -4,13 +4,14 @@ package result
 
 import "strings"
 
-// The peers, in the order that a table has them.
+// The peers, in the order that a table has them; mytun-rw is in none.
 const (
 	PeerTun       = "tun"       // stock tun, read and write
 	PeerNAPI      = "tun-napi"  // stock tun with IFF_NAPI
 	PeerWireGuard = "wireguard" // stock tun through golang.zx2c4.com/wireguard/tun
 	PeerVhost     = "vhost-net" // vhost-net on a stock tap
 	PeerMytun     = "mytun"
+	PeerMytunRW   = "mytun-rw" // mytun without rings, read and write as stock tun; on demand
 )
 
 // Peers returns the peers in the order that a table has them.
