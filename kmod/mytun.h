@@ -17,6 +17,8 @@
 #define _MYTUN_H
 
 #include <linux/atomic.h>
+#include <linux/ethtool.h>
+#include <linux/filter.h>
 #include <linux/fs.h>
 #include <linux/hrtimer.h>
 #include <linux/if_tun.h>
@@ -31,10 +33,12 @@
 #include "compat.h"
 #include "mytun_ring.h"
 
+struct attribute_group;
 struct eventfd_ctx;
 struct fasync_struct;
 struct iov_iter;
 struct kiocb;
+struct mytun_filter;
 struct seq_file;
 struct task_struct;
 
@@ -42,7 +46,7 @@ struct task_struct;
 
 /* Flags of TUNSETIFF that a device keeps; TUN_EXCL acts once */
 #define MYTUN_DEVICE_FLAGS	(IFF_TUN | IFF_TAP | IFF_NO_PI | \
-				 IFF_MULTI_QUEUE | IFF_VNET_HDR)
+				 IFF_MULTI_QUEUE | IFF_VNET_HDR | IFF_ONE_QUEUE)
 
 /* What a process can ask for with TUNSETOFFLOAD */
 #define MYTUN_OFFLOADS	(NETIF_F_HW_CSUM | NETIF_F_TSO | NETIF_F_TSO6 | \
@@ -126,12 +130,18 @@ struct mytun_coalesce {
  * @vnet_le:   that header is little endian, as in rings; under rtnl
  * @vnet_be:   it is big endian, unless @vnet_le; under rtnl
  * @coalesce:  what a queue begins with; under rtnl
+ * @link_settings: what ethtool set for those who ask for a speed; under rtnl
+ * @fprog:     argument of the last TUNATTACHFILTER; under rtnl
  * @security:  the security module's blob
  * @rx_errors: tx ring frames that were refused
- * @attached:  number of queues; under rtnl
+ * @parked:    number of queues that get no frames (TUNSETQUEUE); under rtnl
+ * @filter:    which frames the process gets; written under rtnl, read under RCU
+ * @screened:  some queue is parked or there is a @filter; written under rtnl
+ * @attached:  number of the other queues; under rtnl
  * @queues:    by transmit queue index, NULL where there is none; written under
  *             rtnl, read under RCU. A queue keeps its index all its life
- * @live:      the indices in use, for flow steering; written under rtnl
+ * @live:      the indices of those that are not parked, for flow steering;
+ *             written under rtnl
  */
 struct mytun_device {
 	struct net_device *dev;
@@ -144,8 +154,13 @@ struct mytun_device {
 	bool vnet_le;
 	bool vnet_be;
 	struct mytun_coalesce coalesce;
+	struct ethtool_link_ksettings link_settings;
+	struct sock_fprog fprog;
 	void *security;
 	atomic64_t rx_errors;
+	unsigned int parked;
+	struct mytun_filter __rcu *filter;
+	bool screened;
 	unsigned int attached;
 	struct mytun_queue __rcu *queues[MYTUN_QUEUES_MAX];
 	u16 live[MYTUN_QUEUES_MAX];
@@ -166,6 +181,11 @@ struct mytun_queue {
 	unsigned int index;
 	struct list_head leaving;	/* under rtnl: queues that end together */
 	struct mytun_rings *rings;	/* set once; mytun_queue_rings() */
+	int ifindex;			/* of a device to be made, or 0 */
+
+	/* Written under rtnl, read by senders */
+	bool parked;			/* gets no frames: TUNSETQUEUE */
+	bool filtered;			/* TUNATTACHFILTER is for it too */
 
 	/* Detach has begun: under @config, read by the kthread and the tasklet */
 	bool stopping;
@@ -295,12 +315,42 @@ extern const struct file_operations mytun_file_operations;
 long mytun_ioctl(struct file *file, unsigned int command, unsigned long arg);
 
 /* mytun_netdev.c: the net device and its creation */
-extern struct rtnl_link_ops mytun_link_ops;
-int mytun_netdev_create(struct net *net, const char *name, unsigned int flags,
-			struct net_device **created);
+void mytun_netdev_setup(struct net_device *dev);
+int mytun_netdev_create(struct mytun_queue *queue, const char *name,
+			unsigned int flags, struct net_device **created);
 struct mytun_device *mytun_netdev_find(struct net *net, const char *name);
 int mytun_netdev_set_offloads(struct mytun_device *device, unsigned long arg);
 void mytun_netdev_set_backpressure(struct mytun_device *device, bool on);
+
+/* mytun_netlink.c: ip link */
+extern struct rtnl_link_ops mytun_link_ops;
+
+/* mytun_sysfs.c */
+extern const struct attribute_group mytun_attribute_group;
+
+/* mytun_link.c: commands that are about the net device */
+int mytun_link_set_type(struct net_device *dev, unsigned short type);
+int mytun_link_change_carrier(struct net_device *dev, bool on);
+size_t mytun_ifreq_size(void);
+int mytun_link_address(struct mytun_queue *queue, unsigned int command,
+		       void __user *arg);
+int mytun_link_own_namespace(struct mytun_queue *queue);
+int mytun_link_device_namespace(struct mytun_queue *queue);
+
+/* mytun_filter.c: which frames the process gets, and on which queue */
+void mytun_filter_screen(struct mytun_device *device);
+void mytun_filter_destroy(struct mytun_device *device);
+void mytun_filter_join(struct mytun_queue *queue, bool filtered);
+int mytun_filter_set_addresses(struct mytun_queue *queue, void __user *arg);
+int mytun_filter_attach(struct mytun_queue *queue, void __user *arg);
+int mytun_filter_detach(struct mytun_device *device);
+int mytun_filter_get(struct mytun_queue *queue, void __user *arg);
+int mytun_filter_set_ebpf(struct mytun_device *device, unsigned int command,
+			  int fd);
+enum skb_drop_reason mytun_filter_pass(struct mytun_queue *queue,
+				       struct sk_buff *skb);
+bool mytun_filter_steer(struct mytun_device *device, struct sk_buff *skb,
+			unsigned int queues, unsigned int *choice);
 
 /* mytun_hash.c: which flow a frame belongs to */
 void mytun_hash_setup(void);
@@ -318,6 +368,8 @@ int mytun_queue_attach(struct mytun_queue *queue, struct mytun_device *device);
 void mytun_queue_detach(struct mytun_queue *queue);
 void mytun_queue_detach_all(struct mytun_device *device);
 void mytun_queue_leave(struct mytun_queue *queue);
+int mytun_queue_park(struct mytun_queue *queue);
+int mytun_queue_unpark(struct mytun_queue *queue);
 int mytun_queue_set_rings(struct mytun_queue *queue,
 			  const struct mytun_ring_config *config);
 void mytun_queue_set_state(struct mytun_queue *queue, u32 state);
@@ -353,6 +405,7 @@ int mytun_rx_describe(unsigned int flags, struct sk_buff *skb,
 bool mytun_rx_drain(struct mytun_queue *queue);
 bool mytun_rx_may_sleep(struct mytun_queue *queue);
 void mytun_rx_let_senders(struct mytun_queue *queue);
+void mytun_rx_purge(struct mytun_queue *queue);
 
 /* mytun_read.c: kernel to process, without a ring */
 ssize_t mytun_read_iter(struct kiocb *iocb, struct iov_iter *to);

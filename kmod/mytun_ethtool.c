@@ -46,6 +46,25 @@ static void mytun_get_drvinfo(struct net_device *dev,
 		sizeof(info->bus_info));
 }
 
+/* Nothing depends on them but what others make of them, such as bonding */
+static int mytun_get_link_ksettings(struct net_device *dev,
+				    struct ethtool_link_ksettings *settings)
+{
+	struct mytun_device *device = netdev_priv(dev);
+
+	*settings = device->link_settings;
+	return 0;
+}
+
+static int mytun_set_link_ksettings(struct net_device *dev,
+				    const struct ethtool_link_ksettings *settings)
+{
+	struct mytun_device *device = netdev_priv(dev);
+
+	device->link_settings = *settings;
+	return 0;
+}
+
 static void mytun_get_channels(struct net_device *dev,
 			       struct ethtool_channels *channels)
 {
@@ -225,6 +244,8 @@ const struct ethtool_ops mytun_ethtool_ops = {
 	.get_drvinfo = mytun_get_drvinfo,
 	.get_link = ethtool_op_get_link,
 	.get_ts_info = ethtool_op_get_ts_info,
+	.get_link_ksettings = mytun_get_link_ksettings,
+	.set_link_ksettings = mytun_set_link_ksettings,
 	.get_channels = mytun_get_channels,
 	.get_ringparam = mytun_get_ringparam,
 	.get_coalesce = mytun_get_coalesce,

@@ -12,12 +12,14 @@
 #include <linux/module.h>
 #include <linux/rtnetlink.h>
 #include <linux/security.h>
+#include <linux/sockios.h>
 #include <linux/uaccess.h>
 #include <net/net_namespace.h>
 
 #include "mytun.h"
 
-#define MYTUN_REQUEST_FLAGS	(MYTUN_DEVICE_FLAGS | IFF_TUN_EXCL)
+#define MYTUN_REQUEST_FLAGS	(MYTUN_DEVICE_FLAGS | IFF_TUN_EXCL | \
+				 IFF_NO_CARRIER)
 #define MYTUN_FEATURES		(MYTUN_FEATURE_RX_HASH | MYTUN_FEATURE_TX_VNET | \
 				 MYTUN_FEATURE_TX_HASH | MYTUN_FEATURE_OFFLOAD | \
 				 MYTUN_FEATURE_BACKPRESSURE | \
@@ -50,41 +52,54 @@ static bool mytun_may_attach(const struct mytun_device *device)
 	return ns_capable(dev_net(device->dev)->user_ns, CAP_NET_ADMIN);
 }
 
-/* Flags are the device's: a second queue takes them as they are */
-static int mytun_check_flags(const struct mytun_device *device,
-			     unsigned int flags)
+static bool mytun_is_first(const struct mytun_device *device)
 {
-	if ((device->flags ^ flags) &
-	    (IFF_TUN | IFF_TAP | IFF_MULTI_QUEUE))
-		return -EINVAL;
-	if (device->attached && (device->flags ^ flags) & MYTUN_DEVICE_FLAGS)
+	return !device->attached && !device->parked;
+}
+
+/* How frames look is the device's: a further queue takes it as it is */
+static int mytun_check_framing(const struct mytun_device *device,
+			       unsigned int flags)
+{
+	if (device->flags & IFF_MULTI_QUEUE && !mytun_is_first(device) &&
+	    (device->flags ^ flags) & (IFF_NO_PI | IFF_VNET_HDR))
 		return -EINVAL;
 	return 0;
+}
+
+/* With its first queue a persistent device begins anew */
+static void mytun_renew(struct mytun_device *device, unsigned int flags)
+{
+	WRITE_ONCE(device->flags, (device->flags & ~MYTUN_DEVICE_FLAGS) |
+				  (flags & MYTUN_DEVICE_FLAGS));
+	/* an earlier owner took super-packets: this one could not tell them */
+	if (!(device->flags & IFF_VNET_HDR))
+		mytun_netdev_set_offloads(device, 0);
 }
 
 static int mytun_join(struct mytun_queue *queue, struct mytun_device *device,
 		      unsigned int flags)
 {
+	bool first = mytun_is_first(device);
 	int err;
 
-	err = mytun_check_flags(device, flags);
-	if (err)
-		return err;
+	if ((device->flags ^ flags) & (IFF_TUN | IFF_TAP | IFF_MULTI_QUEUE))
+		return -EINVAL;
 	if (!mytun_may_attach(device))
 		return -EPERM;
 	err = security_tun_dev_open(device->security);
+	if (err)
+		return err;
+	err = mytun_check_framing(device, flags);
 	if (err)
 		return err;
 
 	err = mytun_queue_attach(queue, device);
 	if (err)
 		return err;
-	/* unchanged, unless this is the first queue of a persistent device */
-	WRITE_ONCE(device->flags, (device->flags & ~MYTUN_DEVICE_FLAGS) |
-				  (flags & MYTUN_DEVICE_FLAGS));
-	/* an earlier owner took super-packets: this one could not tell them */
-	if (!(device->flags & IFF_VNET_HDR))
-		mytun_netdev_set_offloads(device, 0);
+	mytun_filter_join(queue, !(flags & IFF_NOFILTER));
+	if (first)
+		mytun_renew(device, flags);
 	netdev_state_change(device->dev);
 	return 0;
 }
@@ -101,8 +116,10 @@ static int mytun_create(struct mytun_queue *queue, const char *name,
 	err = security_tun_dev_create();
 	if (err)
 		return err;
+	if (!(flags & (IFF_TUN | IFF_TAP)))
+		return -EINVAL;
 
-	err = mytun_netdev_create(net, name, flags & MYTUN_DEVICE_FLAGS, &dev);
+	err = mytun_netdev_create(queue, name, flags & MYTUN_DEVICE_FLAGS, &dev);
 	if (err)
 		return err;
 	err = mytun_queue_attach(queue, netdev_priv(dev));
@@ -111,13 +128,19 @@ static int mytun_create(struct mytun_queue *queue, const char *name,
 	return err;
 }
 
-static int mytun_check_request(const struct mytun_ifreq *request)
+/* What would be ignored is refused */
+static bool mytun_request_valid(const struct mytun_ifreq *request)
 {
-	unsigned int kind = request->flags & (IFF_TUN | IFF_TAP);
+	return !(request->flags & ~MYTUN_REQUEST_FLAGS) &&
+	       (request->flags & (IFF_TUN | IFF_TAP)) != (IFF_TUN | IFF_TAP);
+}
 
-	if (request->flags & ~MYTUN_REQUEST_FLAGS)
-		return -EINVAL;
-	return kind == IFF_TUN || kind == IFF_TAP ? 0 : -EINVAL;
+static void mytun_set_carrier(struct net_device *dev, unsigned int flags)
+{
+	if (flags & IFF_NO_CARRIER)
+		netif_carrier_off(dev);
+	else
+		netif_carrier_on(dev);
 }
 
 static int mytun_set_iff(struct mytun_queue *queue, struct mytun_ifreq *request)
@@ -128,6 +151,8 @@ static int mytun_set_iff(struct mytun_queue *queue, struct mytun_ifreq *request)
 
 	if (queue->device)
 		return -EEXIST;
+	if (!mytun_request_valid(request))
+		return -EINVAL;
 	device = mytun_netdev_find(net, request->name);
 	/* whatever kind of device has that name */
 	if (device && request->flags & IFF_TUN_EXCL)
@@ -138,10 +163,12 @@ static int mytun_set_iff(struct mytun_queue *queue, struct mytun_ifreq *request)
 		err = mytun_join(queue, device, request->flags);
 	else
 		err = mytun_create(queue, request->name, request->flags);
-	if (!err)
-		strscpy_pad(request->name, queue->device->dev->name,
-			    sizeof(request->name));
-	return err;
+	if (err)
+		return err;
+	mytun_set_carrier(queue->device->dev, request->flags);
+	strscpy_pad(request->name, queue->device->dev->name,
+		    sizeof(request->name));
+	return 0;
 }
 
 static int mytun_ioc_setiff(struct mytun_queue *queue, void __user *arg)
@@ -152,9 +179,6 @@ static int mytun_ioc_setiff(struct mytun_queue *queue, void __user *arg)
 	if (copy_from_user(&request, arg, sizeof(request)))
 		return -EFAULT;
 	request.name[IFNAMSIZ - 1] = '\0';
-	err = mytun_check_request(&request);
-	if (err)
-		return err;
 
 	rtnl_lock();
 	err = mytun_set_iff(queue, &request);
@@ -170,23 +194,73 @@ static int mytun_ioc_setiff(struct mytun_queue *queue, void __user *arg)
 	return -EFAULT;
 }
 
+/* IFF_NOFILTER is IFF_NO_PI too: a program cannot tell the two apart */
+static unsigned int mytun_flags(const struct mytun_queue *queue)
+{
+	unsigned int flags = queue->device->flags &
+			     (MYTUN_DEVICE_FLAGS | IFF_PERSIST);
+
+	if (queue->parked)
+		flags |= IFF_DETACH_QUEUE;
+	if (!queue->filtered)
+		flags |= IFF_NOFILTER;
+	return flags;
+}
+
 static int mytun_ioc_getiff(struct mytun_queue *queue, void __user *arg)
 {
-	struct mytun_ifreq answer = {};
+	struct ifreq answer = {};
 	int err = -EBADFD;
 
 	rtnl_lock();
 	if (queue->device) {
-		strscpy_pad(answer.name, queue->device->dev->name,
-			    sizeof(answer.name));
-		answer.flags = queue->device->flags &
-			       (MYTUN_DEVICE_FLAGS | IFF_PERSIST);
+		strscpy_pad(answer.ifr_name, queue->device->dev->name,
+			    sizeof(answer.ifr_name));
+		answer.ifr_flags = mytun_flags(queue);
 		err = 0;
 	}
 	rtnl_unlock();
 	if (err)
 		return err;
-	return copy_to_user(arg, &answer, sizeof(answer)) ? -EFAULT : 0;
+	return copy_to_user(arg, &answer, mytun_ifreq_size()) ? -EFAULT : 0;
+}
+
+/* TUNSETQUEUE. What else is in the argument does not matter */
+static int mytun_ioc_set_queue(struct mytun_queue *queue, void __user *arg)
+{
+	struct ifreq request;
+	int err = -EINVAL;
+
+	if (copy_from_user(&request, arg, mytun_ifreq_size()))
+		return -EFAULT;
+	rtnl_lock();
+	if (request.ifr_flags & IFF_ATTACH_QUEUE)
+		err = mytun_queue_unpark(queue);
+	else if (request.ifr_flags & IFF_DETACH_QUEUE)
+		err = mytun_queue_park(queue);
+	rtnl_unlock();
+	return err;
+}
+
+/* The next device that the file makes gets this index */
+static int mytun_ioc_set_ifindex(struct mytun_queue *queue, void __user *arg)
+{
+	int ifindex;
+	int err = -EPERM;
+
+	if (READ_ONCE(queue->device))
+		return -EPERM;
+	if (get_user(ifindex, (int __user *)arg))
+		return -EFAULT;
+	if (ifindex < 0)
+		return -EINVAL;
+	rtnl_lock();
+	if (!queue->device) {
+		queue->ifindex = ifindex;
+		err = 0;
+	}
+	rtnl_unlock();
+	return err;
 }
 
 static int mytun_ioc_getfeatures(void __user *arg)
@@ -226,36 +300,6 @@ static int mytun_set_group(struct mytun_device *device, unsigned long arg)
 	return 0;
 }
 
-static int mytun_device_set(struct mytun_device *device, unsigned int command,
-			    unsigned long arg)
-{
-	switch (command) {
-	case TUNSETPERSIST:
-		mytun_set_persist(device, arg);
-		return 0;
-	case TUNSETOWNER:
-		return mytun_set_owner(device, arg);
-	case TUNSETOFFLOAD:
-		return mytun_netdev_set_offloads(device, arg);
-	default:
-		return mytun_set_group(device, arg);
-	}
-}
-
-static int mytun_ioc_device_set(struct mytun_queue *queue,
-				unsigned int command, unsigned long arg)
-{
-	int err = -EBADFD;
-
-	rtnl_lock();
-	if (queue->device)
-		err = mytun_device_set(queue->device, command, arg);
-	if (!err)
-		netdev_state_change(queue->device->dev);
-	rtnl_unlock();
-	return err;
-}
-
 static int mytun_set_vnet_size(struct mytun_device *device, int size)
 {
 	if (size < (int)sizeof(struct virtio_net_hdr))
@@ -281,42 +325,72 @@ static int mytun_set_sndbuf(struct mytun_device *device, int sndbuf)
 	return 0;
 }
 
-static int mytun_device_set_int(struct mytun_device *device,
-				unsigned int command, int value)
+static int mytun_device_set(struct mytun_device *device, unsigned int command,
+			    unsigned long arg)
 {
 	switch (command) {
+	case TUNSETPERSIST:
+		mytun_set_persist(device, arg);
+		return 0;
+	case TUNSETOWNER:
+		return mytun_set_owner(device, arg);
+	case TUNSETGROUP:
+		return mytun_set_group(device, arg);
+	case TUNSETOFFLOAD:
+		return mytun_netdev_set_offloads(device, arg);
+	case TUNSETLINK:
+		return mytun_link_set_type(device->dev, arg);
+	case TUNSETCARRIER:
+		return mytun_link_change_carrier(device->dev, arg);
+	case TUNDETACHFILTER:
+		return mytun_filter_detach(device);
+	case TUNSETSTEERINGEBPF:
+	case TUNSETFILTEREBPF:
+		return mytun_filter_set_ebpf(device, command, arg);
 	case TUNSETSNDBUF:
-		return mytun_set_sndbuf(device, value);
+		return mytun_set_sndbuf(device, arg);
 	case TUNSETVNETHDRSZ:
-		return mytun_set_vnet_size(device, value);
+		return mytun_set_vnet_size(device, arg);
 	case TUNSETVNETLE:
-		WRITE_ONCE(device->vnet_le, value);
+		WRITE_ONCE(device->vnet_le, arg);
+		return 0;
+	case TUNSETVNETBE:
+		WRITE_ONCE(device->vnet_be, arg);
+		return 0;
+	case TUNSETNOCSUM: /* a permission that is never made use of */
 		return 0;
 	default:
-		WRITE_ONCE(device->vnet_be, value);
-		return 0;
+		return -EINVAL;
 	}
 }
 
-/* What is not attached is told before a bad address is, as by stock tun */
-static int mytun_ioc_set_int(struct mytun_queue *queue, unsigned int command,
-			     int __user *arg)
+static int mytun_ioc_device_set(struct mytun_queue *queue,
+				unsigned int command, unsigned long arg)
 {
 	int err = -EBADFD;
-	int value;
-
-	if (!rcu_access_pointer(queue->io_device))
-		return -EBADFD;
-	if (command == TUNSETVNETBE && !IS_ENABLED(CONFIG_TUN_VNET_CROSS_LE))
-		return -EINVAL;
-	if (get_user(value, arg))
-		return -EFAULT;
 
 	rtnl_lock();
 	if (queue->device)
-		err = mytun_device_set_int(queue->device, command, value);
+		err = mytun_device_set(queue->device, command, arg);
+	if (!err)
+		netdev_state_change(queue->device->dev);
 	rtnl_unlock();
 	return err;
+}
+
+/* The same for an argument in memory: looked at after the device */
+static int mytun_ioc_device_set_int(struct mytun_queue *queue,
+				    unsigned int command, void __user *arg)
+{
+	int value;
+
+	if (!READ_ONCE(queue->device))
+		return -EBADFD;
+	if (command == TUNSETVNETBE && !IS_ENABLED(CONFIG_TUN_VNET_CROSS_LE))
+		return -EINVAL;
+	if (get_user(value, (int __user *)arg))
+		return -EFAULT;
+	return mytun_ioc_device_set(queue, command, value);
 }
 
 static int mytun_device_get_int(const struct mytun_queue *queue,
@@ -503,9 +577,10 @@ static int mytun_ioc_get_stats(struct mytun_queue *queue, void __user *arg)
 	return copy_to_user(arg, &stats, sizeof(stats)) ? -EFAULT : 0;
 }
 
-long mytun_ioctl(struct file *file, unsigned int command, unsigned long arg)
+/* Of linux/if_tun.h: as stock tun, an unknown one included */
+static long mytun_ioctl_tun(struct mytun_queue *queue, unsigned int command,
+			    unsigned long arg)
 {
-	struct mytun_queue *queue = file->private_data;
 	void __user *argp = (void __user *)arg;
 
 	switch (command) {
@@ -515,21 +590,41 @@ long mytun_ioctl(struct file *file, unsigned int command, unsigned long arg)
 		return mytun_ioc_getiff(queue, argp);
 	case TUNGETFEATURES:
 		return mytun_ioc_getfeatures(argp);
-	case TUNSETPERSIST:
-	case TUNSETOWNER:
-	case TUNSETGROUP:
-	case TUNSETOFFLOAD:
-		return mytun_ioc_device_set(queue, command, arg);
-	case TUNSETSNDBUF:
-	case TUNSETVNETHDRSZ:
-	case TUNSETVNETLE:
-	case TUNSETVNETBE:
-		return mytun_ioc_set_int(queue, command, argp);
 	case TUNGETSNDBUF:
 	case TUNGETVNETHDRSZ:
 	case TUNGETVNETLE:
 	case TUNGETVNETBE:
 		return mytun_ioc_get_int(queue, command, argp);
+	case TUNSETQUEUE:
+		return mytun_ioc_set_queue(queue, argp);
+	case TUNSETIFINDEX:
+		return mytun_ioc_set_ifindex(queue, argp);
+	case TUNSETTXFILTER:
+		return mytun_filter_set_addresses(queue, argp);
+	case TUNATTACHFILTER:
+		return mytun_filter_attach(queue, argp);
+	case TUNGETFILTER:
+		return mytun_filter_get(queue, argp);
+	case TUNGETDEVNETNS:
+		return mytun_link_device_namespace(queue);
+	case TUNSETSNDBUF:
+	case TUNSETVNETHDRSZ:
+	case TUNSETVNETLE:
+	case TUNSETVNETBE:
+	case TUNSETCARRIER:
+	case TUNSETSTEERINGEBPF:
+	case TUNSETFILTEREBPF:
+		return mytun_ioc_device_set_int(queue, command, argp);
+	}
+	return mytun_ioc_device_set(queue, command, arg);
+}
+
+static long mytun_ioctl_mytun(struct file *file, unsigned int command,
+			      void __user *argp)
+{
+	struct mytun_queue *queue = file->private_data;
+
+	switch (command) {
 	case MYTUN_IOC_GET_INFO:
 		return mytun_ioc_get_info(queue, argp);
 	case MYTUN_IOC_SET_RINGS:
@@ -548,4 +643,18 @@ long mytun_ioctl(struct file *file, unsigned int command, unsigned long arg)
 		return mytun_ioc_set_batch(queue, argp);
 	}
 	return -ENOTTY;
+}
+
+long mytun_ioctl(struct file *file, unsigned int command, unsigned long arg)
+{
+	struct mytun_queue *queue = file->private_data;
+	void __user *argp = (void __user *)arg;
+
+	if (_IOC_TYPE(command) == MYTUN_IOC_MAGIC)
+		return mytun_ioctl_mytun(file, command, argp);
+	if (command == SIOCGSKNS)
+		return mytun_link_own_namespace(queue);
+	if (_IOC_TYPE(command) == SOCK_IOC_TYPE)
+		return mytun_link_address(queue, command, argp);
+	return mytun_ioctl_tun(queue, command, arg);
 }

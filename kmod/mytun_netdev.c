@@ -33,6 +33,7 @@ static void mytun_netdev_destructor(struct net_device *dev)
 {
 	struct mytun_device *device = netdev_priv(dev);
 
+	mytun_filter_destroy(device);
 	security_tun_dev_free_security(device->security);
 	free_percpu(dev->tstats);
 }
@@ -54,8 +55,13 @@ static int mytun_netdev_open(struct net_device *dev)
 	unsigned int i;
 
 	netif_tx_start_all_queues(dev);
-	for (i = 0; i < device->attached; i++)
-		mytun_write_wake(rtnl_dereference(device->queues[device->live[i]]));
+	for (i = 0; i < dev->num_tx_queues; i++) {
+		struct mytun_queue *queue = rtnl_dereference(device->queues[i]);
+
+		/* a parked one too: it may send */
+		if (queue)
+			mytun_write_wake(queue);
+	}
 	return 0;
 }
 
@@ -81,18 +87,29 @@ static u16 mytun_select_queue(struct net_device *dev, struct sk_buff *skb,
 {
 	struct mytun_device *device = netdev_priv(dev);
 	unsigned int attached = READ_ONCE(device->attached);
-	unsigned int choice = 0;
+	unsigned int choice;
 
-	if (attached > 1)
+	if (attached <= 1)
+		return READ_ONCE(device->live[0]);
+	if (likely(!READ_ONCE(device->screened)) ||
+	    !mytun_filter_steer(device, skb, attached, &choice))
 		choice = reciprocal_scale(mytun_queue_hash(skb), attached);
 	return READ_ONCE(device->live[choice]);
 }
 
-static enum skb_drop_reason mytun_xmit_queue(struct mytun_queue *queue,
+static enum skb_drop_reason mytun_xmit_queue(struct mytun_device *device,
+					     struct mytun_queue *queue,
 					     struct sk_buff *skb)
 {
+	enum skb_drop_reason reason;
+
 	if (!queue || READ_ONCE(queue->state))
 		return SKB_DROP_REASON_DEV_READY;
+	if (unlikely(READ_ONCE(device->screened))) {
+		reason = mytun_filter_pass(queue, skb);
+		if (reason != SKB_NOT_DROPPED_YET)
+			return reason;
+	}
 	if (skb->len > MYTUN_FRAME_MAX)
 		return SKB_DROP_REASON_PKT_TOO_BIG;
 	if (skb_orphan_frags_rx(skb, GFP_ATOMIC))
@@ -115,7 +132,7 @@ static netdev_tx_t mytun_xmit(struct sk_buff *skb, struct net_device *dev)
 
 	rcu_read_lock();
 	queue = rcu_dereference(device->queues[skb_get_queue_mapping(skb)]);
-	reason = mytun_xmit_queue(queue, skb);
+	reason = mytun_xmit_queue(device, queue, skb);
 	rcu_read_unlock();
 
 	if (likely(reason == SKB_NOT_DROPPED_YET))
@@ -205,18 +222,16 @@ void mytun_netdev_set_backpressure(struct mytun_device *device, bool on)
 		mytun_rx_let_senders(rtnl_dereference(device->queues[device->live[i]]));
 }
 
+/*
+ * Multicast addresses can be joined, and what comes from the process is not
+ * held against them: it knows what it sends
+ */
+static void mytun_set_rx_mode(struct net_device *dev)
+{
+}
+
 /* A TUN device has no address that could be set or be wrong */
-static int mytun_set_mac_address(struct net_device *dev, void *address)
-{
-	return dev->addr_len ? eth_mac_addr(dev, address) : -EOPNOTSUPP;
-}
-
-static int mytun_validate_addr(struct net_device *dev)
-{
-	return dev->addr_len ? eth_validate_addr(dev) : 0;
-}
-
-static const struct net_device_ops mytun_netdev_ops = {
+static const struct net_device_ops mytun_tun_ops = {
 	.ndo_init = mytun_netdev_init,
 	.ndo_uninit = mytun_netdev_uninit,
 	.ndo_open = mytun_netdev_open,
@@ -225,12 +240,27 @@ static const struct net_device_ops mytun_netdev_ops = {
 	.ndo_select_queue = mytun_select_queue,
 	.ndo_get_stats64 = mytun_get_stats64,
 	.ndo_fix_features = mytun_fix_features,
-	.ndo_set_mac_address = mytun_set_mac_address,
-	.ndo_validate_addr = mytun_validate_addr,
+	.ndo_change_carrier = mytun_link_change_carrier,
+};
+
+static const struct net_device_ops mytun_tap_ops = {
+	.ndo_init = mytun_netdev_init,
+	.ndo_uninit = mytun_netdev_uninit,
+	.ndo_open = mytun_netdev_open,
+	.ndo_stop = mytun_netdev_stop,
+	.ndo_start_xmit = mytun_xmit,
+	.ndo_select_queue = mytun_select_queue,
+	.ndo_get_stats64 = mytun_get_stats64,
+	.ndo_fix_features = mytun_fix_features,
+	.ndo_change_carrier = mytun_link_change_carrier,
+	.ndo_set_rx_mode = mytun_set_rx_mode,
+	.ndo_set_mac_address = eth_mac_addr,
+	.ndo_validate_addr = eth_validate_addr,
 };
 
 static void mytun_setup_tun(struct net_device *dev)
 {
+	dev->netdev_ops = &mytun_tun_ops;
 	dev->header_ops = &ip_tunnel_header_ops;
 	dev->type = ARPHRD_NONE;
 	dev->mtu = ETH_DATA_LEN;
@@ -239,13 +269,22 @@ static void mytun_setup_tun(struct net_device *dev)
 
 static void mytun_setup_tap(struct net_device *dev)
 {
+	dev->netdev_ops = &mytun_tap_ops;
 	ether_setup(dev);
 	dev->priv_flags &= ~IFF_TX_SKB_SHARING;
 	dev->priv_flags |= IFF_LIVE_ADDR_CHANGE;
 	eth_hw_addr_random(dev);
 }
 
-static void mytun_setup(struct net_device *dev)
+static void mytun_link_settings_init(struct ethtool_link_ksettings *settings)
+{
+	settings->base.speed = SPEED_10000;
+	settings->base.duplex = DUPLEX_FULL;
+	settings->base.port = PORT_TP;
+	settings->base.autoneg = AUTONEG_DISABLE;
+}
+
+void mytun_netdev_setup(struct net_device *dev)
 {
 	struct mytun_device *device = netdev_priv(dev);
 
@@ -256,7 +295,7 @@ static void mytun_setup(struct net_device *dev)
 	device->group = INVALID_GID;
 	device->coalesce = mytun_default_coalesce;
 	device->vnet_size = sizeof(struct virtio_net_hdr);
-	dev->netdev_ops = &mytun_netdev_ops;
+	mytun_link_settings_init(&device->link_settings);
 	dev->ethtool_ops = &mytun_ethtool_ops;
 	dev->needs_free_netdev = true;
 	dev->priv_destructor = mytun_netdev_destructor;
@@ -279,9 +318,9 @@ static void mytun_setup_kind(struct net_device *dev, unsigned int flags)
 	mytun_set_lockless_tx(dev);
 }
 
-/* Under rtnl. The device has no carrier until a queue is attached */
-int mytun_netdev_create(struct net *net, const char *name, unsigned int flags,
-			struct net_device **created)
+/* Under rtnl. The caller attaches a queue, or takes the device away again */
+int mytun_netdev_create(struct mytun_queue *queue, const char *name,
+			unsigned int flags, struct net_device **created)
 {
 	unsigned int queues = flags & IFF_MULTI_QUEUE ? MYTUN_QUEUES_MAX : 1;
 	struct mytun_device *device;
@@ -291,16 +330,17 @@ int mytun_netdev_create(struct net *net, const char *name, unsigned int flags,
 	if (!*name)
 		name = flags & IFF_TAP ? "mytap%d" : "mytun%d";
 	dev = alloc_netdev_mqs(sizeof(*device), name, NET_NAME_UNKNOWN,
-			       mytun_setup, queues, queues);
+			       mytun_netdev_setup, queues, queues);
 	if (!dev)
 		return -ENOMEM;
 
-	dev_net_set(dev, net);
+	dev_net_set(dev, sock_net(&queue->sk));
+	dev->ifindex = queue->ifindex;
 	dev->rtnl_link_ops = &mytun_link_ops;
+	dev->sysfs_groups[0] = &mytun_attribute_group;
 	device = netdev_priv(dev);
 	device->flags = flags;
 	mytun_setup_kind(dev, flags);
-	netif_carrier_off(dev);
 
 	err = netif_set_real_num_tx_queues(dev, 1);
 	if (!err)
@@ -326,18 +366,3 @@ struct mytun_device *mytun_netdev_find(struct net *net, const char *name)
 		return ERR_PTR(-EINVAL);
 	return netdev_priv(dev);
 }
-
-static int mytun_link_validate(struct nlattr *tb[], struct nlattr *data[],
-			       struct netlink_ext_ack *extack)
-{
-	NL_SET_ERR_MSG(extack,
-		       "mytun devices are created through /dev/net/mytun");
-	return -EOPNOTSUPP;
-}
-
-struct rtnl_link_ops mytun_link_ops __read_mostly = {
-	.kind = "mytun",
-	.priv_size = sizeof(struct mytun_device),
-	.setup = mytun_setup,
-	.validate = mytun_link_validate,
-};

@@ -87,13 +87,25 @@ void mytun_queue_set_state(struct mytun_queue *queue, u32 state)
 
 static void mytun_steer(struct mytun_device *device)
 {
-	unsigned int live = 0;
+	unsigned int live = 0, parked = 0;
 	unsigned int i;
 
-	for (i = 0; i < device->dev->num_tx_queues; i++)
-		if (rtnl_dereference(device->queues[i]))
+	for (i = 0; i < device->dev->num_tx_queues; i++) {
+		struct mytun_queue *queue = rtnl_dereference(device->queues[i]);
+
+		if (queue && queue->parked)
+			parked++;
+		else if (queue)
 			WRITE_ONCE(device->live[live++], i);
+	}
 	WRITE_ONCE(device->attached, live);
+	device->parked = parked;
+	mytun_filter_screen(device);
+}
+
+static bool mytun_is_used(const struct mytun_device *device)
+{
+	return device->attached || device->parked;
 }
 
 static unsigned int mytun_first_free(const struct mytun_device *device)
@@ -103,6 +115,16 @@ static unsigned int mytun_first_free(const struct mytun_device *device)
 	for (i = 0; i < device->dev->num_tx_queues; i++)
 		if (!rtnl_dereference(device->queues[i]))
 			break;
+	return i;
+}
+
+/* Of those in use: a parked queue sends on */
+static unsigned int mytun_highest(const struct mytun_device *device)
+{
+	unsigned int i = device->dev->num_tx_queues;
+
+	while (--i && !rtnl_dereference(device->queues[i]))
+		;
 	return i;
 }
 
@@ -164,9 +186,6 @@ int mytun_queue_attach(struct mytun_queue *queue, struct mytun_device *device)
 		WRITE_ONCE(queue->stopping, false);
 	}
 	mutex_unlock(&queue->config);
-
-	if (!err)
-		netif_carrier_on(device->dev);
 	return err;
 }
 
@@ -178,7 +197,9 @@ static void mytun_queue_unpublish(struct mytun_queue *queue)
 	RCU_INIT_POINTER(device->queues[queue->index], NULL);
 	RCU_INIT_POINTER(queue->io_device, NULL);
 	mytun_steer(device);
-	if (!device->attached)
+	WRITE_ONCE(queue->parked, false);
+	WRITE_ONCE(queue->filtered, false);
+	if (!mytun_is_used(device))
 		netif_carrier_off(device->dev);
 }
 
@@ -249,9 +270,8 @@ void mytun_queue_detach(struct mytun_queue *queue)
 	list_add(&queue->leaving, &leaving);
 	mytun_queues_detach(&leaving);
 	/* not earlier: until here frames said that they came by this queue */
-	if (device->attached)
-		mytun_set_real_queues(device->dev,
-				      device->live[device->attached - 1]);
+	if (mytun_is_used(device))
+		mytun_set_real_queues(device->dev, mytun_highest(device));
 }
 
 /* Under rtnl, as the device goes. Many queues take hardly longer than one */
@@ -261,11 +281,11 @@ void mytun_queue_detach_all(struct mytun_device *device)
 	unsigned int i;
 
 	ASSERT_RTNL();
-	for (i = 0; i < device->attached; i++) {
-		struct mytun_queue *queue =
-			rtnl_dereference(device->queues[device->live[i]]);
+	for (i = 0; i < device->dev->num_tx_queues; i++) {
+		struct mytun_queue *queue = rtnl_dereference(device->queues[i]);
 
-		list_add_tail(&queue->leaving, &leaving);
+		if (queue)
+			list_add_tail(&queue->leaving, &leaving);
 	}
 	if (!list_empty(&leaving))
 		mytun_queues_detach(&leaving);
@@ -277,9 +297,49 @@ void mytun_queue_leave(struct mytun_queue *queue)
 	struct mytun_device *device = queue->device;
 
 	mytun_queue_detach(queue);
-	if (device && !device->attached && !(device->flags & IFF_PERSIST) &&
+	if (device && !mytun_is_used(device) &&
+	    !(device->flags & IFF_PERSIST) &&
 	    device->dev->reg_state == NETREG_REGISTERED)
 		unregister_netdevice(device->dev);
+}
+
+/*
+ * Under rtnl. The queue keeps its index and all that it has, and the process
+ * may send on; it gets no frames
+ */
+int mytun_queue_park(struct mytun_queue *queue)
+{
+	struct mytun_device *device = queue->device;
+
+	if (!device || !(device->flags & IFF_MULTI_QUEUE) || queue->parked)
+		return -EINVAL;
+	WRITE_ONCE(queue->parked, true);
+	mytun_steer(device);
+	synchronize_net();
+	mytun_rx_let_senders(queue);
+	mytun_rx_purge(queue);
+	netdev_state_change(device->dev);
+	return 0;
+}
+
+/* Under rtnl. The opposite */
+int mytun_queue_unpark(struct mytun_queue *queue)
+{
+	struct mytun_device *device = queue->device;
+	int err;
+
+	if (!queue->parked)
+		return -EINVAL;
+	err = security_tun_dev_attach_queue(device->security);
+	if (!err)
+		err = security_tun_dev_attach(&queue->sk, device->security);
+	if (err)
+		return err;
+	mytun_filter_join(queue, true);
+	WRITE_ONCE(queue->parked, false);
+	mytun_steer(device);
+	netdev_state_change(device->dev);
+	return 0;
 }
 
 static int mytun_queue_check_rings(const struct mytun_queue *queue)

@@ -203,6 +203,15 @@ void mytun_rx_let_senders(struct mytun_queue *queue)
 }
 
 /*
+ * Under rtnl, when no sender adds any more: what waits is not for the process.
+ * What the kthread has in its hands still is
+ */
+void mytun_rx_purge(struct mytun_queue *queue)
+{
+	skb_queue_purge(&queue->sk.sk_receive_queue);
+}
+
+/*
  * Under the list's lock. The kthread's backlog counts: it goes back to the list
  * when the ring is full
  */

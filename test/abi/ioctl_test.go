@@ -81,10 +81,12 @@ func TestUnknownIoctlsAreRefused(t *testing.T) {
 			expect(t, "unknown number", device.Ioctl(f.FD, request, buffer), unix.ENOTTY)
 		}
 	}
-	for _, request := range []uint{
-		unix.TUNSETQUEUE, unix.TUNATTACHFILTER, unix.TIOCINQ,
-	} {
-		expect(t, "ioctl of others", device.Ioctl(f.FD, request, buffer), unix.ENOTTY)
+	// what is not mytun's own is answered as stock tun answers it
+	for _, want := range []error{unix.EBADFD, unix.EINVAL} {
+		for _, request := range []uint{unix.TIOCINQ, unix.SIOCGIFMTU, unix.TUNSETDEBUG} {
+			expect(t, "ioctl of others", device.Ioctl(f.FD, request, buffer), want)
+		}
+		f.TryAttach("", device.TUN)
 	}
 }
 

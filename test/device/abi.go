@@ -56,6 +56,8 @@ const (
 	Vnet    = unix.IFF_VNET_HDR
 	Excl    = unix.IFF_TUN_EXCL
 	Persist = unix.IFF_PERSIST
+
+	NoCarrier = unix.IFF_NO_CARRIER
 )
 
 // IfreqSize is sizeof(struct ifreq) of 64-bit programs.

@@ -110,8 +110,8 @@ func ethtoolStrings(t testing.TB, name string, set uint32, n int) []string {
 	return strings
 }
 
-// featureNames are the kernel's names of features, by bit.
-func featureNames(t testing.TB, name string) []string {
+// FeatureNames are the kernel's names of features, by bit.
+func FeatureNames(t testing.TB, name string) []string {
 	t.Helper()
 	b := make([]byte, 20) // struct ethtool_sset_info and one length
 	encodeWords(b, unix.ETHTOOL_GSSET_INFO, 0, 1<<stringSetFeatures)
@@ -125,7 +125,7 @@ func featureNames(t testing.TB, name string) []string {
 // as tx-tcp-segmentation.
 func FeaturesOf(t testing.TB, name string) map[string]bool {
 	t.Helper()
-	names := featureNames(t, name)
+	names := FeatureNames(t, name)
 	blocks := (len(names) + 31) / 32
 	b := make([]byte, 8+16*blocks)
 	encodeWords(b, unix.ETHTOOL_GFEATURES, uint32(blocks))
@@ -145,7 +145,7 @@ func FeaturesOf(t testing.TB, name string) map[string]bool {
 // SetFeature is "ethtool -K" of one feature, by the kernel's own name.
 func SetFeature(t testing.TB, name, feature string, on bool) {
 	t.Helper()
-	names := featureNames(t, name)
+	names := FeatureNames(t, name)
 	bit := slices.Index(names, feature)
 	if bit < 0 {
 		t.Fatalf("the kernel has no feature %q", feature)

@@ -30,6 +30,17 @@ func IoctlValue(fd int, request uint, arg uintptr) error {
 	return nil
 }
 
+// IoctlResult is Ioctl for the commands that answer with their return value.
+func IoctlResult(fd int, request uint, arg []byte) (int, error) {
+	result, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), uintptr(request),
+		uintptr(unsafe.Pointer(unsafe.SliceData(arg))))
+	runtime.KeepAlive(arg)
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(result), nil
+}
+
 // word is the 32-bit word at an offset of a mapping.
 func word(mapping []byte, offset uint32) *uint32 {
 	return (*uint32)(unsafe.Pointer(&mapping[offset : offset+4][0]))

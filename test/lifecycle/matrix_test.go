@@ -169,7 +169,7 @@ func (m *match) begin(t *testing.T, elsewhere bool) {
 	m.share(t)
 	if elsewhere {
 		m.space = device.MakeNamespace(t)
-		move(t, partyDevice, m.space)
+		device.Move(t, partyDevice, m.space)
 	}
 	m.inside(t, func() {
 		if elsewhere {

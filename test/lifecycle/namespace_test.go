@@ -8,17 +8,8 @@ import (
 	"testing"
 
 	"github.com/mytun/mytun/test/device"
-	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
-
-func move(t *testing.T, name string, ns netns.NsHandle) {
-	t.Helper()
-	if err := netlink.LinkSetNsFd(device.LinkOf(t, name), int(ns)); err != nil {
-		t.Fatalf("move %s: %v", name, err)
-	}
-}
 
 // TestNamespaceOfTheDeviceEndsUnderTraffic: the device is moved to another
 // namespace, carries frames there, and that namespace ends.
@@ -26,7 +17,7 @@ func TestNamespaceOfTheDeviceEndsUnderTraffic(t *testing.T) {
 	device.Sandbox(t)
 	l := device.NewLink(t, device.Config{})
 	ns := device.MakeNamespace(t)
-	move(t, l.Name, ns)
+	device.Move(t, l.Name, ns)
 	var busy *device.Busy
 	device.Inside(t, ns, func() {
 		device.Up(t, l.Name)
@@ -39,6 +30,35 @@ func TestNamespaceOfTheDeviceEndsUnderTraffic(t *testing.T) {
 	busy.Stop()
 	checkDetached(t, l.Queue())
 	device.CheckWorks(t)
+}
+
+// TestNamespaceThatEndsIsAskedFor: it has no user any more for a while before
+// its devices go, and nobody may become one.
+func TestNamespaceThatEndsIsAskedFor(t *testing.T) {
+	device.Sandbox(t)
+	refused := 0
+	for range 5 {
+		l := device.NewLink(t, device.Config{})
+		ns := device.MakeNamespace(t)
+		device.Move(t, l.Name, ns)
+		ns.Close()
+		for err := error(nil); err != unix.EBADFD; {
+			var fd int
+			fd, err = unix.IoctlRetInt(l.Queue().FD, unix.TUNGETDEVNETNS)
+			switch err {
+			case nil:
+				unix.Close(fd)
+			case unix.EINVAL:
+				refused++
+			case unix.EBADFD:
+			default:
+				t.Fatalf("TUNGETDEVNETNS: %v", err)
+			}
+		}
+	}
+	if refused == 0 {
+		t.Error("TUNGETDEVNETNS was never EINVAL: no namespace was asked for as it ended")
+	}
 }
 
 // TestOpenFileKeepsItsNamespace: the file and its device live on where nobody
@@ -70,7 +90,7 @@ func TestNamespaceOfTheOpenerEnds(t *testing.T) {
 	var l *device.Link
 	device.Inside(t, ns, func() {
 		l = device.NewLink(t, device.Config{})
-		move(t, l.Name, here)
+		device.Move(t, l.Name, here)
 	})
 	ns.Close()
 	device.Up(t, l.Name)
@@ -87,11 +107,11 @@ func TestDeviceMovedBackAndForthUnderTraffic(t *testing.T) {
 	l := device.NewLink(t, device.Config{})
 	busy := device.NewBusySender(t, l)
 	for range 5 {
-		move(t, l.Name, there)
+		device.Move(t, l.Name, there)
 		device.Inside(t, there, func() {
 			device.Up(t, l.Name)
 			busy.WaitSent(t, 100)
-			move(t, l.Name, here)
+			device.Move(t, l.Name, here)
 		})
 		device.Up(t, l.Name)
 		busy.WaitSent(t, 100)

@@ -76,12 +76,11 @@ func refuse(t *testing.T, hook string) (allow func()) {
 }
 
 // TestSecurityModuleRefuses: each hook of tun's is called in the same place, and
-// what it says is the answer. Nothing is left of what was refused. The hook of
-// TUNSETQUEUE has no place: mytun has no such command.
+// what it says is the answer. Nothing is left of what was refused.
 func TestSecurityModuleRefuses(t *testing.T) {
 	needBPFLSM(t)
 	device.Sandbox(t)
-	for _, hook := range []string{"tun_dev_create", "tun_dev_attach", "tun_dev_open"} {
+	for _, hook := range []string{"tun_dev_create", "tun_dev_attach", "tun_dev_open", "tun_dev_attach_queue"} {
 		t.Run(hook, func(t *testing.T) {
 			device.Sandbox(t)
 			said := compare(t, func(t *testing.T, d driver, a *answers) {
@@ -128,5 +127,7 @@ func playGuarded(t *testing.T, d driver, a *answers, used *device.File) {
 	a.add("the device is gone", exists)
 	a.attach(t, d, "joins", "used", shared).Close()
 	a.attach(t, d, "takes", "kept", device.TUN).Close()
+	a.add("detaches", device.Ioctl(used.FD, unix.TUNSETQUEUE, device.Ifreq("", unix.IFF_DETACH_QUEUE)))
+	a.add("attaches again", device.Ioctl(used.FD, unix.TUNSETQUEUE, device.Ifreq("", unix.IFF_ATTACH_QUEUE)))
 	configure(a, used, "holder")
 }
