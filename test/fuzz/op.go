@@ -43,7 +43,9 @@ var (
 		{"tun", unix.IFF_TUN}, {"tap", unix.IFF_TAP}, {"no_pi", unix.IFF_NO_PI},
 		{"vnet_hdr", unix.IFF_VNET_HDR}, {"multi_queue", unix.IFF_MULTI_QUEUE},
 		{"excl", unix.IFF_TUN_EXCL}, {"persist", unix.IFF_PERSIST},
+		{"no_carrier", device.NoCarrier}, {"one_queue", unix.IFF_ONE_QUEUE},
 	}
+	queueFlags   = flags{{"attach", unix.IFF_ATTACH_QUEUE}, {"detach", unix.IFF_DETACH_QUEUE}}
 	offloadFlags = flags{
 		{"csum", device.OffloadCsum}, {"tso4", device.OffloadTSO4}, {"tso6", device.OffloadTSO6},
 		{"ecn", device.OffloadTSOECN}, {"ufo", device.OffloadUFO}, {"uso", device.OffloadUSO},
@@ -81,7 +83,11 @@ var (
 	commands  = enum{
 		"setiff", "getiff", "getfeatures", "setpersist", "setowner", "setgroup", "setoffload", "get_info", "set_rings",
 		"set_eventfds", "set_poll", "get_stats", "set_backpressure", "unknown", "setnoc", "getsndbuf",
+		"setlink", "settxfilter", "attachfilter", "detachfilter", "getfilter", "setqueue",
+		"setifindex", "setcarrier", "setsteering", "setfilter", "getaddress", "setaddress",
 	}
+	controls    = enum{"link", "carrier", "ifindex", "detachfilter"}
+	screens     = enum{"address", "multicast", "accept", "drop", "cut"}
 	linkChanges = enum{"up", "down", "delete", "mtu", "queuelen", "address", "promiscuous", "rename", "rps", "qdisc"}
 	ethtools    = enum{"driver", "channels", "rings", "statistics", "coalesce", "set_coalesce", "queue_coalesce", "gro", "gso", "tso"}
 	flows       = enum{"udp", "udp_segments", "raw", "raw_super", "tcp"}
@@ -108,6 +114,9 @@ var specs = []Spec{
 	{"setoffload", 4, []kind{fileSlot, offloadFlags}, (*world).setoffload},
 	{"setpoll", 2, []kind{fileSlot, usecs}, (*world).setpoll},
 	{"setbackpressure", 3, []kind{fileSlot, small}, (*world).setbackpressure},
+	{"setqueue", 4, []kind{fileSlot, queueFlags}, (*world).setqueue},
+	{"control", 2, []kind{fileSlot, controls, small}, (*world).control},
+	{"screen", 3, []kind{fileSlot, screens, small}, (*world).screen},
 	{"query", 2, []kind{fileSlot}, (*world).query},
 	{"ioctl", 3, []kind{fileSlot, commands, places}, (*world).ioctl},
 

@@ -5,6 +5,8 @@
 package main
 
 import (
+	"encoding/binary"
+
 	"github.com/mytun/mytun/test/device"
 	"golang.org/x/sys/unix"
 )
@@ -68,6 +70,40 @@ func (w *world) setbackpressure(_ *thread, a []uint64) error {
 	return fileOf(a[0]).TrySetBackpressure(uint32(a[1]))
 }
 
+func (w *world) setqueue(_ *thread, a []uint64) error {
+	return device.Ioctl(firstFile+int(a[0]), unix.TUNSETQUEUE, device.Ifreq("", uint16(a[1])))
+}
+
+// control is a command that takes a number, or the address of one.
+func (w *world) control(_ *thread, a []uint64) error {
+	fd, word := firstFile+int(a[0]), binary.NativeEndian.AppendUint32(nil, uint32(a[2]))
+	switch controls[a[1]] {
+	case "link":
+		return device.IoctlValue(fd, unix.TUNSETLINK, uintptr(a[2]))
+	case "carrier":
+		return device.Ioctl(fd, unix.TUNSETCARRIER, word)
+	case "ifindex":
+		return device.Ioctl(fd, unix.TUNSETIFINDEX, word)
+	}
+	return device.IoctlValue(fd, unix.TUNDETACHFILTER, 0)
+}
+
+// screen puts a filter between the stack and the process: addresses, or a
+// program that is one instruction.
+func (w *world) screen(_ *thread, a []uint64) error {
+	lengths := map[string]uint32{"accept": 1 << 16, "drop": 0, "cut": uint32(a[2])}
+	length, program := lengths[screens[a[1]]]
+	if program {
+		return fileOf(a[0]).TryAttachFilter([]unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: length}})
+	}
+	filter := binary.NativeEndian.AppendUint16(nil, uint16(a[2]))
+	filter = binary.NativeEndian.AppendUint16(filter, uint16(a[2]%32))
+	for i := range a[2] % 32 {
+		filter = append(filter, byte(a[1]), 0, 0x5e, 0, 0, byte(i))
+	}
+	return device.Ioctl(firstFile+int(a[0]), unix.TUNSETTXFILTER, filter)
+}
+
 // query is all that can be asked of a file.
 func (w *world) query(_ *thread, a []uint64) error {
 	fd := firstFile + int(a[0])
@@ -78,11 +114,13 @@ func (w *world) query(_ *thread, a []uint64) error {
 	return device.Ioctl(fd, unix.TUNGETIFF, b)
 }
 
-// requests are the numbers of commands. The last three are none of mytun's.
+// requests are the numbers of commands, a few unknown ones among them.
 var requests = [...]uint{
 	unix.TUNSETIFF, unix.TUNGETIFF, unix.TUNGETFEATURES, unix.TUNSETPERSIST, unix.TUNSETOWNER, unix.TUNSETGROUP,
 	unix.TUNSETOFFLOAD, device.IocGetInfo, device.IocSetRings, device.IocSetEventfds, device.IocSetPoll,
 	device.IocGetStats, device.IocSetBackpressure, device.IocGetInfo + 0x7f, unix.TUNSETNOCSUM, unix.TUNGETSNDBUF,
+	unix.TUNSETLINK, unix.TUNSETTXFILTER, unix.TUNATTACHFILTER, unix.TUNDETACHFILTER, unix.TUNGETFILTER, unix.TUNSETQUEUE,
+	unix.TUNSETIFINDEX, unix.TUNSETCARRIER, unix.TUNSETSTEERINGEBPF, unix.TUNSETFILTEREBPF, unix.SIOCGIFHWADDR, unix.SIOCSIFHWADDR,
 }
 
 // ioctl is any command with an argument in an unfit place.
