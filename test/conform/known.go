@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+
+//go:build linux
+
+package conform
+
+import "slices"
+
+// Difference is something that mytun does otherwise than stock tun, on purpose
+// or because it does not do it yet.
+type Difference struct {
+	ID     string // its row in docs/compatibility.md, which gives the reason
+	Before string // only on kernels before this one, such as "6.2": stock tun was different
+	Where  []Place
+}
+
+// Place is where a Difference is seen. All are globs, in which * stands for
+// anything and ? for one character; an empty one is a *.
+type Place struct {
+	Scenario string
+	Call     string
+	Stock    string // what stock tun answers
+	Mytun    string // what mytun answers
+}
+
+// in is a place in each of some groups of scenarios.
+func in(p Place, groups ...string) (places []Place) {
+	for _, group := range groups {
+		q := p
+		q.Scenario = group + "/*"
+		places = append(places, q)
+	}
+	return places
+}
+
+// refused is what TUNSETIFF with each of some flags leads to.
+func refused(flags ...string) (places []Place) {
+	for _, flag := range flags {
+		places = append(places,
+			Place{"flags/*", "*" + flag + "* TUNSETIFF*", "0*", "EINVAL*"},
+			Place{"flags/*", "*" + flag + "* TUNGETIFF", "0*", "EBADFD*"},
+			Place{"flags/*", "*" + flag + "* sysfs *", "", "ENOENT"},
+			Place{"further/*", "*" + flag + "* TUNSETIFF*", "", "EINVAL*"},
+			Place{"further/*", "*" + flag + "* TUNGETIFF", "0*", "EBADFD*"},
+		)
+	}
+	return places
+}
+
+// looks are the groups that look at a device as ip link does.
+var looks = []string{"attach", "persist", "queues", "look", "mtu", "type", "multicast"}
+
+// Known are all differences. One that is seen and not listed here fails the
+// test; so does one that is listed and not seen.
+var Known = []Difference{
+	{ID: "default-name", Where: in(Place{Call: "*TUN*IFF*", Stock: `0, "t*0" *`, Mytun: `0, "myt*0" *`}, "names")},
+	{ID: "driver-name", Where: slices.Concat(
+		in(Place{Call: "link kind", Stock: "tun", Mytun: "mytun"}, looks...),
+		in(Place{Call: "ethtool driver"}, "ethtool"))},
+	{ID: "flag-ignored", Where: refused("TUN|TAP", "bit2", "bit3", "bit7", "ATTACH_QUEUE", "DETACH_QUEUE", "PERSIST")},
+	{ID: "napi", Where: slices.Concat(
+		refused("NAPI"),
+		in(Place{Call: "TUNGETFEATURES*", Stock: "0, wrote ?3710000", Mytun: "0, wrote 43710000"}, "ioctl", "rights"))},
+	{ID: "framing", Where: []Place{
+		{"further/*", "*T??|MULTI_QUEUE TUNSETIFF*", "0*", "EINVAL*"},
+		{"further/*", "*T??|MULTI_QUEUE TUNGETIFF", "0*", "EBADFD*"},
+		{"further/*", "*VNET_HDR TUNSETIFF*", "0*", "EINVAL*"},
+		{"further/*", "*VNET_HDR TUNGETIFF", "0*", "EBADFD*"},
+	}},
+	{ID: "offload-without-vnet", Where: slices.Concat(
+		in(Place{Call: "*TUNSETOFFLOAD *", Stock: "0", Mytun: "EINVAL"}, "ioctl", "rights", "ethtool"),
+		in(Place{Call: "ethtool -k tx-*", Stock: "true", Mytun: "false"}, "ethtool"))},
+	{ID: "name-not-told", Where: []Place{{"attach/into read-only memory", "is there conf", "true", "false"}}},
+	{ID: "foreign-type", Where: slices.Concat(
+		in(Place{Call: "*TUNSETLINK *", Stock: "0", Mytun: "EINVAL"}, "ioctl", "rights", "type"),
+		in(Place{Call: "8?? sysfs *"}, "type"),
+		in(Place{Call: "*SIOCSIFHWADDR, type 8*", Stock: "0", Mytun: "EINVAL"}, "type"))},
+	{ID: "debug", Where: slices.Concat(
+		in(Place{Call: "TUNSETDEBUG *", Stock: "0", Mytun: "EINVAL"}, "ioctl", "rights"),
+		in(Place{Call: "ethtool *message level", Stock: "0*", Mytun: "ENOTSUP*"}, "ethtool"))},
+	{ID: "tap-mtu", Where: slices.Concat(
+		in(Place{Call: "link max mtu", Stock: "f1ff0000", Mytun: "ffff0000"}, "attach", "persist", "look", "mtu", "type", "multicast"),
+		in(Place{Call: "mtu 655*", Stock: "EINVAL", Mytun: "0"}, "mtu"),
+		in(Place{Call: "link mtu", Stock: "f1ff0000", Mytun: "ffff0000"}, "mtu"))},
+	{ID: "queue-length", Where: in(Place{Call: "link txqlen", Stock: "f4010000", Mytun: "e8030000"}, looks...)},
+	{ID: "vlan", Where: in(Place{Call: "ethtool -k tx-vlan-*", Stock: "true", Mytun: "false"}, "ethtool")},
+	{ID: "ethtool-rings", Where: in(Place{Call: "ethtool rings"}, "ethtool")},
+	{ID: "ethtool-coalesce", Where: in(Place{Call: "ethtool coalescing"}, "ethtool")},
+	{ID: "bad-filter-remembered", Where: []Place{{"bpf/what is no filter", "file TUNGETFILTER *", "0, wrote *", "0"}}},
+	{ID: "filtered-queue-attaches", Where: []Place{
+		{"bpf/a persistent device without NO_PI", "again TUNGETIFF", "EBADFD*", "0*"},
+		{"bpf/a queue that was detached", "file TUNGETIFF", "0, \"conf\" 0x15*", "0, \"conf\" 0x11*"},
+	}},
+
+	// not done yet
+	{ID: "sndbuf", Where: in(Place{Call: "TUN*SNDBUF*", Mytun: "EINVAL"}, "ioctl", "fault", "rights")},
+	{ID: "vnet-size", Where: in(Place{Call: "TUN*VNETHDRSZ*", Mytun: "EINVAL"}, "ioctl", "fault", "rights")},
+	{ID: "vnet-endian", Where: in(Place{Call: "TUN*VNETLE*", Mytun: "EINVAL"}, "ioctl", "fault", "rights")},
+	{ID: "read-write", Where: in(Place{}, "read", "write", "vnet", "filtered")},
+
+	// stock tun has learned it since
+	{ID: "ownerless", Before: "6.12", Where: []Place{
+		{"rights/owner -1 group -1", "* TUNSETIFF*", "0*", "EPERM*"},
+		{"rights/of an ordinary user", `file TUNSETIFF "conf" TUN|NO_PI`, "EBUSY*", "EPERM*"},
+	}},
+	{ID: "ethtool-channels", Before: "6.12", Where: in(Place{Call: "ethtool channels", Stock: "ENOTSUP*", Mytun: "0*"}, "ethtool")},
+	{ID: "uso", Before: "6.2", Where: []Place{{"ioctl/vnet", "TUNSETOFFLOAD  0x61", "EINVAL", "0"}}},
+}
