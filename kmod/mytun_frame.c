@@ -6,6 +6,9 @@
  * process's: it is copied before anything looks at it, and nothing in an skb
  * refers to the ring. What does not fit is counted by reason and dropped; the
  * frames behind it are not affected.
+ *
+ * What is in line is so for the ring's sake: write() uses it too, and four calls
+ * would cost a frame of the ring one per cent.
  */
 
 #include <linux/etherdevice.h>
@@ -63,9 +66,10 @@ static u32 mytun_frame_min(const struct mytun_device *device)
 }
 
 /* True if the header is sound; counts the reason if not */
-static bool mytun_frame_header_valid(struct mytun_queue *queue,
-				     struct mytun_device *device,
-				     const struct mytun_frame *header)
+static __always_inline bool
+mytun_frame_header_valid(struct mytun_queue *queue,
+			 struct mytun_device *device,
+			 const struct mytun_frame *header)
 {
 	enum mytun_counter reason;
 
@@ -187,8 +191,9 @@ static bool mytun_frame_ip_complete(const struct sk_buff *skb)
 }
 
 /* Set protocol and header offsets. False if the protocol is none */
-static bool mytun_frame_classify(struct mytun_device *device,
-				 struct sk_buff *skb, const __be16 *protocol)
+static __always_inline bool
+mytun_frame_classify(struct mytun_device *device, struct sk_buff *skb,
+		     const __be16 *protocol)
 {
 	if (device->flags & IFF_TAP) {
 		skb->protocol = eth_type_trans(skb, device->dev);
@@ -200,6 +205,30 @@ static bool mytun_frame_classify(struct mytun_device *device,
 		skb_reset_mac_header(skb);
 	}
 	skb_reset_network_header(skb);
+	return true;
+}
+
+/* mytun_frame_finish(); without a @protocol the frame itself tells */
+static __always_inline bool
+__mytun_frame_finish(struct mytun_queue *queue, struct mytun_device *device,
+		     struct sk_buff *skb, const struct virtio_net_hdr_v1 *vnet,
+		     const __be16 *protocol)
+{
+	/* it may have been written while the file had a device of another kind */
+	if (device->flags & IFF_TAP && skb->len < ETH_HLEN)
+		return mytun_frame_refuse_skb(queue, device, skb,
+					      MYTUN_TX_REFUSED_LENGTH);
+	skb->dev = device->dev;
+	if (mytun_vnet_apply(skb, vnet))
+		return mytun_frame_refuse_skb(queue, device, skb,
+					      MYTUN_TX_REFUSED_VNET);
+	if (!mytun_frame_classify(device, skb, protocol))
+		return mytun_frame_refuse_skb(queue, device, skb,
+					      MYTUN_TX_REFUSED_PROTOCOL);
+
+	if (skb_is_gso(skb) || skb->ip_summed == CHECKSUM_PARTIAL)
+		skb_probe_transport_header(skb);
+	skb_record_rx_queue(skb, queue->index);
 	return true;
 }
 
@@ -220,28 +249,13 @@ bool mytun_frame_finish(struct mytun_queue *queue, struct mytun_device *device,
 			const struct virtio_net_hdr_v1 *vnet,
 			const __be16 *protocol)
 {
-	/* it may have been written while the file had a device of another kind */
-	if (device->flags & IFF_TAP && skb->len < ETH_HLEN)
-		return mytun_frame_refuse_skb(queue, device, skb,
-					      MYTUN_TX_REFUSED_LENGTH);
-	skb->dev = device->dev;
-	if (mytun_vnet_apply(skb, vnet))
-		return mytun_frame_refuse_skb(queue, device, skb,
-					      MYTUN_TX_REFUSED_VNET);
-	if (!mytun_frame_classify(device, skb, protocol))
-		return mytun_frame_refuse_skb(queue, device, skb,
-					      MYTUN_TX_REFUSED_PROTOCOL);
-
-	if (skb_is_gso(skb) || skb->ip_summed == CHECKSUM_PARTIAL)
-		skb_probe_transport_header(skb);
-	skb_record_rx_queue(skb, queue->index);
-	return true;
+	return __mytun_frame_finish(queue, device, skb, vnet, protocol);
 }
 
 /* What only a struct mytun_frame says, or promises, of a frame */
-static bool mytun_frame_match(struct mytun_queue *queue,
-			      struct mytun_device *device, struct sk_buff *skb,
-			      const struct mytun_frame *header)
+static __always_inline bool
+mytun_frame_match(struct mytun_queue *queue, struct mytun_device *device,
+		  struct sk_buff *skb, const struct mytun_frame *header)
 {
 	if (!(device->flags & IFF_TAP) && !mytun_frame_ip_complete(skb))
 		return mytun_frame_refuse_skb(queue, device, skb,
@@ -258,12 +272,11 @@ static bool mytun_frame_match(struct mytun_queue *queue,
  * The rest, of a frame whose header is sound: a complete skb for the stack, or
  * NULL: counted, and freed with a reason
  */
-static struct sk_buff *mytun_frame_complete(struct mytun_queue *queue,
-					    struct mytun_device *device,
-					    const struct mytun_frame *header,
-					    struct sk_buff *skb)
+static __always_inline struct sk_buff *
+mytun_frame_complete(struct mytun_queue *queue, struct mytun_device *device,
+		     const struct mytun_frame *header, struct sk_buff *skb)
 {
-	if (!mytun_frame_finish(queue, device, skb, &header->vnet, NULL) ||
+	if (!__mytun_frame_finish(queue, device, skb, &header->vnet, NULL) ||
 	    !mytun_frame_match(queue, device, skb, header))
 		return NULL;
 	return skb;

@@ -51,25 +51,31 @@ int mytun_rx_finish(unsigned int flags, struct sk_buff *skb,
 	return skb->ip_summed == CHECKSUM_PARTIAL ? skb_checksum_help(skb) : 0;
 }
 
-/* The header that goes in front of the frame */
-int mytun_rx_describe(unsigned int flags, struct sk_buff *skb,
-		      struct mytun_frame *header)
+/* What stands in front of the frame, without the work that mytun_rx_finish() says */
+static __always_inline struct mytun_frame
+__mytun_rx_header(const struct sk_buff *skb)
 {
-	*header = (struct mytun_frame) {
+	return (struct mytun_frame) {
 		.length = skb->len,
 		.flags = MYTUN_FRAME_HASH,
 		.hash = mytun_rx_hash(skb),
 	};
+}
+
+int mytun_rx_describe(unsigned int flags, struct sk_buff *skb,
+		      struct mytun_frame *header)
+{
+	*header = __mytun_rx_header(skb);
 	return mytun_rx_finish(flags, skb, &header->vnet);
 }
 
 static int mytun_rx_fill(struct mytun_queue *queue, struct mytun_frame *frame,
 			 struct sk_buff *skb)
 {
-	struct mytun_frame header;
+	struct mytun_frame header = __mytun_rx_header(skb);
 	int err;
 
-	err = mytun_rx_describe(queue->device->flags, skb, &header);
+	err = mytun_rx_finish(queue->device->flags, skb, &header.vnet);
 	if (err)
 		return err;
 	err = skb_copy_bits(skb, 0, frame + 1, skb->len);
@@ -139,13 +145,14 @@ static bool mytun_rx_after_pause(struct mytun_queue *queue)
 /* Is the sender to do the kthread's work? */
 static bool mytun_rx_is_direct(struct mytun_queue *queue)
 {
-	if (!mytun_has_rx_ring(queue))
-		return false;
 	return task_cpu(queue->kthread) == smp_processor_id() ||
 	       (READ_ONCE(queue->asleep) && mytun_rx_after_pause(queue));
 }
 
-/* By a sender, bottom halves off. True if the skb is in the ring, or gone */
+/*
+ * By a sender, bottom halves off, of a queue with an rx ring. True if the skb is
+ * in it, or gone
+ */
 static bool mytun_rx_put_direct(struct mytun_queue *queue, struct sk_buff *skb)
 {
 	struct mytun_rx_batch batch = {};
@@ -229,10 +236,11 @@ bool mytun_rx_enqueue(struct mytun_queue *queue, struct sk_buff *skb)
 {
 	struct sk_buff_head *list = &queue->sk.sk_receive_queue;
 	unsigned int limit = READ_ONCE(skb->dev->tx_queue_len);
+	bool has_ring = mytun_has_rx_ring(queue);
 	unsigned long flags;
 	bool wake;
 
-	if (mytun_rx_put_direct(queue, skb))
+	if (has_ring && mytun_rx_put_direct(queue, skb))
 		return true;
 
 	spin_lock_irqsave(&list->lock, flags);
@@ -251,7 +259,7 @@ bool mytun_rx_enqueue(struct mytun_queue *queue, struct sk_buff *skb)
 
 	if (wake)
 		wake_up_process(queue->kthread);
-	if (!mytun_has_rx_ring(queue))
+	if (!has_ring)
 		mytun_read_wake(queue);
 	return true;
 }
