@@ -441,10 +441,12 @@ struct sk_buff *mytun_frame_accept(struct mytun_queue *queue,
 				   struct mytun_device *device,
 				   const struct mytun_frame *header,
 				   struct sk_buff *skb);
+__be16 mytun_frame_written_protocol(struct mytun_queue *queue,
+				    struct mytun_device *device,
+				    struct sk_buff *skb);
 bool mytun_frame_finish(struct mytun_queue *queue, struct mytun_device *device,
 			struct sk_buff *skb,
-			const struct virtio_net_hdr_v1 *vnet,
-			const __be16 *protocol);
+			const struct virtio_net_hdr_v1 *vnet, __be16 protocol);
 void mytun_frame_drop_down(struct mytun_queue *queue,
 			   struct mytun_device *device, struct sk_buff *skb);
 

@@ -183,6 +183,24 @@ static __be16 mytun_frame_ip_protocol(const struct sk_buff *skb)
 	return 0;
 }
 
+/*
+ * A written frame: what tells the protocol of one that came without struct
+ * tun_pi. 0 if it is none: then the frame is gone, and counts as dropped and not
+ * as an error, as for stock tun. Bottom halves are off.
+ */
+__be16 mytun_frame_written_protocol(struct mytun_queue *queue,
+				    struct mytun_device *device,
+				    struct sk_buff *skb)
+{
+	__be16 protocol = mytun_frame_ip_protocol(skb);
+
+	if (!protocol) {
+		mytun_frame_drop(queue, device, MYTUN_TX_REFUSED_PROTOCOL);
+		kfree_skb_reason(skb, SKB_DROP_REASON_UNHANDLED_PROTO);
+	}
+	return protocol;
+}
+
 static bool mytun_frame_ip_complete(const struct sk_buff *skb)
 {
 	if (skb->protocol == htons(ETH_P_IP))
@@ -238,7 +256,7 @@ __mytun_frame_finish(struct mytun_queue *queue, struct mytun_device *device,
  * @device:   of @queue; the caller sees to it that it stays
  * @skb:      the frame, with its headers in the linear part
  * @vnet:     what is left to do to it
- * @protocol: on a TUN device, if the process told; NULL: the frame itself tells
+ * @protocol: on a TUN device
  *
  * No more is checked than stock tun does. Bottom halves are off.
  *
@@ -246,10 +264,9 @@ __mytun_frame_finish(struct mytun_queue *queue, struct mytun_device *device,
  */
 bool mytun_frame_finish(struct mytun_queue *queue, struct mytun_device *device,
 			struct sk_buff *skb,
-			const struct virtio_net_hdr_v1 *vnet,
-			const __be16 *protocol)
+			const struct virtio_net_hdr_v1 *vnet, __be16 protocol)
 {
-	return __mytun_frame_finish(queue, device, skb, vnet, protocol);
+	return __mytun_frame_finish(queue, device, skb, vnet, &protocol);
 }
 
 /* What only a struct mytun_frame says, or promises, of a frame */

@@ -204,14 +204,19 @@ static int mytun_write_deliver(struct mytun_queue *queue, struct sk_buff *skb,
 			       const struct mytun_written *written)
 {
 	struct mytun_device *device = rcu_dereference_bh(queue->io_device);
+	__be16 protocol = written->protocol;
 	unsigned int length = skb->len;
 
 	if (!device) {
 		kfree_skb_reason(skb, SKB_DROP_REASON_DEV_READY);
 		return -EBADFD;
 	}
-	if (!mytun_frame_finish(queue, device, skb, &written->vnet,
-				written->has_pi ? &written->protocol : NULL))
+	if (!written->has_pi && !(device->flags & IFF_TAP)) {
+		protocol = mytun_frame_written_protocol(queue, device, skb);
+		if (!protocol)
+			return -EINVAL;
+	}
+	if (!mytun_frame_finish(queue, device, skb, &written->vnet, protocol))
 		return -EINVAL;
 	if (!netif_running(device->dev)) {
 		mytun_frame_drop_down(queue, device, skb);

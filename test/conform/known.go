@@ -91,12 +91,11 @@ var Known = []Difference{
 		{"bpf/a persistent device without NO_PI", "again TUNGETIFF", "EBADFD*", "0*"},
 		{"bpf/a queue that was detached", "file TUNGETIFF", "0, \"conf\" 0x15*", "0, \"conf\" 0x11*"},
 	}},
-
-	// not done yet
-	{ID: "sndbuf", Where: in(Place{Call: "TUN*SNDBUF*", Mytun: "EINVAL"}, "ioctl", "fault", "rights")},
-	{ID: "vnet-size", Where: in(Place{Call: "TUN*VNETHDRSZ*", Mytun: "EINVAL"}, "ioctl", "fault", "rights")},
-	{ID: "vnet-endian", Where: in(Place{Call: "TUN*VNETLE*", Mytun: "EINVAL"}, "ioctl", "fault", "rights")},
-	{ID: "read-write", Where: in(Place{}, "read", "write", "vnet", "filtered")},
+	{ID: "large-write", Where: []Place{
+		{"write/*", "file write too large", "70*", "EMSGSIZE"},
+		{"write/*", "received too large", "", "[], EAGAIN"},
+	}},
+	{ID: "vnet-errors", Where: []Place{{"vnet/metadata", "counters", "*errors 0,*frame ?; *", "*errors ?,*frame 0; *"}}},
 
 	// stock tun has learned it since
 	{ID: "ownerless", Before: "6.12", Where: []Place{

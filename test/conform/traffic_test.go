@@ -177,8 +177,8 @@ func TestWrites(t *testing.T) {
 		each("version 15", good, bytes.Repeat([]byte{0xff}, 60))
 		each("large", good, frame(set, 60000))
 		each("largest", good, make([]byte, 65535-len(good)))
-		each("too large", good, append(frame(set, 100), make([]byte, 70000)...))
 		w.counters("conf")
+		each("too large", good, append(frame(set, 100), make([]byte, 70000)...))
 		device.Delete(w, "conf")
 		f.write("gone", good, frame(set, 100))
 	}))
@@ -217,6 +217,7 @@ func TestVnetHeaders(t *testing.T) {
 				f.write(what, b[:10], ipv4(60))
 				w.received(what, seen)
 			}
+			w.counters("conf")
 		}},
 		{"byte order", func(w *world) {
 			f := w.open("file")

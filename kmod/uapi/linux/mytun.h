@@ -261,12 +261,10 @@ struct mytun_stats {
 };
 
 /*
- * Besides these, TUNSETIFF, TUNGETIFF, TUNGETFEATURES, TUNSETPERSIST,
- * TUNSETOWNER, TUNSETGROUP, TUNSETOFFLOAD, TUNSETSNDBUF, TUNSETVNETHDRSZ,
- * TUNSETVNETLE, TUNSETVNETBE, and TUNGET* of the last four, of linux/if_tun.h
- * mean what they mean there. Without TUNSETOFFLOAD the stack segments and checksums every
- * frame before the rx ring; in the tx direction a device with IFF_VNET_HDR
- * takes segmentation and checksum metadata in any case.
+ * Besides these, the ioctls of linux/if_tun.h mean what they mean there;
+ * docs/compatibility.md has the few differences. Without TUNSETOFFLOAD the stack
+ * segments and checksums every frame before the rx ring; in the tx direction a
+ * device with IFF_VNET_HDR takes segmentation and checksum metadata in any case.
  *
  * MYTUN_IOC_SET_BACKPRESSURE, with 1, makes the device hold up its senders
  * instead of dropping frames while the rx ring is full; with 0, the default,
