@@ -59,7 +59,9 @@ var shown = []struct {
 	{"min mtu", unix.IFLA_MIN_MTU}, {"max mtu", unix.IFLA_MAX_MTU}, {"broadcast", unix.IFLA_BROADCAST},
 }
 
-// look records what "ip -d link" shows, IFLA_TUN_* included.
+// look records what "ip -d link" shows, IFLA_TUN_* included. It leaves out
+// IFF_RUNNING: the kernel brings that up to date some time after the carrier, which
+// is recorded too.
 func (w *world) look(name string) {
 	w.Helper()
 	header, attributes, err := getLink(name)
@@ -68,7 +70,7 @@ func (w *world) look(name string) {
 		return
 	}
 	w.log("link type", "%d", binary.NativeEndian.Uint16(header[2:]))
-	w.log("link flags", "%#x", binary.NativeEndian.Uint32(header[8:]))
+	w.log("link flags", "%#x", binary.NativeEndian.Uint32(header[8:])&^unix.IFF_RUNNING)
 	w.log("link address", "%d bytes", len(attributes[unix.IFLA_ADDRESS]))
 	for _, s := range shown {
 		w.log("link "+s.name, "%x", attributes[s.kind])
