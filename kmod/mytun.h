@@ -39,6 +39,7 @@ struct fasync_struct;
 struct iov_iter;
 struct kiocb;
 struct mytun_filter;
+struct mytun_flows;
 struct seq_file;
 struct task_struct;
 
@@ -137,6 +138,8 @@ struct mytun_coalesce {
  * @parked:    number of queues that get no frames (TUNSETQUEUE); under rtnl
  * @filter:    which frames the process gets; written under rtnl, read under RCU
  * @screened:  some queue is parked or there is a @filter; written under rtnl
+ * @flows:     from which queue the process sent what; NULL without
+ *             IFF_MULTI_QUEUE, written with the device alone
  * @attached:  number of the other queues; under rtnl
  * @queues:    by transmit queue index, NULL where there is none; written under
  *             rtnl, read under RCU. A queue keeps its index all its life
@@ -161,6 +164,7 @@ struct mytun_device {
 	unsigned int parked;
 	struct mytun_filter __rcu *filter;
 	bool screened;
+	struct mytun_flows *flows;
 	unsigned int attached;
 	struct mytun_queue __rcu *queues[MYTUN_QUEUES_MAX];
 	u16 live[MYTUN_QUEUES_MAX];
@@ -352,6 +356,18 @@ enum skb_drop_reason mytun_filter_pass(struct mytun_queue *queue,
 bool mytun_filter_steer(struct mytun_device *device, struct sk_buff *skb,
 			unsigned int queues, unsigned int *choice);
 
+/* mytun_steer.c: to which queue a frame goes */
+u16 mytun_select_queue(struct net_device *dev, struct sk_buff *skb,
+		       struct net_device *sb_dev);
+struct mytun_flows *mytun_flows_create(void);
+void mytun_flows_destroy(struct mytun_flows *flows);
+void mytun_flows_forget(struct mytun_queue *queue);
+bool mytun_flows_wanted(const struct mytun_queue *queue,
+			const struct mytun_device *device);
+void mytun_flows_remember(struct mytun_queue *queue,
+			  struct mytun_device *device,
+			  const struct sk_buff *skb);
+
 /* mytun_hash.c: which flow a frame belongs to */
 void mytun_hash_setup(void);
 u32 mytun_hash(const struct sk_buff *skb);
@@ -465,8 +481,8 @@ int mytun_vnet_describe(const struct sk_buff *skb,
 /* mytun_deliver.c: from skbs to the stack */
 void mytun_deliver_start(struct mytun_queue *queue);
 void mytun_deliver_stop(struct mytun_queue *queue);
-void mytun_deliver(struct mytun_queue *queue, struct sk_buff_head *skbs,
-		   bool *gro);
+void mytun_deliver(struct mytun_queue *queue, struct mytun_device *device,
+		   struct sk_buff_head *skbs, bool *gro);
 void mytun_deliver_end(struct mytun_queue *queue, bool gro);
 
 /* mytun_tasklet.c: process to kernel */

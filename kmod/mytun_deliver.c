@@ -82,12 +82,15 @@ static void mytun_deliver_gro(struct mytun_queue *queue, struct sk_buff *skb,
  * As often as the caller likes in a run, whose @gro is false at first. The list
  * is empty afterwards. By the tasklet, or with bottom halves off.
  */
-void mytun_deliver(struct mytun_queue *queue, struct sk_buff_head *skbs,
-		   bool *gro)
+void mytun_deliver(struct mytun_queue *queue, struct mytun_device *device,
+		   struct sk_buff_head *skbs, bool *gro)
 {
 	struct sk_buff *skb;
 	LIST_HEAD(plain);
 
+	if (mytun_flows_wanted(queue, device))
+		skb_queue_walk(skbs, skb)
+			mytun_flows_remember(queue, device, skb);
 	while ((skb = __skb_dequeue(skbs))) {
 		if (mytun_is_gro_wanted(skb))
 			mytun_deliver_gro(queue, skb, gro);

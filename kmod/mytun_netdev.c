@@ -22,9 +22,21 @@ static int mytun_netdev_init(struct net_device *dev)
 	dev->tstats = netdev_alloc_pcpu_stats(struct pcpu_sw_netstats);
 	if (!dev->tstats)
 		return -ENOMEM;
+	err = -ENOMEM;
+	if (device->flags & IFF_MULTI_QUEUE) {
+		device->flows = mytun_flows_create();
+		if (!device->flows)
+			goto err_stats;
+	}
 	err = security_tun_dev_alloc_security(&device->security);
 	if (err)
-		free_percpu(dev->tstats);
+		goto err_flows;
+	return 0;
+
+err_flows:
+	mytun_flows_destroy(device->flows);
+err_stats:
+	free_percpu(dev->tstats);
 	return err;
 }
 
@@ -34,6 +46,7 @@ static void mytun_netdev_destructor(struct net_device *dev)
 	struct mytun_device *device = netdev_priv(dev);
 
 	mytun_filter_destroy(device);
+	mytun_flows_destroy(device->flows);
 	security_tun_dev_free_security(device->security);
 	free_percpu(dev->tstats);
 }
@@ -69,32 +82,6 @@ static int mytun_netdev_stop(struct net_device *dev)
 {
 	netif_tx_stop_all_queues(dev);
 	return 0;
-}
-
-/* Not by skb->hash: a socket may change it in the life of a connection */
-static u32 mytun_queue_hash(struct sk_buff *skb)
-{
-	u32 hash = mytun_hash(skb);
-
-	/* it is asked for again, for the frame's header */
-	if (!skb->l4_hash && !skb->sw_hash)
-		__skb_set_sw_hash(skb, hash, false);
-	return hash;
-}
-
-static u16 mytun_select_queue(struct net_device *dev, struct sk_buff *skb,
-			      struct net_device *sb_dev)
-{
-	struct mytun_device *device = netdev_priv(dev);
-	unsigned int attached = READ_ONCE(device->attached);
-	unsigned int choice;
-
-	if (attached <= 1)
-		return READ_ONCE(device->live[0]);
-	if (likely(!READ_ONCE(device->screened)) ||
-	    !mytun_filter_steer(device, skb, attached, &choice))
-		choice = reciprocal_scale(mytun_queue_hash(skb), attached);
-	return READ_ONCE(device->live[choice]);
 }
 
 static enum skb_drop_reason mytun_xmit_queue(struct mytun_device *device,

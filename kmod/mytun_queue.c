@@ -230,6 +230,7 @@ static void mytun_queue_stop(struct mytun_queue *queue)
 	mytun_kthread_put(queue);
 	mytun_deliver_stop(queue);
 	skb_queue_purge(&queue->sk.sk_receive_queue);
+	mytun_flows_forget(queue);
 	queue->device = NULL;
 	mytun_queue_set_state(queue, MYTUN_STATE_DETACHED);
 	mutex_unlock(&queue->config);

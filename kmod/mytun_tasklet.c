@@ -118,7 +118,7 @@ static void mytun_tx_deliver(struct mytun_queue *queue,
 		return;
 	mytun_tx_count(queue, skb_queue_len(&run->skbs), run->good_bytes);
 	run->good_bytes = 0;
-	mytun_deliver(queue, &run->skbs, &run->gro);
+	mytun_deliver(queue, queue->device, &run->skbs, &run->gro);
 }
 
 /* False when the ring is empty, broken, or the queue is being stopped */

@@ -223,6 +223,8 @@ static int mytun_write_deliver(struct mytun_queue *queue, struct sk_buff *skb,
 		return -EIO;
 	}
 	mytun_write_count(queue, device->dev, 1, length);
+	if (mytun_flows_wanted(queue, device))
+		mytun_flows_remember(queue, device, skb);
 	netif_receive_skb(skb);
 	return 0;
 }
@@ -327,7 +329,7 @@ static void mytun_write_receive(struct mytun_queue *queue,
 		bytes += batch->headers[i].length;
 	}
 	mytun_write_count(queue, device->dev, skb_queue_len(&skbs), bytes);
-	mytun_deliver(queue, &skbs, &gro);
+	mytun_deliver(queue, device, &skbs, &gro);
 	mytun_deliver_end(queue, gro);
 }
 

@@ -112,3 +112,27 @@ func TestQueuesComeAndGoUnderTraffic(t *testing.T) {
 		return l.Queues[0].Stats(t).RxFrames+l.Queues[1].Stats(t).RxFrames == before+50
 	})
 }
+
+// TestFlowComesBackOnTheRingThatSentIt: until the process sends it from another.
+func TestFlowComesBackOnTheRingThatSentIt(t *testing.T) {
+	device.Sandbox(t)
+	l := device.NewLink(t, device.Config{Queues: 4, IPv6: true})
+	for flow := range 32 {
+		ipv6 := flow%2 == 1
+		conn := l.ListenUDP(t, ipv6, 20000+flow)
+		for _, i := range []int{flow % 4, (flow + 3) % 4} {
+			q := l.Queues[i]
+			payload := device.Pattern(uint64(flow), 200)
+			q.Send(t, l.Frame(ipv6, device.Datagram{SrcPort: peerPort, DstPort: uint16(20000 + flow), Payload: payload}))
+			device.Expect(t, conn, payload)
+			if _, err := conn.WriteToUDPAddrPort([]byte("answer"), l.PeerAddr(ipv6, peerPort)); err != nil {
+				t.Fatal(err)
+			}
+			q.Receive(t, func(_ device.Header, frame []byte) bool {
+				d, ok := l.Parse(frame)
+				return ok && int(d.SrcPort) == 20000+flow
+			})
+		}
+	}
+	checkDeviceCounters(t, l)
+}
