@@ -55,7 +55,8 @@ func TestFloodIntoAStoppedProcessTakesNoMemory(t *testing.T) {
 	send(flood)
 	after := device.Packets(t)
 	t.Logf("%d buffers and %d bytes of slabs, then %d and %d", buffers, slab, after, device.Meminfo(t, "SUnreclaim"))
-	if after > buffers+most {
+	// a debug kernel keeps what was freed for a while, to find who uses it
+	if after > buffers+most && !device.Slow() {
 		t.Errorf("%d buffers, %d before %d frames", after, buffers, flood)
 	}
 	if now := device.Meminfo(t, "SUnreclaim"); now > slab+spare {
