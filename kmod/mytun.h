@@ -47,7 +47,8 @@ struct task_struct;
 
 /* Flags of TUNSETIFF that a device keeps; TUN_EXCL acts once */
 #define MYTUN_DEVICE_FLAGS	(IFF_TUN | IFF_TAP | IFF_NO_PI | \
-				 IFF_MULTI_QUEUE | IFF_VNET_HDR | IFF_ONE_QUEUE)
+				 IFF_MULTI_QUEUE | IFF_VNET_HDR | \
+				 IFF_ONE_QUEUE | IFF_NAPI)
 
 /* What a process can ask for with TUNSETOFFLOAD */
 #define MYTUN_OFFLOADS	(NETIF_F_HW_CSUM | NETIF_F_TSO | NETIF_F_TSO6 | \
@@ -190,6 +191,9 @@ struct mytun_queue {
 	/* Written under rtnl, read by senders */
 	bool parked;			/* gets no frames: TUNSETQUEUE */
 	bool filtered;			/* TUNATTACHFILTER is for it too */
+
+	/* IFF_NAPI: written under rtnl, read by write() */
+	bool write_gro;
 
 	/* Detach has begun: under @config, read by the kthread and the tasklet */
 	bool stopping;

@@ -98,6 +98,7 @@ static int mytun_join(struct mytun_queue *queue, struct mytun_device *device,
 	if (err)
 		return err;
 	mytun_filter_join(queue, !(flags & IFF_NOFILTER));
+	WRITE_ONCE(queue->write_gro, flags & IFF_NAPI);
 	if (first)
 		mytun_renew(device, flags);
 	netdev_state_change(device->dev);
@@ -125,6 +126,8 @@ static int mytun_create(struct mytun_queue *queue, const char *name,
 	err = mytun_queue_attach(queue, netdev_priv(dev));
 	if (err)
 		unregister_netdevice(dev);
+	else
+		WRITE_ONCE(queue->write_gro, flags & IFF_NAPI);
 	return err;
 }
 

@@ -199,6 +199,34 @@ static void mytun_write_count(struct mytun_queue *queue, struct net_device *dev,
 	atomic64_add(bytes, &queue->counters[MYTUN_TX_BYTES]);
 }
 
+/* Under RCU, bottom halves off. What GRO holds back goes on at once */
+static void mytun_write_receive(struct mytun_queue *queue,
+				struct mytun_device *device,
+				struct sk_buff_head *skbs)
+{
+	bool gro = false;
+
+	mytun_deliver(queue, device, skbs, &gro);
+	mytun_deliver_end(queue, gro);
+}
+
+static void mytun_write_receive_one(struct mytun_queue *queue,
+				    struct mytun_device *device,
+				    struct sk_buff *skb)
+{
+	struct sk_buff_head skbs;
+
+	if (READ_ONCE(queue->write_gro)) {
+		__skb_queue_head_init(&skbs);
+		__skb_queue_tail(&skbs, skb);
+		mytun_write_receive(queue, device, &skbs);
+		return;
+	}
+	if (mytun_flows_wanted(queue, device))
+		mytun_flows_remember(queue, device, skb);
+	netif_receive_skb(skb);
+}
+
 /* Under RCU, bottom halves off. The skb is gone afterwards */
 static int mytun_write_deliver(struct mytun_queue *queue, struct sk_buff *skb,
 			       const struct mytun_written *written)
@@ -223,9 +251,7 @@ static int mytun_write_deliver(struct mytun_queue *queue, struct sk_buff *skb,
 		return -EIO;
 	}
 	mytun_write_count(queue, device->dev, 1, length);
-	if (mytun_flows_wanted(queue, device))
-		mytun_flows_remember(queue, device, skb);
-	netif_receive_skb(skb);
+	mytun_write_receive_one(queue, device, skb);
 	return 0;
 }
 
@@ -309,14 +335,13 @@ static int mytun_write_gather(struct mytun_queue *queue,
 }
 
 /* Under RCU, bottom halves off. What is malformed is dropped, as in a ring */
-static void mytun_write_receive(struct mytun_queue *queue,
-				struct mytun_device *device,
-				struct mytun_write_batch *batch)
+static void mytun_write_receive_batch(struct mytun_queue *queue,
+				      struct mytun_device *device,
+				      struct mytun_write_batch *batch)
 {
 	struct sk_buff_head skbs;
 	unsigned int bytes = 0;
 	struct sk_buff *skb;
-	bool gro = false;
 	unsigned int i;
 
 	__skb_queue_head_init(&skbs);
@@ -329,8 +354,7 @@ static void mytun_write_receive(struct mytun_queue *queue,
 		bytes += batch->headers[i].length;
 	}
 	mytun_write_count(queue, device->dev, skb_queue_len(&skbs), bytes);
-	mytun_deliver(queue, device, &skbs, &gro);
-	mytun_deliver_end(queue, gro);
+	mytun_write_receive(queue, device, &skbs);
 }
 
 /* The skbs are gone afterwards */
@@ -348,7 +372,7 @@ static int mytun_write_deliver_batch(struct mytun_queue *queue,
 	else if (!netif_running(device->dev))
 		err = -EIO;
 	else
-		mytun_write_receive(queue, device, batch);
+		mytun_write_receive_batch(queue, device, batch);
 	for (i = 0; err && i < batch->frames; i++)
 		mytun_frame_drop_down(queue, device, batch->skbs[i]);
 	rcu_read_unlock_bh();

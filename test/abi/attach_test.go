@@ -59,7 +59,7 @@ func TestBadDeviceFlagsAreRefused(t *testing.T) {
 	f := device.Open(t)
 	bad := []uint16{0, unix.IFF_NO_PI, device.TUN | device.TAP, device.Multi}
 	for bit := uint16(1); bit != 0; bit <<= 1 {
-		const known = device.TUN | device.TAP | device.Multi | device.Vnet | device.Excl | device.NoCarrier | unix.IFF_ONE_QUEUE
+		const known = device.TUN | device.TAP | device.Multi | device.Vnet | device.Excl | device.NoCarrier | unix.IFF_ONE_QUEUE | unix.IFF_NAPI
 		if bit&known == 0 {
 			bad = append(bad, device.TUN|bit, device.TAP|bit)
 		}
@@ -167,7 +167,7 @@ func TestFeaturesAreTheFlagsThatWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := uint16(b[0]) | uint16(b[1])<<8
-	if want := uint16(device.TUN | device.TAP | device.Multi | device.Vnet | device.NoCarrier | unix.IFF_ONE_QUEUE); got != want {
+	if want := uint16(device.TUN | device.TAP | device.Multi | device.Vnet | device.NoCarrier | unix.IFF_ONE_QUEUE | unix.IFF_NAPI); got != want {
 		t.Errorf("features %#x, want %#x", got, want)
 	}
 }

@@ -33,13 +33,20 @@ func in(p Place, groups ...string) (places []Place) {
 	return places
 }
 
-// refused is what TUNSETIFF with each of some flags leads to.
+// refusedAlone is what TUNSETIFF with a flag leads to, for a device's first queue.
+func refusedAlone(flag string) []Place {
+	return []Place{
+		{"flags/*", "*" + flag + "* TUNSETIFF*", "0*", "EINVAL*"},
+		{"flags/*", "*" + flag + "* TUNGETIFF", "0*", "EBADFD*"},
+		{"flags/*", "*" + flag + "* sysfs *", "", "ENOENT"},
+	}
+}
+
+// refused is what TUNSETIFF with each of some flags leads to, for any queue.
 func refused(flags ...string) (places []Place) {
 	for _, flag := range flags {
+		places = append(places, refusedAlone(flag)...)
 		places = append(places,
-			Place{"flags/*", "*" + flag + "* TUNSETIFF*", "0*", "EINVAL*"},
-			Place{"flags/*", "*" + flag + "* TUNGETIFF", "0*", "EBADFD*"},
-			Place{"flags/*", "*" + flag + "* sysfs *", "", "ENOENT"},
 			Place{"further/*", "*" + flag + "* TUNSETIFF*", "", "EINVAL*"},
 			Place{"further/*", "*" + flag + "* TUNGETIFF", "0*", "EBADFD*"},
 		)
@@ -58,9 +65,9 @@ var Known = []Difference{
 		in(Place{Call: "link kind", Stock: "tun", Mytun: "mytun"}, looks...),
 		in(Place{Call: "ethtool driver"}, "ethtool"))},
 	{ID: "flag-ignored", Where: refused("TUN|TAP", "bit2", "bit3", "bit7", "ATTACH_QUEUE", "DETACH_QUEUE", "PERSIST")},
-	{ID: "napi", Where: slices.Concat(
-		refused("NAPI"),
-		in(Place{Call: "TUNGETFEATURES*", Stock: "0, wrote ?3710000", Mytun: "0, wrote 43710000"}, "ioctl", "rights"))},
+	{ID: "napi-frags", Where: slices.Concat(
+		refusedAlone("NAPI_FRAGS"),
+		in(Place{Call: "TUNGETFEATURES*", Stock: "0, wrote ?3710000", Mytun: "0, wrote 53710000"}, "ioctl", "rights"))},
 	{ID: "framing", Where: []Place{
 		{"further/*", "*T??|MULTI_QUEUE TUNSETIFF*", "0*", "EINVAL*"},
 		{"further/*", "*T??|MULTI_QUEUE TUNGETIFF", "0*", "EBADFD*"},

@@ -19,6 +19,16 @@ type Trace struct{ dir string }
 
 // TraceDrops records each packet of IPv4 that the kernel drops.
 func TraceDrops(t testing.TB) *Trace {
+	return newTrace(t, "skb/kfree_skb", "protocol == 0x0800")
+}
+
+// TraceGRO records each packet of a device that is given to GRO.
+func TraceGRO(t testing.TB, name string) *Trace {
+	return newTrace(t, "net/napi_gro_receive_entry", `name == "`+name+`"`)
+}
+
+// newTrace records an event of the kernel, those that a filter lets pass.
+func newTrace(t testing.TB, event, filter string) *Trace {
 	t.Helper()
 	root := t.TempDir()
 	if err := unix.Mount("tracefs", root, "tracefs", 0, ""); err != nil {
@@ -39,8 +49,8 @@ func TraceDrops(t testing.TB) *Trace {
 		}
 	})
 	trace.set(t, "buffer_size_kb", "4096")
-	trace.set(t, "events/skb/kfree_skb/filter", "protocol == 0x0800")
-	trace.set(t, "events/skb/kfree_skb/enable", "1")
+	trace.set(t, "events/"+event+"/filter", filter)
+	trace.set(t, "events/"+event+"/enable", "1")
 	return trace
 }
 
@@ -51,8 +61,18 @@ func (trace *Trace) set(t testing.TB, name, value string) {
 	}
 }
 
-// Count is how many drops had that reason so far.
-func (trace *Trace) Count(t testing.TB, reason string) (n uint64) {
+// Drops is how many drops had that reason so far.
+func (trace *Trace) Drops(t testing.TB, reason string) uint64 {
+	return trace.count(t, func(line string) bool { return strings.HasSuffix(line, "reason: "+reason) })
+}
+
+// Events is how many there were so far.
+func (trace *Trace) Events(t testing.TB) uint64 {
+	return trace.count(t, func(line string) bool { return !strings.HasPrefix(line, "#") })
+}
+
+// count counts lines that match.
+func (trace *Trace) count(t testing.TB, match func(line string) bool) (n uint64) {
 	t.Helper()
 	file, err := os.Open(filepath.Join(trace.dir, "trace"))
 	if err != nil {
@@ -61,7 +81,7 @@ func (trace *Trace) Count(t testing.TB, reason string) (n uint64) {
 	defer file.Close()
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {
-		if strings.HasSuffix(lines.Text(), "reason: "+reason) {
+		if match(lines.Text()) {
 			n++
 		}
 	}

@@ -211,7 +211,7 @@ func TestFullRingDropsWithoutBackpressure(t *testing.T) {
 	if n := device.Counters(t, l.Name).TxDropped; n != stats.RxDropped {
 		t.Errorf("the device counts %d drops, the queue %d", n, stats.RxDropped)
 	}
-	if n := trace.Count(t, "FULL_RING"); n != stats.RxDropped {
+	if n := trace.Drops(t, "FULL_RING"); n != stats.RxDropped {
 		t.Errorf("%d drops with the reason FULL_RING, %d counted", n, stats.RxDropped)
 	}
 }
