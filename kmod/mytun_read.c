@@ -167,23 +167,10 @@ static ssize_t mytun_read_put_record(const struct mytun_frame *header,
 	return footprint;
 }
 
-/* The skb is gone afterwards. 0: nobody could make sense of the frame */
-static ssize_t mytun_read_one(struct mytun_queue *queue, struct sk_buff *skb,
-			      struct iov_iter *to)
+/* The skb is gone afterwards. @result: bytes that were put, or an error */
+static ssize_t mytun_read_end(struct mytun_queue *queue, struct sk_buff *skb,
+			      ssize_t result)
 {
-	struct virtio_net_hdr_v1 vnet = {};
-	struct mytun_format format;
-	ssize_t result;
-
-	if (!mytun_format_get(queue, &format)) {
-		kfree_skb(skb);
-		return -EBADFD;
-	}
-	if (mytun_rx_finish(format.flags, skb, &vnet)) {
-		mytun_read_drop(queue, skb);
-		return 0;
-	}
-	result = mytun_read_put_frame(&format, skb, &vnet, to);
 	if (result < 0) {
 		kfree_skb(skb);
 		return result;
@@ -193,13 +180,31 @@ static ssize_t mytun_read_one(struct mytun_queue *queue, struct sk_buff *skb,
 	return result;
 }
 
+/* The skb is gone afterwards. 0: nobody could make sense of the frame */
+static ssize_t mytun_read_one(struct mytun_queue *queue, struct sk_buff *skb,
+			      struct iov_iter *to)
+{
+	struct virtio_net_hdr_v1 vnet = {};
+	struct mytun_format format;
+
+	if (!mytun_format_get(queue, &format)) {
+		kfree_skb(skb);
+		return -EBADFD;
+	}
+	if (mytun_rx_finish(format.flags, skb, &vnet)) {
+		mytun_read_drop(queue, skb);
+		return 0;
+	}
+	return mytun_read_end(queue, skb,
+			      mytun_read_put_frame(&format, skb, &vnet, to));
+}
+
 /* The same for one of many */
 static ssize_t mytun_read_record(struct mytun_queue *queue,
 				 struct sk_buff *skb, struct iov_iter *to)
 {
 	struct mytun_frame header;
 	struct mytun_format format;
-	ssize_t result;
 
 	if (!mytun_format_get(queue, &format)) {
 		kfree_skb(skb);
@@ -209,14 +214,8 @@ static ssize_t mytun_read_record(struct mytun_queue *queue,
 		mytun_read_drop(queue, skb);
 		return 0;
 	}
-	result = mytun_read_put_record(&header, skb, to);
-	if (result < 0) {
-		kfree_skb(skb);
-		return result;
-	}
-	mytun_read_count(queue, skb->len);
-	consume_skb(skb);
-	return result;
+	return mytun_read_end(queue, skb,
+			      mytun_read_put_record(&header, skb, to));
 }
 
 /* Payload that a record has room for; 0 if there is none */
