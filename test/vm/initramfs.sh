@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Usage: test/vm/initramfs.sh KERNEL_ENV MYTUN_KO COMMAND STAGING OUTPUT
+# Usage: test/vm/initramfs.sh KERNEL_ENV MYTUN_KO PROGRAMS COMMAND STAGING OUTPUT
 #
-# COMMAND is the file of shell commands that the guest is to run. Fills the directory STAGING with a small system and packs it into OUTPUT, a cpio archive that the kernel boots from. No rights
+# PROGRAMS is the directory of setup-programs.sh, COMMAND the file of shell commands that the guest is to run. Fills the directory STAGING with a small system and packs it into OUTPUT, a cpio archive that the kernel boots from. No rights
 # are needed: the archive says that everything belongs to root. What the guest has is listed in the variables below and nowhere
 # else. Tools are the host's own, copied with their libraries, because busybox's are too poor for some tests.
 
@@ -25,6 +25,10 @@ TOOLS="bash awk grep sed find xargs kmod lsmod insmod rmmod modprobe modinfo
 # Good to have for people who look around, if the host happens to have them.
 EXTRAS="bpftool gdbserver less nano perf strace tcpdump vi"
 
+# What test/programs runs, and what one of them loads by itself. They come from PROGRAMS, not from the host.
+PROGRAMS="openvpn socat ssh ssh-keygen sshd tincd tunctl vde_plug vde_switch wireguard-go"
+PLUGINS="/usr/lib/x86_64-linux-gnu/vdeplug/libvdeplug_vde.so"
+
 # find_tool NAME: its path on the host. The sbin directories are not on every user's PATH.
 find_tool() {
 	PATH=/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin:$PATH type -P "$1"
@@ -39,7 +43,8 @@ make_skeleton() {
 	ln -s ../run "$STAGING/var/run"
 	ln -s ../proc/self/mounts "$STAGING/etc/mtab"
 	chmod 1777 "$STAGING/tmp"
-	printf '%s\n' root:x:0:0:root:/root:/bin/bash nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin >"$STAGING/etc/passwd"
+	printf '%s\n' root:x:0:0:root:/root:/bin/bash nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin \
+		sshd:x:101:65534:sshd:/run/sshd:/usr/sbin/nologin >"$STAGING/etc/passwd"
 	printf '%s\n' root:x:0: nogroup:x:65534: >"$STAGING/etc/group"
 	printf '%s\n' '127.0.0.1 localhost' '::1 localhost' >"$STAGING/etc/hosts"
 	# ping and ss look protocols and services up by name.
@@ -62,16 +67,38 @@ copy_tools() {
 	ln -s ../bin/modprobe "$STAGING/usr/sbin/modprobe"
 	ln -s bash "$STAGING/usr/bin/sh"
 	cp -L "$(find_tool busybox)" "$STAGING/usr/lib/busybox/busybox"
-	copy_libraries "${binaries[@]}"
+	copy_libraries '' "${binaries[@]}"
 }
 
-# copy_libraries BINARY...: what the dynamic linker would load for them, and the linker itself.
+# copy_programs ROOT: to the same places as the tools, with their plugins.
+copy_programs() {
+	local root=$1 name path binaries=()
+	for name in $PROGRAMS; do
+		path=$(PATH=$root/usr/sbin:$root/usr/bin type -P "$name")
+		cp -L "$path" "$STAGING/usr/bin/$name"
+		binaries+=("$path")
+	done
+	for name in $PLUGINS; do
+		mkdir -p "$STAGING$(dirname "$name")"
+		cp -L "$root$name" "$STAGING$name"
+		binaries+=("$root$name")
+	done
+	copy_libraries "$root" "${binaries[@]}"
+}
+
+# copy_libraries ROOT BINARY...: what the dynamic linker would load for them, and the linker itself. Libraries below ROOT come before the host's.
 copy_libraries() {
-	local library
-	ldd "$@" 2>/dev/null | awk '$2 == "=>" && $3 ~ /^\// { print $3 } $1 ~ /^\// && $2 ~ /^\(/ { print $1 }' | sort -u |
+	local root=$1 libraries library
+	shift
+	libraries=$(LD_LIBRARY_PATH=${root:+$root/usr/lib/x86_64-linux-gnu:$root/lib/x86_64-linux-gnu} ldd "$@" 2>/dev/null)
+	if library=$(grep -m 1 'not found' <<<"$libraries"); then
+		echo "initramfs.sh: error: a library is missing: $library" >&2
+		exit 1
+	fi
+	awk '$2 == "=>" && $3 ~ /^\// { print $3 } $1 ~ /^\// && $2 ~ /^\(/ { print $1 }' <<<"$libraries" | sort -u |
 		while read -r library; do
-			mkdir -p "$STAGING$(dirname "$library")"
-			cp -L "$library" "$STAGING$library"
+			mkdir -p "$STAGING$(dirname "${library#"$root"}")"
+			cp -L "$library" "$STAGING${library#"$root"}"
 		done
 }
 
@@ -111,12 +138,13 @@ copy_project() {
 main() {
 	# shellcheck source=/dev/null
 	. "$1"
-	STAGING=$4
+	STAGING=$5
 	make_skeleton
 	copy_tools
+	copy_programs "$3"
 	copy_modules "$2"
-	copy_project "$3"
-	(cd "$STAGING" && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0) >"$5"
+	copy_project "$4"
+	(cd "$STAGING" && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0) >"$6"
 }
 
 main "$@"

@@ -137,10 +137,11 @@ choose_accel() {
 
 # prepare: everything the machine needs, in a directory of this run's own, so that runs do not disturb each other.
 prepare() {
-	local ko=$TOP/build/kmod-$KERNEL${VARIANT#-}/mytun.ko env
+	local ko=$TOP/build/kmod-$KERNEL${VARIANT#-}/mytun.ko env programs
 	"$TOP/scripts/setup-packages.sh" build
 	EMULATOR=$("$TOP/scripts/setup-qemu.sh")
 	env=$("$TOP/scripts/setup-kernel.sh" "$KERNEL")
+	programs=$("$TOP/scripts/setup-programs.sh")
 	# shellcheck source=/dev/null
 	. "$env"
 	if [ -n "$BUILD" ]; then
@@ -152,7 +153,7 @@ prepare() {
 	trap clean_up EXIT
 	trap 'exit 130' INT TERM
 	guest_command >"$WORK/command"
-	"$TOP/test/vm/initramfs.sh" "$env" "$ko" "$WORK/command" "$WORK/root" "$WORK/initramfs"
+	"$TOP/test/vm/initramfs.sh" "$env" "$ko" "$programs" "$WORK/command" "$WORK/root" "$WORK/initramfs"
 	rm -rf "$WORK/root"
 }
 
