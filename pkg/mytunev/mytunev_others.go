@@ -15,3 +15,5 @@ var (
 func open(Config) (*Device, error) { return nil, ErrNotSupported }
 
 func pinThread(int) (undo func() error, err error) { return nil, ErrNotSupported }
+
+func setProgram(int, programSlot, int) error { return ErrNotSupported }
