@@ -86,7 +86,9 @@
 // that scales opens as many queues as it has CPUs to use; Device.Run serves each
 // on its own goroutine. Config.LockThreads and Config.CPUs give it a thread, or a CPU,
 // of its own, and Config.BusyPoll makes it look at an empty ring for a bounded time
-// before it sleeps: for programs that have CPUs to spare.
+// before it sleeps: for programs that have CPUs to spare. [Device.AttachSteering] lets
+// an eBPF program choose the queues, and [Device.AttachFilter] lets one drop frames
+// before they come into a ring; package tunbpf has some.
 //
 // # Closing
 //
