@@ -4,6 +4,7 @@
 #define _MYTUN_COMPAT_H
 
 #include <linux/eventfd.h>
+#include <linux/filter.h>
 #include <linux/fs.h>
 #include <linux/hrtimer.h>
 #include <linux/if_tun.h>
@@ -82,6 +83,52 @@ static inline void mytun_set_lockless_tx(struct net_device *dev)
 	dev->features |= NETIF_F_LLTX;
 #else
 	dev->lltx = true;
+#endif
+}
+
+/*
+ * What helpers of a BPF program keep between its run and the flush: each CPU has
+ * it, or since 6.11 each task that says where. Bottom halves are off in between.
+ */
+struct mytun_bpf_context {
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+	struct bpf_net_context own;
+	struct bpf_net_context *set;	/* NULL: who called us has one */
+#endif
+};
+
+static inline void mytun_bpf_context_set(struct mytun_bpf_context *context)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+	context->set = bpf_net_ctx_set(&context->own);
+#endif
+}
+
+static inline void mytun_bpf_context_clear(struct mytun_bpf_context *context)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+	bpf_net_ctx_clear(context->set);
+#endif
+}
+
+/* The skb may become another since 6.9; it is gone if this is not XDP_PASS */
+static inline int mytun_do_xdp_generic(struct bpf_prog *program,
+				       struct sk_buff **skb)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 9, 0)
+	return do_xdp_generic(program, *skb);
+#else
+	return do_xdp_generic(program, skb);
+#endif
+}
+
+/* Before 6.3 nobody asks what a device can do, but tries */
+static inline void mytun_set_xdp_features(struct net_device *dev)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	dev->xdp_features = NETDEV_XDP_ACT_BASIC | NETDEV_XDP_ACT_REDIRECT |
+			    NETDEV_XDP_ACT_NDO_XMIT |
+			    NETDEV_XDP_ACT_NDO_XMIT_SG;
 #endif
 }
 

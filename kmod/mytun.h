@@ -6,7 +6,9 @@
  * is copied into the rx ring in mytun_rx.c, mostly by mytun_kthread.c. What the
  * process put into the tx ring is noticed by mytun_kthread.c, or announced to
  * mytun_doorbell.c; mytun_tasklet.c gives it to the stack. A direction without
- * a ring goes through mytun_read.c or mytun_write.c, called by the process.
+ * a ring goes through mytun_read.c or mytun_write.c, called by the process. An
+ * XDP program meets the frames of the process in mytun_xdp.c, and what such
+ * programs send to the device comes to mytun_xdp_xmit.c.
  *
  * Locks, outermost first: rtnl, queue->config, rx_lock, sk_receive_queue.lock;
  * state_lock is taken alone.
@@ -29,11 +31,13 @@
 #include <linux/skbuff.h>
 #include <linux/wait.h>
 #include <net/sock.h>
+#include <net/xdp.h>
 
 #include "compat.h"
 #include "mytun_ring.h"
 
 struct attribute_group;
+struct bpf_prog;
 struct eventfd_ctx;
 struct fasync_struct;
 struct iov_iter;
@@ -76,6 +80,7 @@ enum mytun_counter {
 	MYTUN_KTHREAD_SLEEPS,
 	MYTUN_RX_DIRECT,
 	MYTUN_RX_QUEUE_STOPS,
+	MYTUN_TX_XDP,
 	MYTUN_COUNTERS
 };
 
@@ -141,6 +146,8 @@ struct mytun_coalesce {
  * @screened:  some queue is parked or there is a @filter; written under rtnl
  * @flows:     from which queue the process sent what; NULL without
  *             IFF_MULTI_QUEUE, written with the device alone
+ * @xdp_program: meets what comes from the process; a reference. Written under
+ *             rtnl, read under RCU, bottom halves off. TAP devices only
  * @attached:  number of the other queues; under rtnl
  * @queues:    by transmit queue index, NULL where there is none; written under
  *             rtnl, read under RCU. A queue keeps its index all its life
@@ -166,9 +173,20 @@ struct mytun_device {
 	struct mytun_filter __rcu *filter;
 	bool screened;
 	struct mytun_flows *flows;
+	struct bpf_prog __rcu *xdp_program;
 	unsigned int attached;
 	struct mytun_queue __rcu *queues[MYTUN_QUEUES_MAX];
 	u16 live[MYTUN_QUEUES_MAX];
+};
+
+/**
+ * struct mytun_xdp_run - frames that the device's XDP program meets together
+ * @program: the device's as the run began, or NULL if it had none
+ * @flush:   some frame was redirected, and may still wait
+ */
+struct mytun_xdp_run {
+	struct bpf_prog *program;
+	bool flush;
 };
 
 /**
@@ -256,7 +274,12 @@ struct mytun_queue {
 	/* tasklet: all its own */
 	struct tasklet_struct tasklet ____cacheline_aligned_in_smp;
 	struct mytun_ring tx;
+	struct mytun_xdp_run xdp;
 	struct napi_struct napi;
+	struct mytun_bpf_context bpf_context;
+
+	/* What XDP programs know of the queue: written under rtnl */
+	struct xdp_rxq_info xdp_rxq;
 
 	atomic64_t counters[MYTUN_COUNTERS];
 };
@@ -316,6 +339,27 @@ static inline void mytun_count(struct mytun_queue *queue,
 	atomic64_set(c, atomic64_read(c) + n);
 }
 
+/* Bottom halves are off from here to mytun_xdp_end(): the program stays */
+static inline void mytun_xdp_begin(struct mytun_xdp_run *run,
+				   struct mytun_bpf_context *context,
+				   const struct mytun_device *device)
+{
+	run->program = rcu_dereference_bh(device->xdp_program);
+	run->flush = false;
+	if (unlikely(run->program))
+		mytun_bpf_context_set(context);
+}
+
+static inline void mytun_xdp_end(const struct mytun_xdp_run *run,
+				 struct mytun_bpf_context *context)
+{
+	if (likely(!run->program))
+		return;
+	if (run->flush)
+		xdp_do_flush();
+	mytun_bpf_context_clear(context);
+}
+
 /* mytun_chardev.c: open, mmap, poll, release */
 extern const struct file_operations mytun_file_operations;
 
@@ -323,6 +367,7 @@ extern const struct file_operations mytun_file_operations;
 long mytun_ioctl(struct file *file, unsigned int command, unsigned long arg);
 
 /* mytun_netdev.c: the net device and its creation */
+netdev_tx_t mytun_netdev_xmit(struct sk_buff *skb, struct net_device *dev);
 void mytun_netdev_setup(struct net_device *dev);
 int mytun_netdev_create(struct mytun_queue *queue, const char *name,
 			unsigned int flags, struct net_device **created);
@@ -469,12 +514,40 @@ bool mytun_frame_finish(struct mytun_queue *queue, struct mytun_device *device,
 			const struct virtio_net_hdr_v1 *vnet, __be16 protocol);
 void mytun_frame_drop_down(struct mytun_queue *queue,
 			   struct mytun_device *device, struct sk_buff *skb);
+struct sk_buff *mytun_frame_receive_xdp(struct mytun_queue *queue,
+					struct mytun_xdp_run *run,
+					const struct mytun_frame *header,
+					const void *payload);
+struct sk_buff *mytun_frame_accept_xdp(struct mytun_queue *queue,
+				       struct mytun_device *device,
+				       struct mytun_xdp_run *run,
+				       const struct mytun_frame *header,
+				       struct sk_buff *skb);
+
+/* mytun_xdp.c: a program meets frames of the process */
+int mytun_xdp_start(struct mytun_queue *queue);
+void mytun_xdp_stop(struct mytun_queue *queue);
+int mytun_xdp_bpf(struct net_device *dev, struct netdev_bpf *bpf);
+bool mytun_xdp_has_room(u32 length);
+bool mytun_xdp_is_expected(struct mytun_queue *queue);
+struct sk_buff *mytun_xdp_alloc(u32 length);
+struct sk_buff *mytun_xdp_receive(struct mytun_queue *queue,
+				  struct mytun_device *device,
+				  struct mytun_xdp_run *run,
+				  struct sk_buff *skb,
+				  const struct virtio_net_hdr_v1 *vnet);
+
+/* mytun_xdp_xmit.c: frames of programs, to the process */
+int mytun_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
+		   u32 flags);
 
 /* mytun_vnet.c: checksum and segmentation metadata */
 bool mytun_format_get(struct mytun_queue *queue, struct mytun_format *format);
 void mytun_vnet_convert(const struct mytun_format *format,
 			struct virtio_net_hdr_v1 *vnet);
 u32 mytun_vnet_headers(const struct virtio_net_hdr_v1 *vnet);
+bool mytun_vnet_is_done(const struct virtio_net_hdr_v1 *vnet);
+bool mytun_vnet_fits(const struct sk_buff *skb);
 bool mytun_vnet_valid(const struct mytun_device *device,
 		      const struct mytun_frame *header);
 int mytun_vnet_apply(struct sk_buff *skb, const struct virtio_net_hdr_v1 *from);

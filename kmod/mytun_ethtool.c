@@ -33,6 +33,7 @@ const char *const mytun_counter_names[MYTUN_COUNTERS] = {
 	[MYTUN_KTHREAD_SLEEPS] = "kthread_sleeps",
 	[MYTUN_RX_DIRECT] = "rx_direct",
 	[MYTUN_RX_QUEUE_STOPS] = "rx_queue_stops",
+	[MYTUN_TX_XDP] = "tx_xdp",
 };
 
 static void mytun_get_drvinfo(struct net_device *dev,

@@ -147,22 +147,47 @@ static struct sk_buff *mytun_frame_copy(struct mytun_queue *queue,
 	return skb;
 }
 
-/* The same for who may sleep; or ENOBUFS, EFAULT. Up to MYTUN_FRAME_MAX bytes */
+/* The same, for a program to meet */
+static struct sk_buff *mytun_frame_copy_xdp(struct mytun_queue *queue,
+					    const void *payload, u32 length)
+{
+	struct sk_buff *skb;
+
+	skb = mytun_xdp_has_room(length) ?
+	      mytun_xdp_alloc(length) :
+	      mytun_frame_alloc_paged(length, GFP_ATOMIC);
+	if (skb)
+		skb_store_bits(skb, 0, payload, length);
+	else
+		mytun_frame_drop(queue, queue->device,
+				 MYTUN_TX_DROPPED_MEMORY);
+	return skb;
+}
+
+/* By who may sleep */
+static struct sk_buff *mytun_frame_alloc(struct mytun_queue *queue, u32 length)
+{
+	if (mytun_xdp_has_room(length) && mytun_xdp_is_expected(queue))
+		return mytun_xdp_alloc(length);
+	if (length <= MYTUN_LINEAR_MAX)
+		return mytun_frame_alloc_linear(length, GFP_KERNEL, 0);
+	return mytun_frame_alloc_paged(length, GFP_KERNEL);
+}
+
+/* A copy for who may sleep; or ENOBUFS, EFAULT. Up to MYTUN_FRAME_MAX bytes */
 struct sk_buff *mytun_frame_from_iter(struct mytun_queue *queue, u32 length,
 				      struct iov_iter *from)
 {
-	bool linear = length <= MYTUN_LINEAR_MAX;
-	struct sk_buff *skb;
+	struct sk_buff *skb = mytun_frame_alloc(queue, length);
 	bool copied;
 
-	skb = linear ? mytun_frame_alloc_linear(length, GFP_KERNEL, 0) :
-		       mytun_frame_alloc_paged(length, GFP_KERNEL);
 	if (!skb) {
 		mytun_frame_drop(queue, NULL, MYTUN_TX_DROPPED_MEMORY);
 		return ERR_PTR(-ENOBUFS);
 	}
-	copied = linear ? copy_from_iter_full(skb->data, length, from) :
-			  !skb_copy_datagram_from_iter(skb, 0, from, length);
+	copied = skb_is_nonlinear(skb) ?
+		 !skb_copy_datagram_from_iter(skb, 0, from, length) :
+		 copy_from_iter_full(skb->data, length, from);
 	if (copied)
 		return skb;
 	kfree_skb_reason(skb, SKB_DROP_REASON_SKB_UCOPY_FAULT);
@@ -325,6 +350,54 @@ struct sk_buff *mytun_frame_accept(struct mytun_queue *queue,
 {
 	if (mytun_frame_header_valid(queue, device, header))
 		return mytun_frame_complete(queue, device, header, skb);
+	kfree_skb_reason(skb, SKB_DROP_REASON_DEV_HDR);
+	return NULL;
+}
+
+/* With a program to meet first; also NULL if the program took the frame */
+static struct sk_buff *mytun_frame_complete_xdp(struct mytun_queue *queue,
+						struct mytun_device *device,
+						struct mytun_xdp_run *run,
+						const struct mytun_frame *header,
+						struct sk_buff *skb)
+{
+	skb = mytun_xdp_receive(queue, device, run, skb, &header->vnet);
+	if (IS_ERR_OR_NULL(skb) ||
+	    !mytun_frame_match(queue, device, skb, header))
+		return NULL;
+	return skb;
+}
+
+/* mytun_frame_receive() of a device with an XDP program */
+struct sk_buff *mytun_frame_receive_xdp(struct mytun_queue *queue,
+					struct mytun_xdp_run *run,
+					const struct mytun_frame *header,
+					const void *payload)
+{
+	struct mytun_device *device = queue->device;
+	struct sk_buff *skb;
+
+	if (!mytun_frame_header_valid(queue, device, header))
+		return NULL;
+	if (!(device->dev->flags & IFF_UP)) {
+		mytun_frame_drop(queue, device, MYTUN_TX_DROPPED_DOWN);
+		return NULL;
+	}
+	skb = mytun_frame_copy_xdp(queue, payload, header->length);
+	return skb ? mytun_frame_complete_xdp(queue, device, run, header, skb) :
+		     NULL;
+}
+
+/* mytun_frame_accept() of a device with an XDP program */
+struct sk_buff *mytun_frame_accept_xdp(struct mytun_queue *queue,
+				       struct mytun_device *device,
+				       struct mytun_xdp_run *run,
+				       const struct mytun_frame *header,
+				       struct sk_buff *skb)
+{
+	if (mytun_frame_header_valid(queue, device, header))
+		return mytun_frame_complete_xdp(queue, device, run, header,
+						skb);
 	kfree_skb_reason(skb, SKB_DROP_REASON_DEV_HDR);
 	return NULL;
 }

@@ -111,7 +111,7 @@ static enum skb_drop_reason mytun_xmit_queue(struct mytun_device *device,
 	return SKB_NOT_DROPPED_YET;
 }
 
-static netdev_tx_t mytun_xmit(struct sk_buff *skb, struct net_device *dev)
+netdev_tx_t mytun_netdev_xmit(struct sk_buff *skb, struct net_device *dev)
 {
 	struct mytun_device *device = netdev_priv(dev);
 	enum skb_drop_reason reason;
@@ -223,7 +223,7 @@ static const struct net_device_ops mytun_tun_ops = {
 	.ndo_uninit = mytun_netdev_uninit,
 	.ndo_open = mytun_netdev_open,
 	.ndo_stop = mytun_netdev_stop,
-	.ndo_start_xmit = mytun_xmit,
+	.ndo_start_xmit = mytun_netdev_xmit,
 	.ndo_select_queue = mytun_select_queue,
 	.ndo_get_stats64 = mytun_get_stats64,
 	.ndo_fix_features = mytun_fix_features,
@@ -235,7 +235,7 @@ static const struct net_device_ops mytun_tap_ops = {
 	.ndo_uninit = mytun_netdev_uninit,
 	.ndo_open = mytun_netdev_open,
 	.ndo_stop = mytun_netdev_stop,
-	.ndo_start_xmit = mytun_xmit,
+	.ndo_start_xmit = mytun_netdev_xmit,
 	.ndo_select_queue = mytun_select_queue,
 	.ndo_get_stats64 = mytun_get_stats64,
 	.ndo_fix_features = mytun_fix_features,
@@ -243,6 +243,8 @@ static const struct net_device_ops mytun_tap_ops = {
 	.ndo_set_rx_mode = mytun_set_rx_mode,
 	.ndo_set_mac_address = eth_mac_addr,
 	.ndo_validate_addr = eth_validate_addr,
+	.ndo_bpf = mytun_xdp_bpf,
+	.ndo_xdp_xmit = mytun_xdp_xmit,
 };
 
 static void mytun_setup_tun(struct net_device *dev)
@@ -261,6 +263,7 @@ static void mytun_setup_tap(struct net_device *dev)
 	dev->priv_flags &= ~IFF_TX_SKB_SHARING;
 	dev->priv_flags |= IFF_LIVE_ADDR_CHANGE;
 	eth_hw_addr_random(dev);
+	mytun_set_xdp_features(dev);
 }
 
 static void mytun_link_settings_init(struct ethtool_link_ksettings *settings)

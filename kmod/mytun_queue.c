@@ -157,6 +157,11 @@ static int mytun_queue_publish(struct mytun_queue *queue,
 	queue->index = index;
 	queue->device = device;
 	queue->coalesce = device->coalesce;
+	err = mytun_xdp_start(queue);
+	if (err) {
+		queue->device = NULL;
+		return err;
+	}
 	mytun_deliver_start(queue);
 	rcu_assign_pointer(device->queues[index], queue);
 	rcu_assign_pointer(queue->io_device, device);
@@ -228,6 +233,7 @@ static void mytun_queue_stop(struct mytun_queue *queue)
 	mytun_moderate_stop(queue);
 	mytun_tasklet_kill(queue);
 	mytun_kthread_put(queue);
+	mytun_xdp_stop(queue);
 	mytun_deliver_stop(queue);
 	skb_queue_purge(&queue->sk.sk_receive_queue);
 	mytun_flows_forget(queue);

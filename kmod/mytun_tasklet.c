@@ -71,7 +71,11 @@ static bool mytun_tx_take(struct mytun_queue *queue, struct mytun_tx_run *run)
 
 	run->taken++;
 	run->bytes += header.length;
-	skb = mytun_frame_receive(queue, &header, shared + 1);
+	if (likely(!queue->xdp.program))
+		skb = mytun_frame_receive(queue, &header, shared + 1);
+	else
+		skb = mytun_frame_receive_xdp(queue, &queue->xdp, &header,
+					      shared + 1);
 	if (skb) {
 		__skb_queue_tail(&run->skbs, skb);
 		run->good_bytes += header.length;
@@ -164,8 +168,10 @@ static void mytun_tasklet(struct tasklet_struct *tasklet)
 	if (READ_ONCE(queue->stopping))
 		return;
 	__skb_queue_head_init(&run.skbs);
+	mytun_xdp_begin(&queue->xdp, &queue->bpf_context, queue->device);
 	while (mytun_tx_batch(queue, &run))
 		;
+	mytun_xdp_end(&queue->xdp, &queue->bpf_context);
 	mytun_deliver_end(queue, run.gro);
 	if (queue->tx.broken)
 		mytun_queue_set_state(queue, MYTUN_STATE_TX_BROKEN);

@@ -23,6 +23,13 @@ static bool mytun_vnet_is_plain(const struct virtio_net_hdr_v1 *vnet)
 	return !(words[0] | words[1] | words[2]);
 }
 
+/* Little endian. True if nothing is left to do to the frame */
+bool mytun_vnet_is_done(const struct virtio_net_hdr_v1 *vnet)
+{
+	return vnet->gso_type == VIRTIO_NET_HDR_GSO_NONE &&
+	       !(vnet->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM);
+}
+
 /* In read and write the device's order may be another; in rings it never is */
 static bool mytun_vnet_is_little_endian(const struct mytun_device *device)
 {
@@ -219,6 +226,18 @@ bool mytun_vnet_matches(const struct sk_buff *skb)
 	if (start != keys.control.thoff)
 		return false;
 	return mytun_vnet_is_protocol(&keys, skb_shinfo(skb)->gso_type);
+}
+
+/* Is a checksum that is to be filled in still inside of the frame? */
+bool mytun_vnet_fits(const struct sk_buff *skb)
+{
+	int start;
+
+	if (skb->ip_summed != CHECKSUM_PARTIAL)
+		return true;
+	start = skb_checksum_start_offset(skb);
+	return start >= 0 && start + skb->csum_offset + sizeof(__sum16) <=
+			     skb_headlen(skb);
 }
 
 /* What the process is to know of @skb, which is about to enter the rx ring */

@@ -227,6 +227,31 @@ static void mytun_write_receive_one(struct mytun_queue *queue,
 	netif_receive_skb(skb);
 }
 
+/* mytun_write_deliver() to a device with an XDP program, if it still has one */
+static int mytun_write_deliver_xdp(struct mytun_queue *queue,
+				   struct mytun_device *device,
+				   struct sk_buff *skb,
+				   const struct mytun_written *written)
+{
+	struct mytun_bpf_context context;
+	unsigned int length = skb->len;
+	struct mytun_xdp_run run;
+
+	if (!netif_running(device->dev)) {
+		mytun_frame_drop_down(queue, device, skb);
+		return -EIO;
+	}
+	mytun_xdp_begin(&run, &context, device);
+	skb = mytun_xdp_receive(queue, device, &run, skb, &written->vnet);
+	mytun_xdp_end(&run, &context);
+	/* what the program took was written all the same */
+	if (IS_ERR_OR_NULL(skb))
+		return PTR_ERR_OR_ZERO(skb);
+	mytun_write_count(queue, device->dev, 1, length);
+	mytun_write_receive_one(queue, device, skb);
+	return 0;
+}
+
 /* Under RCU, bottom halves off. The skb is gone afterwards */
 static int mytun_write_deliver(struct mytun_queue *queue, struct sk_buff *skb,
 			       const struct mytun_written *written)
@@ -239,6 +264,8 @@ static int mytun_write_deliver(struct mytun_queue *queue, struct sk_buff *skb,
 		kfree_skb_reason(skb, SKB_DROP_REASON_DEV_READY);
 		return -EBADFD;
 	}
+	if (unlikely(rcu_access_pointer(device->xdp_program)))
+		return mytun_write_deliver_xdp(queue, device, skb, written);
 	if (!written->has_pi && !(device->flags & IFF_TAP)) {
 		protocol = mytun_frame_written_protocol(queue, device, skb);
 		if (!protocol)
@@ -339,20 +366,30 @@ static void mytun_write_receive_batch(struct mytun_queue *queue,
 				      struct mytun_device *device,
 				      struct mytun_write_batch *batch)
 {
+	struct mytun_bpf_context context;
+	struct mytun_xdp_run xdp;
 	struct sk_buff_head skbs;
 	unsigned int bytes = 0;
 	struct sk_buff *skb;
 	unsigned int i;
 
 	__skb_queue_head_init(&skbs);
+	mytun_xdp_begin(&xdp, &context, device);
 	for (i = 0; i < batch->frames; i++) {
-		skb = mytun_frame_accept(queue, device, &batch->headers[i],
-					 batch->skbs[i]);
+		const struct mytun_frame *header = &batch->headers[i];
+
+		skb = batch->skbs[i];
+		if (likely(!xdp.program))
+			skb = mytun_frame_accept(queue, device, header, skb);
+		else
+			skb = mytun_frame_accept_xdp(queue, device, &xdp,
+						     header, skb);
 		if (!skb)
 			continue;
 		__skb_queue_tail(&skbs, skb);
-		bytes += batch->headers[i].length;
+		bytes += header->length;
 	}
+	mytun_xdp_end(&xdp, &context);
 	mytun_write_count(queue, device->dev, skb_queue_len(&skbs), bytes);
 	mytun_write_receive(queue, device, &skbs);
 }

@@ -48,7 +48,7 @@ type abiInfo struct {
 
 type abiStats struct {
 	KernelStats
-	_ [4]uint64
+	_ [3]uint64
 }
 
 // Feature bits: what the module can do.

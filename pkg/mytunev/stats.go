@@ -41,6 +41,7 @@ type KernelStats struct {
 	KthreadSleeps         uint64 // times the queue's kernel thread went to sleep
 	RxDirect              uint64 // frames that their sender put into the ring, the thread being asleep
 	RxQueueStops          uint64 // times the stack was told to hold its frames: Config.Backpressure
+	TxXDP                 uint64 // frames that the device's XDP program kept from the stack: dropped, sent back or redirected
 }
 
 func (s *Stats) add(o Stats) {
@@ -76,6 +77,7 @@ func (s *KernelStats) add(o KernelStats) {
 	s.KthreadSleeps += o.KthreadSleeps
 	s.RxDirect += o.RxDirect
 	s.RxQueueStops += o.RxQueueStops
+	s.TxXDP += o.TxXDP
 }
 
 // counters are this package's share of Stats. They are added to once a batch or

@@ -127,8 +127,8 @@ type Stats struct {
 	TxDroppedDown, TxDroppedMemory                 uint64
 	TxDoorbells, TxSpaceSignals, TxSpaceSuppressed uint64
 	KthreadSleeps                                  uint64
-	RxDirect, RxQueueStops                         uint64
-	Reserved                                       [4]uint64
+	RxDirect, RxQueueStops, TxXDP                  uint64
+	Reserved                                       [3]uint64
 }
 
 // Refused is the number of tx frames that were refused, for any reason.

@@ -86,7 +86,8 @@ FIELD(struct mytun_stats, tx_space_suppressed, 128);
 FIELD(struct mytun_stats, kthread_sleeps, 136);
 FIELD(struct mytun_stats, rx_direct, 144);
 FIELD(struct mytun_stats, rx_queue_stops, 152);
-FIELD(struct mytun_stats, reserved, 160);
+FIELD(struct mytun_stats, tx_xdp, 160);
+FIELD(struct mytun_stats, reserved, 168);
 
 VALUE(MYTUN_FRAME_ALIGN, 64);
 VALUE(MYTUN_FRAME_HASH, 1);

@@ -234,6 +234,8 @@ struct mytun_info {
  *                          run on the sender's CPU
  * @rx_queue_stops:         times the stack was told to hold its frames, with
  *                          MYTUN_IOC_SET_BACKPRESSURE
+ * @tx_xdp:                 frames that the device's XDP program kept from the
+ *                          network stack: dropped, sent back or redirected
  * @reserved:               zero
  */
 struct mytun_stats {
@@ -257,7 +259,8 @@ struct mytun_stats {
 	__u64 kthread_sleeps;
 	__u64 rx_direct;
 	__u64 rx_queue_stops;
-	__u64 reserved[4];
+	__u64 tx_xdp;
+	__u64 reserved[3];
 };
 
 /*
