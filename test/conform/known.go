@@ -103,6 +103,16 @@ var Known = []Difference{
 		{"write/*", "received too large", "", "[], EAGAIN"},
 	}},
 	{ID: "vnet-errors", Where: []Place{{"vnet/metadata", "counters", "*errors 0,*frame ?; *", "*errors ?,*frame 0; *"}}},
+	{ID: "xdp-unfinished", Where: []Place{
+		{"xdp/*", "file unfinished, counted", "rx 0 *dropped 1; *", "rx 0 *dropped 0; *"},
+		{"xdp/verdict 3*", "file unfinished, counted", "rx 1 *", "rx 0 *"},
+		{"xdp/verdict 3*", "file unfinished, read", "2??, 00*", "2??, 01*"},
+	}},
+	{ID: "xdp-bytes", Where: []Place{{"xdp/verdict 3*", "file s*, counted", "rx 1 *; tx 1 *", "rx 1 *; tx 1 *"}}},
+	{ID: "xdp-down", Where: []Place{
+		{"xdp/*", "file write down", "224", "EIO"},
+		{"xdp/verdict 3*", "file down, *", "", ""},
+	}},
 
 	// stock tun has learned it since
 	{ID: "ownerless", Before: "6.12", Where: []Place{
