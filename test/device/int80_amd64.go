@@ -5,6 +5,7 @@
 package device
 
 import (
+	"os"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -31,9 +32,13 @@ func Call32(number uintptr, fd int, a, b uintptr) (int, error) {
 	return int(n), nil
 }
 
-// Low is memory that 32-bit addresses reach, until the end of the test.
+// Low is memory that 32-bit addresses reach, until the end of the test; which is
+// skipped if the kernel runs no 32-bit programs: it kills who tries.
 func Low(t testing.TB, size int) []byte {
 	t.Helper()
+	if _, err := os.Stat("/proc/sys/abi/vsyscall32"); err != nil {
+		t.Skip("the kernel was built without CONFIG_IA32_EMULATION")
+	}
 	b, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_32BIT)
 	if err != nil {
 		t.Fatalf("map %d bytes below 2 GiB: %v", size, err)
