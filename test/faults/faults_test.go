@@ -20,8 +20,9 @@ import (
 
 const name = "myfault0"
 
-// registering is how the making of a device may fail. ENOBUFS and EINVAL are
-// the stack's own words for some of its allocations.
+// registering is how the making of a device may fail. Two are the stack's own
+// words for want of memory: ENOBUFS is neigh_sysctl_register()'s, and EINVAL that of
+// device_add() for a device whose name dev_set_name() had no memory for.
 var registering = []syscall.Errno{unix.ENOMEM, unix.EFAULT, unix.ENOBUFS, unix.EINVAL}
 
 // exists tells whether the device does.

@@ -71,6 +71,14 @@ func setUp(t *testing.T) {
 	}
 }
 
+// sparePages lets all allocations of pages succeed, until the next setUp.
+func sparePages(t *testing.T) {
+	t.Helper()
+	if err := os.WriteFile("/sys/kernel/debug/fail_page_alloc/min-order", []byte("20"), 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // fail makes one call with its nth failure injected. False if it had fewer. The
 // call must be a raw one: what the Go runtime asks of the kernel besides would
 // fail as well. For the same reason signals wait.
