@@ -55,6 +55,7 @@ func setUp(t *testing.T) {
 	for name, value := range map[string]string{
 		"failslab/ignore-gfp-wait":           "N",
 		"failslab/verbose":                   "0",
+		"failslab/cache-filter":              "N",
 		"fail_page_alloc/ignore-gfp-wait":    "N",
 		"fail_page_alloc/ignore-gfp-highmem": "N",
 		"fail_page_alloc/min-order":          "0",
@@ -71,11 +72,14 @@ func setUp(t *testing.T) {
 	}
 }
 
-// sparePages lets all allocations of pages succeed, until the next setUp.
-func sparePages(t *testing.T) {
+// spareMemory lets all allocations succeed, until the next setUp: pages are asked
+// for in smaller numbers, and no slab is marked as one to fail.
+func spareMemory(t *testing.T) {
 	t.Helper()
-	if err := os.WriteFile("/sys/kernel/debug/fail_page_alloc/min-order", []byte("20"), 0); err != nil {
-		t.Fatal(err)
+	for name, value := range map[string]string{"fail_page_alloc/min-order": "20", "failslab/cache-filter": "Y"} {
+		if err := os.WriteFile(filepath.Join("/sys/kernel/debug", name), []byte(value), 0); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
