@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # Usage: scripts/run-tests.sh STAGE...
-#        stages: go race ring modules vm, the last two for each of $KERNELS (default "6.12 6.1"); and kasan kcsan fuzz rt; kasan ends with fuzz
+#        stages: go race ring modules vm, the last two for each of $KERNELS (default "6.12 6.1"); and kasan kcsan fuzz rt; kasan ends with fuzz,
+#        kasan-short has only those suites that are about what a process can do to the kernel, and about memory that is short
 #
 # Runs the stages one after the other, shows each one's progress and time, keeps its output in build/results/, and ends with the sum of all:
 # 'N passed, N failed', alone on the last line. A stage that crashes, or that ends without a result, counts as a failure.
@@ -16,6 +17,7 @@ TOP=$(cd "$(dirname "$0")/.." && pwd)
 RESULTS=$TOP/build/results
 KERNELS=${KERNELS:-6.12 6.1}
 GO=$TOP/scripts/go.sh
+KASAN_SHORT="-b abi.All faults.All hostile.All readwrite.All xdp.All"
 
 # Of 'go test -v' only what one wants to see go by: packages and failures. The rest is in the log.
 go_progress() {
@@ -126,7 +128,7 @@ run_stage() {
 
 main() {
 	local stage kernel
-	[ $# -gt 0 ] || die "usage: scripts/run-tests.sh STAGE... (go race ring modules vm kasan kcsan fuzz rt)"
+	[ $# -gt 0 ] || die "usage: scripts/run-tests.sh STAGE... (go race ring modules vm kasan kasan-short kcsan fuzz rt)"
 	mkdir -p "$RESULTS"
 	cd "$TOP" || exit 1
 	STAGES=()
@@ -140,8 +142,9 @@ main() {
 			[ "$stage" != kasan ] || run_stage fuzz stage_fuzz
 			;;
 		fuzz) run_stage fuzz stage_fuzz ;;
+		kasan-short) TESTS="$KASAN_SHORT" run_stage vm-6.12-kasan stage_debug 6.12-kasan ;;
 		rt) run_stage vm-6.1-rt stage_vm 6.1-rt ;;
-		*) die "unknown stage '$stage': use go, race, ring, modules, vm, kasan, kcsan, fuzz or rt" ;;
+		*) die "unknown stage '$stage': use go, race, ring, modules, vm, kasan, kasan-short, kcsan, fuzz or rt" ;;
 		esac
 	done
 	say "all stages: $SECONDS s"
