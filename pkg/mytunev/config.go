@@ -52,7 +52,8 @@ type Config struct {
 	Mode Mode
 
 	// Queues is the number of queues, 0 meaning 1. The kernel spreads flows
-	// over them: the frames of one flow come through one queue, in order.
+	// over them: the frames of one flow come through one queue, in order, for
+	// as long as the program sends those that it has for it from one queue.
 	Queues int
 
 	// RxRing and TxRing are the sizes in bytes of each queue's rings: powers

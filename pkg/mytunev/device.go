@@ -113,10 +113,11 @@ func (d *Device) Read(p []byte) (int, error) {
 	return d.queues[0].Read(p)
 }
 
-// Write is Queue.Write of the first queue.
+// Write is Queue.Write of the first queue. What is sent so comes back on that queue:
+// a device with several is sent to through each of Queues, or a Batch.
 func (d *Device) Write(p []byte) (int, error) { return d.queues[0].Write(p) }
 
-// Send is Queue.Send of the first queue.
+// Send is Queue.Send of the first queue, with what Write says of several.
 func (d *Device) Send(p []byte) error { return d.queues[0].Send(p) }
 
 // SetDeadline is Queue.SetDeadline of the first queue.

@@ -82,8 +82,9 @@
 // # Queues
 //
 // A device has one or more queues, each with rings of its own and a thread of its
-// own in the kernel. The kernel keeps the frames of a flow in one queue. A program
-// that scales opens as many queues as it has CPUs to use; Device.Run serves each
+// own in the kernel. The frames of a flow come through one queue: that from which
+// the program last sent a frame of it, or one that a hash selects. A program that
+// answers on the Batch's own queue keeps its flows where they are. One that scales opens as many queues as it has CPUs to use; Device.Run serves each
 // on its own goroutine. Config.LockThreads and Config.CPUs give it a thread, or a CPU,
 // of its own, and Config.BusyPoll makes it look at an empty ring for a bounded time
 // before it sleeps: for programs that have CPUs to spare. [Device.AttachSteering] lets

@@ -27,7 +27,7 @@ func (s programSlot) String() string {
 
 // AttachSteering makes p choose the queue of every frame that the stack sends to
 // d, in place of the one that AttachSteering was given before, or of the kernel's
-// flow hash. The queue is the lower 16 bits of p's result, modulo the number of
+// own choice. The queue is the lower 16 bits of p's result, modulo the number of
 // queues that are attached, in the order of Queues. While there is one only, p is
 // not run. Package tunbpf has programs that are ready to be used.
 //
@@ -45,8 +45,9 @@ func (s programSlot) String() string {
 // sent afterwards meets p. It needs no right but that of having d.
 func (d *Device) AttachSteering(p *ebpf.Program) error { return d.attachProgram(steeringSlot, p) }
 
-// DetachSteering brings the kernel's own choice back: the frames of a flow, in
-// both directions, share a queue. It is no error if there was no program.
+// DetachSteering brings the kernel's own choice back: a flow comes on the queue from
+// which a frame of it was last sent, and one that was not sent to on that of its
+// hash. It is no error if there was no program.
 func (d *Device) DetachSteering() error { return d.setProgram(steeringSlot, -1, "") }
 
 // AttachFilter makes every frame that the stack sends to d pass p before it can
