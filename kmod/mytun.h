@@ -137,6 +137,7 @@ struct mytun_coalesce {
  * @vnet_le:   that header is little endian, as in rings; under rtnl
  * @vnet_be:   it is big endian, unless @vnet_le; under rtnl
  * @coalesce:  what a queue begins with; under rtnl
+ * @headroom:  bytes that the stack wants in front of frames; under rtnl
  * @link_settings: what ethtool set for those who ask for a speed; under rtnl
  * @fprog:     argument of the last TUNATTACHFILTER; under rtnl
  * @security:  the security module's blob
@@ -165,6 +166,7 @@ struct mytun_device {
 	bool vnet_le;
 	bool vnet_be;
 	struct mytun_coalesce coalesce;
+	unsigned int headroom;
 	struct ethtool_link_ksettings link_settings;
 	struct sock_fprog fprog;
 	void *security;
@@ -209,6 +211,9 @@ struct mytun_queue {
 	/* Written under rtnl, read by senders */
 	bool parked;			/* gets no frames: TUNSETQUEUE */
 	bool filtered;			/* TUNATTACHFILTER is for it too */
+
+	/* The device's: written under rtnl, read by the tasklet and write() */
+	unsigned int headroom;
 
 	/* IFF_NAPI: written under rtnl, read by write() */
 	bool write_gro;

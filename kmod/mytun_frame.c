@@ -87,9 +87,16 @@ mytun_frame_header_valid(struct mytun_queue *queue,
 	return false;
 }
 
-static struct sk_buff *mytun_frame_alloc_paged(u32 length, gfp_t gfp)
+/* What the stack wants in front of a frame, the link header behind it aligned */
+static unsigned int mytun_frame_headroom(const struct mytun_queue *queue)
 {
-	unsigned int headroom = NET_SKB_PAD + NET_IP_ALIGN;
+	return READ_ONCE(queue->headroom) + NET_IP_ALIGN;
+}
+
+static struct sk_buff *
+mytun_frame_alloc_paged(const struct mytun_queue *queue, u32 length, gfp_t gfp)
+{
+	unsigned int headroom = mytun_frame_headroom(queue);
 	struct sk_buff *skb;
 	int err;
 
@@ -111,10 +118,11 @@ static struct sk_buff *mytun_frame_alloc_paged(u32 length, gfp_t gfp)
  * from napi_alloc_skb(): it cuts up pages, which come back only when a whole
  * batch has gone, and are cleared before each use.
  */
-static struct sk_buff *mytun_frame_alloc_linear(u32 length, gfp_t gfp,
-						int flags)
+static struct sk_buff *
+mytun_frame_alloc_linear(const struct mytun_queue *queue, u32 length, gfp_t gfp,
+			 int flags)
 {
-	unsigned int headroom = NET_SKB_PAD + NET_IP_ALIGN;
+	unsigned int headroom = mytun_frame_headroom(queue);
 	struct sk_buff *skb;
 
 	skb = __alloc_skb(headroom + length, gfp | __GFP_NOWARN, flags,
@@ -132,12 +140,12 @@ static struct sk_buff *mytun_frame_copy(struct mytun_queue *queue,
 	struct sk_buff *skb;
 
 	if (length <= MYTUN_LINEAR_MAX) {
-		skb = mytun_frame_alloc_linear(length, GFP_ATOMIC,
+		skb = mytun_frame_alloc_linear(queue, length, GFP_ATOMIC,
 					       SKB_ALLOC_NAPI);
 		if (skb)
 			memcpy(skb->data, payload, length);
 	} else {
-		skb = mytun_frame_alloc_paged(length, GFP_ATOMIC);
+		skb = mytun_frame_alloc_paged(queue, length, GFP_ATOMIC);
 		if (skb)
 			skb_store_bits(skb, 0, payload, length);
 	}
@@ -155,7 +163,7 @@ static struct sk_buff *mytun_frame_copy_xdp(struct mytun_queue *queue,
 
 	skb = mytun_xdp_has_room(length) ?
 	      mytun_xdp_alloc(length) :
-	      mytun_frame_alloc_paged(length, GFP_ATOMIC);
+	      mytun_frame_alloc_paged(queue, length, GFP_ATOMIC);
 	if (skb)
 		skb_store_bits(skb, 0, payload, length);
 	else
@@ -170,8 +178,8 @@ static struct sk_buff *mytun_frame_alloc(struct mytun_queue *queue, u32 length)
 	if (mytun_xdp_has_room(length) && mytun_xdp_is_expected(queue))
 		return mytun_xdp_alloc(length);
 	if (length <= MYTUN_LINEAR_MAX)
-		return mytun_frame_alloc_linear(length, GFP_KERNEL, 0);
-	return mytun_frame_alloc_paged(length, GFP_KERNEL);
+		return mytun_frame_alloc_linear(queue, length, GFP_KERNEL, 0);
+	return mytun_frame_alloc_paged(queue, length, GFP_KERNEL);
 }
 
 /* A copy for who may sleep; or ENOBUFS, EFAULT. Up to MYTUN_FRAME_MAX bytes */

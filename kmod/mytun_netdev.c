@@ -217,6 +217,21 @@ static void mytun_set_rx_mode(struct net_device *dev)
 {
 }
 
+/* A bridge asks for what another of its ports puts in front of a packet */
+static void mytun_set_rx_headroom(struct net_device *dev, int headroom)
+{
+	struct mytun_device *device = netdev_priv(dev);
+	unsigned int i;
+
+	device->headroom = max(headroom, NET_SKB_PAD);
+	for (i = 0; i < dev->num_tx_queues; i++) {
+		struct mytun_queue *queue = rtnl_dereference(device->queues[i]);
+
+		if (queue)
+			WRITE_ONCE(queue->headroom, device->headroom);
+	}
+}
+
 /* A TUN device has no address that could be set or be wrong */
 static const struct net_device_ops mytun_tun_ops = {
 	.ndo_init = mytun_netdev_init,
@@ -228,6 +243,7 @@ static const struct net_device_ops mytun_tun_ops = {
 	.ndo_get_stats64 = mytun_get_stats64,
 	.ndo_fix_features = mytun_fix_features,
 	.ndo_change_carrier = mytun_link_change_carrier,
+	.ndo_set_rx_headroom = mytun_set_rx_headroom,
 };
 
 static const struct net_device_ops mytun_tap_ops = {
@@ -240,6 +256,7 @@ static const struct net_device_ops mytun_tap_ops = {
 	.ndo_get_stats64 = mytun_get_stats64,
 	.ndo_fix_features = mytun_fix_features,
 	.ndo_change_carrier = mytun_link_change_carrier,
+	.ndo_set_rx_headroom = mytun_set_rx_headroom,
 	.ndo_set_rx_mode = mytun_set_rx_mode,
 	.ndo_set_mac_address = eth_mac_addr,
 	.ndo_validate_addr = eth_validate_addr,
@@ -284,6 +301,7 @@ void mytun_netdev_setup(struct net_device *dev)
 	device->owner = INVALID_UID;
 	device->group = INVALID_GID;
 	device->coalesce = mytun_default_coalesce;
+	device->headroom = NET_SKB_PAD;
 	device->vnet_size = sizeof(struct virtio_net_hdr);
 	mytun_link_settings_init(&device->link_settings);
 	dev->ethtool_ops = &mytun_ethtool_ops;

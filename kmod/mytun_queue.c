@@ -157,6 +157,7 @@ static int mytun_queue_publish(struct mytun_queue *queue,
 	queue->index = index;
 	queue->device = device;
 	queue->coalesce = device->coalesce;
+	queue->headroom = device->headroom;
 	err = mytun_xdp_start(queue);
 	if (err) {
 		queue->device = NULL;

@@ -27,8 +27,16 @@ func TraceGRO(t testing.TB, name string) *Trace {
 	return newTrace(t, "net/napi_gro_receive_entry", `name == "`+name+`"`)
 }
 
-// newTrace records an event of the kernel, those that a filter lets pass.
-func newTrace(t testing.TB, event, filter string) *Trace {
+// TraceCopies records that the stack copies a packet's head to another place, where
+// there is more room, on behalf of the calling thread.
+func TraceCopies(t testing.TB) *Trace {
+	const event = "mytun/expand"
+	return newTrace(t, event, "common_pid == "+itoa(unix.Gettid()), "p:"+event+" pskb_expand_head")
+}
+
+// newTrace records an event of the kernel, those that a filter lets pass. An event
+// that is none yet is made of a probe.
+func newTrace(t testing.TB, event, filter string, probe ...string) *Trace {
 	t.Helper()
 	root := t.TempDir()
 	if err := unix.Mount("tracefs", root, "tracefs", 0, ""); err != nil {
@@ -39,6 +47,13 @@ func newTrace(t testing.TB, event, filter string) *Trace {
 			t.Errorf("unmount tracefs: %v", err)
 		}
 	})
+	for _, p := range probe {
+		probes := filepath.Join(root, "kprobe_events")
+		if err := os.WriteFile(probes, []byte(p), 0o600); err != nil {
+			t.Fatalf("probe %q: %v", p, err)
+		}
+		t.Cleanup(func() { os.WriteFile(probes, []byte("-:"+event), 0o600) })
+	}
 	trace := &Trace{filepath.Join(root, "instances", "mytun-test-"+itoa(os.Getpid()))}
 	if err := os.Mkdir(trace.dir, 0o700); err != nil {
 		t.Fatalf("trace instance: %v", err)
@@ -51,6 +66,7 @@ func newTrace(t testing.TB, event, filter string) *Trace {
 	trace.set(t, "buffer_size_kb", "4096")
 	trace.set(t, "events/"+event+"/filter", filter)
 	trace.set(t, "events/"+event+"/enable", "1")
+	t.Cleanup(func() { trace.set(t, "events/"+event+"/enable", "0") })
 	return trace
 }
 

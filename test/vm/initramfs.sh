@@ -11,7 +11,7 @@ set -eu
 TOP=$(cd "$(dirname "$0")/../.." && pwd)
 
 # Kernel modules; those that they depend on come along.
-MODULES="tun veth ifb dummy bridge macvlan vhost_net pktgen
+MODULES="tun veth ifb dummy bridge macvlan ip_gre vhost_net pktgen
 	sch_fq sch_netem sch_ingress sch_tbf cls_matchall cls_u32 cls_bpf act_mirred act_bpf
 	inet_diag tcp_diag udp_diag raw_diag unix_diag af_packet_diag netlink_diag nfnetlink nf_tables"
 
