@@ -98,7 +98,6 @@ static int mytun_join(struct mytun_queue *queue, struct mytun_device *device,
 	if (err)
 		return err;
 	mytun_filter_join(queue, !(flags & IFF_NOFILTER));
-	WRITE_ONCE(queue->write_gro, flags & IFF_NAPI);
 	if (first)
 		mytun_renew(device, flags);
 	netdev_state_change(device->dev);
@@ -126,8 +125,6 @@ static int mytun_create(struct mytun_queue *queue, const char *name,
 	err = mytun_queue_attach(queue, netdev_priv(dev));
 	if (err)
 		unregister_netdevice(dev);
-	else
-		WRITE_ONCE(queue->write_gro, flags & IFF_NAPI);
 	return err;
 }
 
@@ -168,6 +165,7 @@ static int mytun_set_iff(struct mytun_queue *queue, struct mytun_ifreq *request)
 		err = mytun_create(queue, request->name, request->flags);
 	if (err)
 		return err;
+	WRITE_ONCE(queue->write_gro, request->flags & IFF_NAPI);
 	mytun_set_carrier(queue->device->dev, request->flags);
 	strscpy_pad(request->name, queue->device->dev->name,
 		    sizeof(request->name));
