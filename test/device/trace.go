@@ -49,10 +49,8 @@ func newTrace(t testing.TB, event, filter string, probe ...string) *Trace {
 	})
 	for _, p := range probe {
 		probes := filepath.Join(root, "kprobe_events")
-		if err := os.WriteFile(probes, []byte(p), 0o600); err != nil {
-			t.Fatalf("probe %q: %v", p, err)
-		}
-		t.Cleanup(func() { os.WriteFile(probes, []byte("-:"+event), 0o600) })
+		addLine(t, probes, p)
+		t.Cleanup(func() { addLine(t, probes, "-:"+event) })
 	}
 	trace := &Trace{filepath.Join(root, "instances", "mytun-test-"+itoa(os.Getpid()))}
 	if err := os.Mkdir(trace.dir, 0o700); err != nil {
@@ -66,8 +64,20 @@ func newTrace(t testing.TB, event, filter string, probe ...string) *Trace {
 	trace.set(t, "buffer_size_kb", "4096")
 	trace.set(t, "events/"+event+"/filter", filter)
 	trace.set(t, "events/"+event+"/enable", "1")
-	t.Cleanup(func() { trace.set(t, "events/"+event+"/enable", "0") })
 	return trace
+}
+
+// addLine leaves what others wrote: to truncate a list of probes removes them all.
+func addLine(t testing.TB, name, line string) {
+	t.Helper()
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteString(line); err != nil {
+		t.Errorf("%s: %q: %v", name, line, err)
+	}
 }
 
 func (trace *Trace) set(t testing.TB, name, value string) {
