@@ -128,19 +128,12 @@ func TestProgramDropsAndCuts(t *testing.T) {
 	l.Queue().Receive(t, l.To(9))
 }
 
-func setQueue(t *testing.T, q *device.Queue, flags uint16) {
-	t.Helper()
-	if err := device.Ioctl(q.FD, unix.TUNSETQUEUE, device.Ifreq("", flags)); err != nil {
-		t.Fatalf("TUNSETQUEUE %#x: %v", flags, err)
-	}
-}
-
 func TestDetachedQueueGetsNoFramesAndSendsOn(t *testing.T) {
 	device.Sandbox(t)
 	l := device.NewLink(t, device.Config{Queues: 2})
 	conn := l.ListenUDP(t, false, 7000)
 	first, second := l.Queues[0], l.Queues[1]
-	setQueue(t, second, unix.IFF_DETACH_QUEUE)
+	second.SetQueue(t, unix.IFF_DETACH_QUEUE)
 	for port := 1000; port < 1016; port++ {
 		send(t, l, port, "elsewhere")
 		first.Receive(t, l.To(port))
@@ -148,13 +141,13 @@ func TestDetachedQueueGetsNoFramesAndSendsOn(t *testing.T) {
 	second.Send(t, l.Frame(false, device.Datagram{SrcPort: 9, DstPort: 7000, Payload: []byte("still here")}))
 	receive(t, conn, "still here")
 
-	setQueue(t, first, unix.IFF_DETACH_QUEUE)
+	first.SetQueue(t, unix.IFF_DETACH_QUEUE)
 	before := dropped(t, l)
 	send(t, l, 7, "nobody")
 	if got := dropped(t, l) - before; got != 1 {
 		t.Errorf("%d frames dropped with all queues detached, want 1", got)
 	}
-	setQueue(t, second, unix.IFF_ATTACH_QUEUE)
+	second.SetQueue(t, unix.IFF_ATTACH_QUEUE)
 	send(t, l, 8, "back")
 	second.Receive(t, l.To(8))
 	if frames := second.Stats(t).RxFrames; frames != 1 {
@@ -167,7 +160,7 @@ func TestDeviceGoesWithADetachedQueue(t *testing.T) {
 	device.Sandbox(t)
 	for _, order := range [][]int{{0, 1}, {1, 0}} {
 		l := device.NewLink(t, device.Config{Queues: 2})
-		setQueue(t, l.Queues[1], unix.IFF_DETACH_QUEUE)
+		l.Queues[1].SetQueue(t, unix.IFF_DETACH_QUEUE)
 		for i, index := range order {
 			if !device.LinkExists(l.Name) {
 				t.Fatalf("no device with %d queues left", 2-i)

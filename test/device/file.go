@@ -139,6 +139,14 @@ func (f *File) SetPoll(t testing.TB, usecs uint32) {
 	}
 }
 
+// SetQueue calls TUNSETQUEUE with IFF_DETACH_QUEUE or IFF_ATTACH_QUEUE.
+func (f *File) SetQueue(t testing.TB, flags uint16) {
+	t.Helper()
+	if err := Ioctl(f.FD, unix.TUNSETQUEUE, Ifreq("", flags)); err != nil {
+		t.Fatalf("TUNSETQUEUE %#x: %v", flags, err)
+	}
+}
+
 // SetPersist calls TUNSETPERSIST, which must succeed.
 func (f *File) SetPersist(t testing.TB, persist bool) {
 	t.Helper()

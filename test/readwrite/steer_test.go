@@ -137,9 +137,9 @@ func TestFlowsOfAQueueThatEndsGoElsewhere(t *testing.T) {
 	}
 	check("sent from the last queue", func(n []int) bool { return n[last] == len(flows) })
 
-	setQueue(t, files[last], unix.IFF_DETACH_QUEUE)
+	files[last].SetQueue(t, unix.IFF_DETACH_QUEUE)
 	check("the last queue is parked", func(n []int) bool { return n[0] > 0 && n[1] > 0 && n[2] > 0 && n[last] == 0 })
-	setQueue(t, files[last], unix.IFF_ATTACH_QUEUE)
+	files[last].SetQueue(t, unix.IFF_ATTACH_QUEUE)
 	check("it is back", func(n []int) bool { return n[last] == len(flows) })
 
 	files[last].Close()
@@ -178,13 +178,6 @@ func TestMoreFlowsThanAreRemembered(t *testing.T) {
 	}
 }
 
-func setQueue(t *testing.T, f *device.File, flags uint16) {
-	t.Helper()
-	if err := device.Ioctl(f.FD, unix.TUNSETQUEUE, device.Ifreq("", flags)); err != nil {
-		t.Fatalf("TUNSETQUEUE %#x: %v", flags, err)
-	}
-}
-
 // TestParkedQueueSteersNothing: what it sends says nothing of where to answer. Not
 // on stock tun, whose receive queues are fewer by the one that is parked: of a
 // frame that still comes by it RPS complains in the kernel's log.
@@ -196,11 +189,11 @@ func TestParkedQueueSteersNothing(t *testing.T) {
 	other := flowQueues - 1
 	for queue := range other {
 		c.send(t, queue)
-		setQueue(t, files[other], unix.IFF_DETACH_QUEUE)
+		files[other].SetQueue(t, unix.IFF_DETACH_QUEUE)
 		c.send(t, other)
 		if got := c.answer(t); got != queue {
 			t.Errorf("sent from queue %d, answered on %d", queue, got)
 		}
-		setQueue(t, files[other], unix.IFF_ATTACH_QUEUE)
+		files[other].SetQueue(t, unix.IFF_ATTACH_QUEUE)
 	}
 }

@@ -395,9 +395,7 @@ func TestRedirectSparesParkedQueues(t *testing.T) {
 	attach(t, far, redirectTo(t, l.Name))
 	other := newTap(t, near)
 	for _, i := range []int{0, 2} {
-		if err := device.Ioctl(l.Queues[i].FD, unix.TUNSETQUEUE, device.Ifreq("", unix.IFF_DETACH_QUEUE)); err != nil {
-			t.Fatalf("TUNSETQUEUE: %v", err)
-		}
+		l.Queues[i].SetQueue(t, unix.IFF_DETACH_QUEUE)
 	}
 	frame := l.Frame(false, device.Datagram{SrcPort: 1, DstPort: 2, Payload: []byte("to one")})
 	for range 20 {

@@ -124,9 +124,7 @@ func TestParkedQueueMeetsTheProgram(t *testing.T) {
 	device.Sandbox(t)
 	l := device.NewLink(t, device.Config{TAP: true, Queues: 2})
 	p := &port{l, l.Queue().File, "ring"}
-	if err := device.Ioctl(p.file.FD, unix.TUNSETQUEUE, device.Ifreq("", unix.IFF_DETACH_QUEUE)); err != nil {
-		t.Fatalf("TUNSETQUEUE: %v", err)
-	}
+	p.file.SetQueue(t, unix.IFF_DETACH_QUEUE)
 	attach(t, p.Name, always(t, back))
 	frame := p.up([]byte("parked"))
 	p.send(t, frame, frame)
