@@ -12,7 +12,7 @@ help:
 	@echo "  make test              all tests: Go, the ring, the module on both kernels"
 	@echo "  make test-go test-race test-ring test-modules test-vm   one stage; TESTS='abi hostile' chooses among the last"
 	@echo "  make test-debug        the selftests on two debug kernels, built from Debian's source: test-kasan (memory, locks, leaks), test-kcsan (data races)"
-	@echo "  make test-kasan-short  of test-kasan what CI runs: the suites about hostile processes and failing memory"
+	@echo "  make test-kasan-short  of test-kasan the suites about hostile processes and failing memory"
 	@echo "  make test-rt           the selftests on Debian's PREEMPT_RT kernel"
 	@echo "  make fuzz              programs made up to do harm, on the KASAN kernel: FUZZ_SECONDS=120 FUZZ_SEED=1 FUZZ_KERNEL=6.12-kasan; FUZZ_REPLAY=FILE runs one again"
 	@echo "  make soak              both directions, processes killed, queues and rings changed, all frames checked: SOAK_MINUTES=10 SOAK_SEED=1"

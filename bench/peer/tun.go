@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/mytun/mytun/bench/result"
 	"github.com/mytun/mytun/pkg/eventfd"
@@ -67,7 +68,7 @@ func openTun(path string, c Config, flags uint16) (*tunDevice, error) {
 func attachTun(path, name string, flags uint16) (int, error) {
 	fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return -1, fmt.Errorf("open %s: %w (modprobe tun)", path, err)
+		return -1, fmt.Errorf("open %s: %w (modprobe %s)", path, err, filepath.Base(path))
 	}
 	request, err := unix.NewIfreq(name)
 	if err == nil {
