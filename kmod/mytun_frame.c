@@ -332,6 +332,19 @@ mytun_frame_complete(struct mytun_queue *queue, struct mytun_device *device,
 	return skb;
 }
 
+/* Is a frame of the ring worth a copy? If not, it is counted */
+static __always_inline bool
+mytun_frame_is_wanted(struct mytun_queue *queue, struct mytun_device *device,
+		      const struct mytun_frame *header)
+{
+	if (!mytun_frame_header_valid(queue, device, header))
+		return false;
+	if (device->dev->flags & IFF_UP)
+		return true;
+	mytun_frame_drop(queue, device, MYTUN_TX_DROPPED_DOWN);
+	return false;
+}
+
 /* By the tasklet: out of the ring */
 struct sk_buff *mytun_frame_receive(struct mytun_queue *queue,
 				    const struct mytun_frame *header,
@@ -340,12 +353,8 @@ struct sk_buff *mytun_frame_receive(struct mytun_queue *queue,
 	struct mytun_device *device = queue->device;
 	struct sk_buff *skb;
 
-	if (!mytun_frame_header_valid(queue, device, header))
+	if (!mytun_frame_is_wanted(queue, device, header))
 		return NULL;
-	if (!(device->dev->flags & IFF_UP)) {
-		mytun_frame_drop(queue, device, MYTUN_TX_DROPPED_DOWN);
-		return NULL;
-	}
 	skb = mytun_frame_copy(queue, payload, header->length);
 	return skb ? mytun_frame_complete(queue, device, header, skb) : NULL;
 }
@@ -385,12 +394,8 @@ struct sk_buff *mytun_frame_receive_xdp(struct mytun_queue *queue,
 	struct mytun_device *device = queue->device;
 	struct sk_buff *skb;
 
-	if (!mytun_frame_header_valid(queue, device, header))
+	if (!mytun_frame_is_wanted(queue, device, header))
 		return NULL;
-	if (!(device->dev->flags & IFF_UP)) {
-		mytun_frame_drop(queue, device, MYTUN_TX_DROPPED_DOWN);
-		return NULL;
-	}
 	skb = mytun_frame_copy_xdp(queue, payload, header->length);
 	return skb ? mytun_frame_complete_xdp(queue, device, run, header, skb) :
 		     NULL;
