@@ -12,16 +12,26 @@ import (
 
 // Fork makes a copy of the process that does nothing but hold on to what it inherited,
 // descriptors and mappings, until it is killed. With a signal as end, the copy gets it
-// when the thread that made it ends; with 0 it does not. The copy has this one thread and
-// none of the Go runtime's, so it makes system calls alone.
+// when the thread that made it ends; with 0 it does not.
+func Fork(end unix.Signal) (pid int, errno unix.Errno) {
+	return ForkAnd(end, unix.SYS_PAUSE, 0, 0, 0)
+}
+
+// ForkAnd is Fork of a copy that makes one system call again and again, until it fails.
+// The copy has this one thread and none of the Go runtime's, so it makes system calls
+// alone.
 //
 //go:nosplit
-func Fork(end unix.Signal) (pid int, errno unix.Errno) {
+//go:norace
+func ForkAnd(end unix.Signal, call, a, b, c uintptr) (pid int, errno unix.Errno) {
 	child, _, errno := unix.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
 	if errno != 0 || child != 0 {
 		return int(child), errno
 	}
 	unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(end), 0)
+	for errno == 0 {
+		_, _, errno = unix.RawSyscall(call, a, b, c)
+	}
 	for {
 		unix.RawSyscall(unix.SYS_PAUSE, 0, 0, 0)
 	}

@@ -44,6 +44,7 @@ var (
 		{"vnet_hdr", unix.IFF_VNET_HDR}, {"multi_queue", unix.IFF_MULTI_QUEUE},
 		{"excl", unix.IFF_TUN_EXCL}, {"persist", unix.IFF_PERSIST},
 		{"no_carrier", device.NoCarrier}, {"one_queue", unix.IFF_ONE_QUEUE},
+		{"napi", unix.IFF_NAPI}, {"napi_frags", unix.IFF_NAPI_FRAGS},
 	}
 	queueFlags   = flags{{"attach", unix.IFF_ATTACH_QUEUE}, {"detach", unix.IFF_DETACH_QUEUE}}
 	offloadFlags = flags{
@@ -55,22 +56,30 @@ var (
 	// kinds of device that work, so that a program comes far. Those for many
 	// queues have 256 queueing disciplines
 	devicekinds = expensive{enum{"tun", "tap", "tun_vnet", "tap_vnet", "tun_multi", "tap_multi", "tun_vnet_multi"}, 4}
+	portkinds   = expensive{enum{
+		"tun", "tap", "tun_pi", "tap_pi", "tun_vnet", "tap_vnet", "tun_napi", "tap_vnet_napi", "tun_pi_vnet",
+		"tun_multi", "tap_multi", "tap_vnet_napi_multi",
+	}, 9}
 
-	ringSizes = number{interesting: []uint64{128 << 10, 128 << 10, 128 << 10, 256 << 10, 1 << 20, 0, 64 << 10, 192 << 10, 4096, 128 << 20, 1 << 31}}
-	bigRing   = number{interesting: []uint64{128 << 10, 128 << 10, 256 << 10, 1 << 20}, limit: 1 << 20}
-	small     = number{interesting: []uint64{0, 1, 2, 3, 255, 256, 1 << 16, 1<<32 - 1}}
-	usecs     = number{interesting: []uint64{0, 1, 50, 1000, device.PollMaxUsecs, device.PollMaxUsecs + 1}}
-	indices   = number{interesting: []uint64{0, 32, 64, 128, 4096, 128 << 10, 256 << 10, 1 << 31, 1<<32 - 64, 1<<32 - 128, 1<<32 - 1}}
-	excess    = number{interesting: []uint64{0, 0, 0, 0, 0, 0, 1, 32, 64, 65536, 1 << 31, 1<<32 - 1, 1<<32 - 32, 1<<32 - 64}}
-	vnetFlags = number{interesting: []uint64{0, 0, 1, 1, 2, 3, 4}, limit: 255}
-	gsoTypes  = number{interesting: []uint64{0, 0, 1, 3, 4, 5, 0x81, 0x85}, limit: 255}
-	sizes     = number{interesting: []uint64{0, 1, 20, 28, 40, 100, 1400, 1472, 2049, 8000, 65000}, limit: 65535}
-	shorts    = number{interesting: []uint64{0, 1, 6, 14, 16, 20, 34, 40, 54, 100, 1400, 65535}, limit: 65535}
-	counts    = number{interesting: []uint64{1, 2, 3, 16, 64, 65, 256, 300}, limit: 600}
-	flips     = number{interesting: []uint64{10, 100, 1000, 5000}, limit: 5000}
-	seeds     = number{limit: 1 << 16}
-	millis    = number{interesting: []uint64{0, 1, 5}, limit: 20}
-	pages     = number{interesting: []uint64{0, 1, 2, 31, 32, 33, 63, 64, 65}, limit: 70}
+	ringSizes  = number{interesting: []uint64{128 << 10, 128 << 10, 128 << 10, 256 << 10, 1 << 20, 0, 64 << 10, 192 << 10, 4096, 128 << 20, 1 << 31}}
+	bigRing    = number{interesting: []uint64{128 << 10, 128 << 10, 256 << 10, 1 << 20}, limit: 1 << 20}
+	small      = number{interesting: []uint64{0, 1, 2, 3, 255, 256, 1 << 16, 1<<32 - 1}}
+	usecs      = number{interesting: []uint64{0, 1, 50, 1000, device.PollMaxUsecs, device.PollMaxUsecs + 1}}
+	indices    = number{interesting: []uint64{0, 32, 64, 128, 4096, 128 << 10, 256 << 10, 1 << 31, 1<<32 - 64, 1<<32 - 128, 1<<32 - 1}}
+	excess     = number{interesting: []uint64{0, 0, 0, 0, 0, 0, 1, 32, 64, 65536, 1 << 31, 1<<32 - 1, 1<<32 - 32, 1<<32 - 64}}
+	vnetFlags  = number{interesting: []uint64{0, 0, 1, 1, 2, 3, 4}, limit: 255}
+	gsoTypes   = number{interesting: []uint64{0, 0, 1, 3, 4, 5, 0x81, 0x85}, limit: 255}
+	sizes      = number{interesting: []uint64{0, 1, 20, 28, 40, 100, 1400, 1472, 2049, 8000, 65000}, limit: 65535}
+	shorts     = number{interesting: []uint64{0, 1, 6, 14, 16, 20, 34, 40, 54, 100, 1400, 65535}, limit: 65535}
+	counts     = number{interesting: []uint64{1, 2, 3, 16, 64, 65, 256, 300}, limit: 600}
+	flips      = number{interesting: []uint64{10, 100, 1000, 5000}, limit: 5000}
+	seeds      = number{limit: 1 << 16}
+	millis     = number{interesting: []uint64{0, 1, 5}, limit: 20}
+	pages      = number{interesting: []uint64{0, 1, 2, 31, 32, 33, 63, 64, 65}, limit: 70}
+	pieces     = number{interesting: []uint64{1, 1, 2, 3, 17, 1024}, limit: 1024}
+	moves      = number{interesting: []uint64{0, 4, 14, 20, 60, 100, 256, 1000}, limit: 4096}
+	controlled = number{interesting: []uint64{0, 0, 1, 1, 2, 3, 10, 12, 20, 255, 4096, 1<<32 - 1}}
+	protocols  = number{interesting: []uint64{0, 0x0800, 0x86dd, 0x0806, 0xffff}, limit: 65535}
 
 	regions   = enum{"kernel", "user", "rx", "tx"}
 	sharings  = enum{"shared", "private"}
@@ -85,12 +94,20 @@ var (
 		"set_eventfds", "set_poll", "get_stats", "set_backpressure", "unknown", "setnoc", "getsndbuf",
 		"setlink", "settxfilter", "attachfilter", "detachfilter", "getfilter", "setqueue",
 		"setifindex", "setcarrier", "setsteering", "setfilter", "getaddress", "setaddress",
+		"setsndbuf", "getvnethdrsz", "setvnethdrsz", "setvnetle", "setvnetbe", "setbatch",
+		"wait",
 	}
-	controls    = enum{"link", "carrier", "ifindex", "detachfilter"}
+	controls    = enum{"link", "carrier", "ifindex", "detachfilter", "sndbuf", "vnethdrsz", "vnetle", "vnetbe", "batch"}
 	screens     = enum{"address", "multicast", "accept", "drop", "cut"}
 	linkChanges = enum{"up", "down", "delete", "mtu", "queuelen", "address", "promiscuous", "rename", "rps", "qdisc"}
 	ethtools    = enum{"driver", "channels", "rings", "statistics", "coalesce", "set_coalesce", "queue_coalesce", "gro", "gso", "tso"}
 	flows       = enum{"udp", "udp_segments", "raw", "raw_super", "tcp"}
+	blockers    = enum{"read", "write", "wait"}
+	programs    = enum{"steering", "filter"}
+	shapes      = enum{"as_is", "head", "tail", "meta"}
+	directions  = enum{"more", "less"}
+	verdicts    = enum{"aborted", "drop", "pass", "back", "redirect", "senseless"}
+	modes       = enum{"native", "generic", "either"}
 )
 
 var specs = []Spec{
@@ -102,7 +119,15 @@ var specs = []Spec{
 	{"poll", 3, []kind{fileSlot, millis}, (*world).poll},
 	{"epoll", 2, []kind{eventSlot, fileSlot}, (*world).epoll},
 	{"fdinfo", 1, []kind{fileSlot}, (*world).fdinfo},
-	{"read", 1, []kind{fileSlot, sizes}, (*world).read},
+
+	{"port", 4, []kind{fileSlot, devices, portkinds}, (*world).port},
+	{"read", 4, []kind{fileSlot, sizes, pieces, counts}, (*world).read},
+	{"write", 5, []kind{fileSlot, packets, claims, sizes, pieces, counts}, (*world).write},
+	{"writeany", 5, []kind{fileSlot, packets, sizes, protocols, vnetFlags, gsoTypes, shorts, shorts, shorts, shorts, pieces}, (*world).writeAny},
+	{"writemany", 3, []kind{fileSlot, packets, claims, sizes, counts, excess, shorts}, (*world).writeMany},
+	{"wait", 1, []kind{fileSlot}, (*world).wait},
+	{"block", 2, []kind{devices, portkinds, blockers}, (*world).block},
+	{"async", 1, []kind{fileSlot, small}, (*world).async},
 
 	{"setiff", 4, []kind{fileSlot, names, attachFlags}, (*world).setiff},
 	{"setrings", 4, []kind{fileSlot, ringSizes, ringSizes, small}, (*world).setrings},
@@ -115,8 +140,10 @@ var specs = []Spec{
 	{"setpoll", 2, []kind{fileSlot, usecs}, (*world).setpoll},
 	{"setbackpressure", 3, []kind{fileSlot, small}, (*world).setbackpressure},
 	{"setqueue", 4, []kind{fileSlot, queueFlags}, (*world).setqueue},
-	{"control", 2, []kind{fileSlot, controls, small}, (*world).control},
+	{"control", 4, []kind{fileSlot, controls, controlled}, (*world).control},
 	{"screen", 3, []kind{fileSlot, screens, small}, (*world).screen},
+	{"program", 2, []kind{fileSlot, programs, small}, (*world).program},
+	{"unprogram", 1, []kind{fileSlot, programs}, (*world).unprogram},
 	{"query", 2, []kind{fileSlot}, (*world).query},
 	{"ioctl", 3, []kind{fileSlot, commands, places}, (*world).ioctl},
 
@@ -144,6 +171,8 @@ var specs = []Spec{
 
 	{"link", 6, []kind{devices, linkChanges, small}, (*world).link},
 	{"ethtool", 3, []kind{devices, ethtools, usecs, small}, (*world).ethtool},
+	{"xdp", 4, []kind{devices, shapes, directions, moves, verdicts, modes}, (*world).xdp},
+	{"unxdp", 1, []kind{devices}, (*world).unxdp},
 	{"send", 7, []kind{devices, flows, sizes, counts}, (*world).send},
 
 	{"sleep", 2, []kind{millis}, (*world).sleep},

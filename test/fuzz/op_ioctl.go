@@ -22,7 +22,8 @@ func (w *world) setiff(_ *thread, a []uint64) error {
 func (w *world) attach(file uint64, name string, flags uint16) error {
 	_, err := fileOf(file).TryAttach(name, flags)
 	if err == nil {
-		w.tap[file].Store(flags&unix.IFF_TAP != 0)
+		w.flags[file].Store(uint32(flags))
+		w.vnet[file].Store(vnetSize)
 	}
 	return err
 }
@@ -76,16 +77,23 @@ func (w *world) setqueue(_ *thread, a []uint64) error {
 
 // control is a command that takes a number, or the address of one.
 func (w *world) control(_ *thread, a []uint64) error {
-	fd, word := firstFile+int(a[0]), binary.NativeEndian.AppendUint32(nil, uint32(a[2]))
+	fd := firstFile + int(a[0])
 	switch controls[a[1]] {
 	case "link":
 		return device.IoctlValue(fd, unix.TUNSETLINK, uintptr(a[2]))
-	case "carrier":
-		return device.Ioctl(fd, unix.TUNSETCARRIER, word)
-	case "ifindex":
-		return device.Ioctl(fd, unix.TUNSETIFINDEX, word)
+	case "detachfilter":
+		return device.IoctlValue(fd, unix.TUNDETACHFILTER, 0)
 	}
-	return device.IoctlValue(fd, unix.TUNDETACHFILTER, 0)
+	request := map[string]uint{
+		"carrier": unix.TUNSETCARRIER, "ifindex": unix.TUNSETIFINDEX, "sndbuf": unix.TUNSETSNDBUF,
+		"vnethdrsz": unix.TUNSETVNETHDRSZ, "vnetle": unix.TUNSETVNETLE, "vnetbe": unix.TUNSETVNETBE,
+		"batch": device.IocSetBatch,
+	}[controls[a[1]]]
+	err := fileOf(a[0]).SetInt(request, int(a[2]))
+	if err == nil && request == unix.TUNSETVNETHDRSZ {
+		w.vnet[a[0]].Store(uint32(a[2]))
+	}
+	return err
 }
 
 // screen puts a filter between the stack and the process: addresses, or a
@@ -108,8 +116,14 @@ func (w *world) screen(_ *thread, a []uint64) error {
 func (w *world) query(_ *thread, a []uint64) error {
 	fd := firstFile + int(a[0])
 	b := make([]byte, 256)
-	for _, request := range []uint{device.IocGetInfo, device.IocGetStats, unix.TUNGETFEATURES} {
+	for _, request := range []uint{
+		device.IocGetInfo, device.IocGetStats, unix.TUNGETFEATURES, unix.TUNGETSNDBUF, unix.TUNGETVNETHDRSZ,
+		unix.TUNGETVNETLE, unix.TUNGETVNETBE, unix.TUNGETFILTER, unix.SIOCGIFHWADDR,
+	} {
 		device.Ioctl(fd, request, b)
+	}
+	if namespace, err := unix.IoctlRetInt(fd, unix.TUNGETDEVNETNS); err == nil {
+		unix.Close(namespace)
 	}
 	return device.Ioctl(fd, unix.TUNGETIFF, b)
 }
@@ -121,6 +135,8 @@ var requests = [...]uint{
 	device.IocGetStats, device.IocSetBackpressure, device.IocGetInfo + 0x7f, unix.TUNSETNOCSUM, unix.TUNGETSNDBUF,
 	unix.TUNSETLINK, unix.TUNSETTXFILTER, unix.TUNATTACHFILTER, unix.TUNDETACHFILTER, unix.TUNGETFILTER, unix.TUNSETQUEUE,
 	unix.TUNSETIFINDEX, unix.TUNSETCARRIER, unix.TUNSETSTEERINGEBPF, unix.TUNSETFILTEREBPF, unix.SIOCGIFHWADDR, unix.SIOCSIFHWADDR,
+	unix.TUNSETSNDBUF, unix.TUNGETVNETHDRSZ, unix.TUNSETVNETHDRSZ, unix.TUNSETVNETLE, unix.TUNSETVNETBE, device.IocSetBatch,
+	device.IocWait,
 }
 
 // ioctl is any command with an argument in an unfit place.

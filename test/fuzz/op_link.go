@@ -83,18 +83,8 @@ func (w *world) ethtool(t *thread, a []uint64) error {
 // device is an honest program's set-up, all of it, so that the program comes to
 // where there is something to break.
 func (w *world) device(t *thread, a []uint64) error {
-	file, name, what := a[0], a[1], devicekinds.enum[a[2]]
-	flags := uint16(device.TUN)
-	if strings.HasPrefix(what, "tap") {
-		flags = device.TAP
-	}
-	if strings.Contains(what, "vnet") {
-		flags |= device.Vnet
-	}
-	if strings.HasSuffix(what, "multi") {
-		flags |= device.Multi
-	}
-	err := errors.Join(w.open(t, a[:1]), w.attach(file, devices[name], flags))
+	file, name := a[0], a[1]
+	err := errors.Join(w.open(t, a[:1]), w.attach(file, devices[name], flagsOf(devicekinds.enum[a[2]])))
 	if err != nil {
 		return err
 	}
@@ -105,6 +95,28 @@ func (w *world) device(t *thread, a []uint64) error {
 	w.newEvent(t, []uint64{2 * file, 0})
 	w.newEvent(t, []uint64{2*file + 1, 0})
 	return errors.Join(w.seteventfds(t, []uint64{file, 2 * file, 2*file + 1, 2 * file, 0}), configure(name))
+}
+
+// flagsOf are the flags of TUNSETIFF for a kind of device: "tap_vnet_multi".
+func flagsOf(what string) uint16 {
+	flags := uint16(unix.IFF_NO_PI)
+	for word := range strings.SplitSeq(what, "_") {
+		switch word {
+		case "tun":
+			flags |= unix.IFF_TUN
+		case "tap":
+			flags |= unix.IFF_TAP
+		case "vnet":
+			flags |= device.Vnet
+		case "multi":
+			flags |= device.Multi
+		case "napi":
+			flags |= unix.IFF_NAPI
+		case "pi":
+			flags &^= unix.IFF_NO_PI
+		}
+	}
+	return flags
 }
 
 // ringSize is a size that a ring can have, from any number.

@@ -33,7 +33,7 @@ const gsoSize = 1000
 // J the last bit of i.
 func (w *world) packet(file uint64, what, claim string, size int) (device.VnetHeader, []byte) {
 	l := sides(file & 1)
-	l.TAP = w.tap[file].Load()
+	l.TAP = w.isTAP(file)
 	var frame []byte
 	switch what {
 	case "udp4", "udp6":

@@ -43,8 +43,10 @@ type world struct {
 	geometry device.Info // of any queue with rings; sizes are those of the smallest
 	limit    unix.Rlimit
 
-	tap  [files]atomic.Bool      // attached as TAP, as far as is known
-	size [files][2]atomic.Uint32 // of the rings, rx and tx; a power of two
+	// of each file, as far as is known
+	flags [files]atomic.Uint32    // that it was attached with
+	vnet  [files]atomic.Uint32    // bytes of the virtio_net_hdr before a frame
+	size  [files][2]atomic.Uint32 // of the rings, rx and tx; a power of two
 
 	children atomic.Pointer[[]int]
 }
@@ -89,7 +91,8 @@ func (w *world) reset() error {
 	}
 	w.killChildren()
 	for i := range files {
-		w.tap[i].Store(false)
+		w.flags[i].Store(device.TUN)
+		w.vnet[i].Store(vnetSize)
 		w.setSize(uint64(i), device.RingSizeMin, device.RingSizeMin)
 	}
 	unix.Setrlimit(unix.RLIMIT_NOFILE, &w.limit)
@@ -101,6 +104,8 @@ func (w *world) reset() error {
 func (w *world) reserve(part []byte) error {
 	return device.MapFixed(part, -1, 0, len(part), unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
 }
+
+func (w *world) isTAP(file uint64) bool { return w.flags[file].Load()&unix.IFF_TAP != 0 }
 
 func (w *world) setSize(file uint64, rx, tx uint32) {
 	w.size[file][0].Store(rx)
