@@ -97,6 +97,25 @@ func CPUTime(t testing.TB, task int) time.Duration {
 	return time.Duration(ns)
 }
 
+// Sleeps is how often a task has gone to sleep by itself.
+func Sleeps(t testing.TB, task int) (n uint64) {
+	t.Helper()
+	text, err := os.ReadFile("/proc/" + itoa(task) + "/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if count, found := strings.CutPrefix(line, "voluntary_ctxt_switches:"); found {
+			if n, err = strconv.ParseUint(strings.TrimSpace(count), 10, 64); err != nil {
+				t.Fatalf("/proc/%d/status: %q", task, line)
+			}
+			return n
+		}
+	}
+	t.Fatalf("/proc/%d/status has no voluntary_ctxt_switches", task)
+	return 0
+}
+
 // TaskletRuns is how often each processor has gone through its tasklets.
 func TaskletRuns(t testing.TB) (runs uint64) {
 	t.Helper()

@@ -18,6 +18,9 @@ var children = map[string]func(testing.TB){
 	"holder":  holder,
 	"creator": creator,
 	"party":   runParty,
+
+	"keeper":         func(t testing.TB) { keeper(t, false) },
+	"patient keeper": func(t testing.TB) { keeper(t, true) },
 }
 
 const carried = "mykilled"
