@@ -8,7 +8,8 @@
 # Runs the stages one after the other, shows each one's progress and time, keeps its output in build/results/, and ends with the sum of all:
 # 'N passed, N failed', alone on the last line. A stage that crashes, or that ends without a result, counts as a failure.
 # TESTS (patterns, default all) chooses among the selftests; VM_TIMEOUT (seconds, default 1500, for a debug kernel 3000) bounds one virtual machine's whole run;
-# MYTUN_CYCLES (default 100000, on the debug kernels less) is how often the wake-up tests put somebody to sleep.
+# MYTUN_CYCLES (default 100000, on the debug kernels less) is how often the wake-up tests put somebody to sleep;
+# MYTUN_ORDERS=all lets the lifecycle tests play every order of three actions (default: every pair of them in every place).
 
 set -u
 # shellcheck source=scripts/common.sh

@@ -21,7 +21,8 @@
 #   --no-build         take build/ as it is
 #   --shell            a shell in the guest instead of a script
 #
-# MYTUN_CYCLES (how often the wake-up tests put somebody to sleep) is passed on to the guest. ACCEL=kvm or ACCEL=tcg in the environment chooses the accelerator; by default KVM is used if it has been seen to boot this kernel.
+# MYTUN_CYCLES (how often the wake-up tests put somebody to sleep) and MYTUN_ORDERS ("all": every order in the lifecycle tests) are passed on to the
+# guest. ACCEL=kvm or ACCEL=tcg in the environment chooses the accelerator; by default KVM is used if it has been seen to boot this kernel.
 
 set -eu
 TOP=$(cd "$(dirname "$0")/../.." && pwd)
@@ -59,14 +60,16 @@ parse() {
 
 # guest_command: a file for the guest's bash. Paths are the same as in the checkout. Of the environment, what scales the tests is passed on.
 guest_command() {
-	local script=${COMMAND[0]}
+	local script=${COMMAND[0]} name
 	script=$(realpath --relative-to="$TOP" "$script" 2>/dev/null || echo "$script")
 	[ -f "$TOP/$script" ] || die "there is no ${COMMAND[0]} in $TOP"
 	case $script in
 	test/* | build/guest/*) ;;
 	*) die "${COMMAND[0]} is not in the guest: only test/ and build/guest/ are" ;;
 	esac
-	[ -z "${MYTUN_CYCLES:-}" ] || printf 'export MYTUN_CYCLES=%q\n' "$MYTUN_CYCLES"
+	for name in MYTUN_CYCLES MYTUN_ORDERS; do
+		[ -z "${!name:-}" ] || printf 'export %s=%q\n' "$name" "${!name}"
+	done
 	if [ -n "$SHELL_MODE" ]; then
 		# A serial line has no size and no type of its own: they are the terminal's that this runs in.
 		read -r rows columns < <(stty size 2>/dev/null || echo 0 0)
