@@ -88,12 +88,14 @@ func (m *match) down(t *testing.T) {
 	m.up = false
 }
 
-// endNamespace ends the namespace that the device is in; begin has put it there.
-func (m *match) endNamespace(*testing.T) {
+// endNamespace ends the namespace that the device is in; begin has put it there. That takes
+// a while, which nobody is told of but who has the device.
+func (m *match) endNamespace(t *testing.T) {
 	if m.space > 0 {
 		m.space.Close()
 	}
 	m.space, m.exists = -1, false
+	m.toldTo(t, "lose")
 }
 
 // unload: the module stays as long as anybody holds a queue, whether it has a device or not.

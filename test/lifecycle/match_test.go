@@ -69,6 +69,9 @@ func (m *match) play(t *testing.T, actions ...action) {
 		m.check(t)
 	}
 	m.end(t)
+	if t.Failed() {
+		t.FailNow() // while it is known in which
+	}
 	if m.before == nil {
 		m.kill(t) // it counts as a file or two
 		held := takeHoldings(t)

@@ -61,6 +61,8 @@ func (p *party) obey(what string, queues int) string {
 		p.open(queues)
 	case "traffic":
 		p.waitMore(p)
+	case "lose":
+		p.lose()
 	case "hand":
 		return p.hand()
 	case "fork":
@@ -90,6 +92,18 @@ func (p *party) open(queues int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.queues = all
+}
+
+// lose waits until no queue has a device any more.
+func (p *party) lose() {
+	for _, q := range p.queues {
+		device.WaitFor(p, "the device's end", func() bool {
+			if q.FD >= 0 {
+				return device.Ioctl(q.FD, unix.TUNGETIFF, device.Ifreq("", 0)) == unix.EBADFD
+			}
+			return q.User == nil || q.State() == device.StateDetached
+		})
+	}
 }
 
 // hand gives all files to who started the process.
