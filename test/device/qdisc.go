@@ -43,6 +43,13 @@ func SetFIFO(t testing.TB, name string, queues int) {
 	}
 }
 
+// SetNoQueue takes a device's qdiscs away: all senders meet in the device. One that is down
+// and has many queues comes up faster so, as none is made for each.
+func SetNoQueue(t testing.TB, name string) {
+	t.Helper()
+	replaceQdisc(t, name, "noqueue", netlink.MakeHandle(1, 0), netlink.HANDLE_ROOT)
+}
+
 func replaceQdisc(t testing.TB, name, kind string, handle, parent uint32) {
 	t.Helper()
 	err := netlink.QdiscReplace(&netlink.GenericQdisc{

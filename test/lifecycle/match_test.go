@@ -87,7 +87,7 @@ func (m *match) begin(t *testing.T) {
 		m.party = device.StartChild(t, "party", 0, m.sockets[1])
 	}
 	m.tell(t, fmt.Sprintf("open %d", m.queues))
-	if m.threads = device.KthreadsByID(partyDevice); len(m.threads) != m.queues {
+	if m.threads = newThreads(m.queues); len(m.threads) != m.queues {
 		t.Fatalf("threads %v of %d queues", m.threads, m.queues)
 	}
 	m.file, m.maps = yes(m.queues), yes(m.queues)
@@ -98,15 +98,38 @@ func (m *match) begin(t *testing.T) {
 		device.Move(t, partyDevice, m.space)
 		m.inside(t, func() { forward(t) })
 	}
-	m.inside(t, func() { connect(t) })
+	m.connect(t)
 	m.tell(t, "traffic")
 }
 
-// connect makes the device one that frames can go through.
-func connect(t *testing.T) {
+// connect makes the device one that frames can go through. Without a queueing discipline for
+// each of the many queues that it could have, a match takes half the time; and senders are
+// not kept apart before the device.
+func (m *match) connect(t *testing.T) {
 	t.Helper()
-	device.Up(t, partyDevice)
-	device.AddAddress(t, partyDevice, "10.99.0.1/24")
+	m.inside(t, func() {
+		if m.queues > 1 {
+			device.SetNoQueue(t, partyDevice)
+		}
+		device.Up(t, partyDevice)
+		device.AddAddress(t, partyDevice, "10.99.0.1/24")
+	})
+}
+
+// newThreads are the threads of queues that were just made: the last processes of all.
+func newThreads(n int) map[int]string {
+	found := map[int]string{}
+	pids := device.Processes()
+	slices.Sort(pids)
+	for _, pid := range slices.Backward(pids) {
+		if name := device.CommandName(pid); strings.HasPrefix(name, "mytun/"+partyDevice+"/") {
+			found[pid] = name
+		}
+		if len(found) == n {
+			break
+		}
+	}
+	return found
 }
 
 func yes(n int) []bool { return slices.Repeat([]bool{true}, n) }
