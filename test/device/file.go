@@ -139,10 +139,15 @@ func (f *File) SetPoll(t testing.TB, usecs uint32) {
 	}
 }
 
-// SetQueue calls TUNSETQUEUE with IFF_DETACH_QUEUE or IFF_ATTACH_QUEUE.
+// TrySetQueue calls TUNSETQUEUE with IFF_DETACH_QUEUE or IFF_ATTACH_QUEUE.
+func (f *File) TrySetQueue(flags uint16) error {
+	return Ioctl(f.FD, unix.TUNSETQUEUE, Ifreq("", flags))
+}
+
+// SetQueue is TrySetQueue that must succeed.
 func (f *File) SetQueue(t testing.TB, flags uint16) {
 	t.Helper()
-	if err := Ioctl(f.FD, unix.TUNSETQUEUE, Ifreq("", flags)); err != nil {
+	if err := f.TrySetQueue(flags); err != nil {
 		t.Fatalf("TUNSETQUEUE %#x: %v", flags, err)
 	}
 }

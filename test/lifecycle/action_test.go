@@ -5,6 +5,7 @@
 package lifecycle
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -39,22 +40,46 @@ func (m *match) toldTo(t *testing.T, what string) {
 }
 
 func (m *match) takeEvents(t *testing.T) {
+	m.askEach(t, "events", m.file, func(int) error {
+		if !m.exists {
+			return unix.EBADFD
+		}
+		m.events = false
+		return nil
+	})
+}
+
+// park keeps frames from the first queues: those go to the others.
+func (m *match) park(t *testing.T) { m.setQueue(t, "park", true) }
+
+func (m *match) unpark(t *testing.T) { m.setQueue(t, "unpark", false) }
+
+func (m *match) setQueue(t *testing.T, command string, parked bool) {
+	t.Helper()
+	m.askEach(t, command, m.file[:min(parkable, len(m.file))], func(i int) error {
+		if !m.exists || m.parked[i] == parked {
+			return unix.EINVAL
+		}
+		m.parked[i] = parked
+		return nil
+	})
+}
+
+// askEach has the party do something with each queue of some that has a file, if there is a
+// party, and compares what came of it.
+func (m *match) askEach(t *testing.T, command string, files []bool, want func(queue int) error) {
+	t.Helper()
 	if m.party == nil {
 		return
 	}
-	want := "<nil>"
-	if !m.exists {
-		want = unix.EBADFD.Error()
-	}
 	var all []string
-	for i := range m.file {
-		if m.file[i] {
-			all = append(all, want)
-			m.events = false
+	for i, file := range files {
+		if file {
+			all = append(all, fmt.Sprint(want(i)))
 		}
 	}
-	if got := m.ask(t, "events"); got != strings.Join(all, ",") {
-		t.Errorf("taking the eventfds away: %q, want %q", got, all)
+	if got := m.ask(t, command); got != strings.Join(all, ",") {
+		t.Errorf("%s: %q, want %q", command, got, all)
 	}
 }
 

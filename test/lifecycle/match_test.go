@@ -37,6 +37,7 @@ type match struct {
 	space   netns.NsHandle // where the device is: 0 in the test's own namespace, -1 in one that ended
 	file    []bool         // of each queue the party has: the descriptor
 	maps    []bool         // and the mappings
+	parked  [parkable]bool // of the first queues: whether they get no frames
 	threads map[int]string // of the queues, when all were there
 	shared  bool           // somebody else holds all queues
 	held    []int          // their descriptors
@@ -91,7 +92,7 @@ func (m *match) begin(t *testing.T) {
 		t.Fatalf("threads %v of %d queues", m.threads, m.queues)
 	}
 	m.file, m.maps = yes(m.queues), yes(m.queues)
-	m.exists, m.up, m.events, m.shared = true, true, true, false
+	m.exists, m.up, m.events, m.shared, m.parked = true, true, true, false, [parkable]bool{}
 	m.share(t)
 	if slices.Contains(m.order, "namespace") {
 		m.space = device.MakeNamespace(t)
@@ -100,7 +101,14 @@ func (m *match) begin(t *testing.T) {
 	}
 	m.connect(t)
 	m.tell(t, "traffic")
+	// what is taken back first was parked before
+	if i := slices.IndexFunc(m.order, isParking); i >= 0 && m.order[i] == "unpark" {
+		m.park(t)
+		m.check(t)
+	}
 }
+
+func isParking(action string) bool { return action == "park" || action == "unpark" }
 
 // connect makes the device one that frames can go through. Without a queueing discipline for
 // each of the many queues that it could have, a match takes half the time; and senders are

@@ -36,6 +36,11 @@ var (
 		{"delete", (*match).delete},
 		{"namespace", (*match).endNamespace},
 	}
+	// they get no frames for a while, and the others all
+	parking = []action{
+		{"park", (*match).park},
+		{"unpark", (*match).unpark},
+	}
 	// they stay, as many as there are
 	remain = []action{
 		{"events", (*match).takeEvents},
@@ -49,7 +54,7 @@ func TestEveryOrder(t *testing.T) { playAll(t, &match{queues: 1}, letGo, ended, 
 
 // TestEveryOrderOfFourQueues: those to which it matters how many there are, as four queues
 // take longer to come and go.
-func TestEveryOrderOfFourQueues(t *testing.T) { playAll(t, &match{queues: 4}, letGo, ended) }
+func TestEveryOrderOfFourQueues(t *testing.T) { playAll(t, &match{queues: 4}, letGo, ended, parking) }
 
 // TestEveryOrderOfHandedFiles: of what the party lets go, another process has the files, and
 // the device stays.

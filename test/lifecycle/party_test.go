@@ -23,7 +23,7 @@ const partyDevice = "myparty"
 // A party is the process that has the device, in a process of its own so that it can be
 // killed. It does what it is told, a line each, and answers each.
 type party struct {
-	*pump
+	pump
 	undone
 }
 
@@ -45,7 +45,7 @@ func (u *undone) cleanUp() {
 // runParty is the child.
 func runParty(t testing.TB) {
 	signal.Ignore(unix.SIGCHLD) // nobody waits for copies
-	p := &party{newPump(), undone{TB: t}}
+	p := &party{undone: undone{TB: t}}
 	go p.run()
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 		var what string
@@ -85,31 +85,31 @@ func (p *party) open(queues int) {
 	if queues > 1 {
 		flags |= device.Multi
 	}
-	var all []*device.Queue
-	for range queues {
-		all = append(all, device.NewQueue(p, partyDevice, flags, minRing, minRing))
+	var all []*lane
+	for i := range queues {
+		all = append(all, newLane(device.NewQueue(p, partyDevice, flags, minRing, minRing), i))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.queues = all
+	p.lanes = all
 }
 
 // lose waits until no queue has a device any more.
 func (p *party) lose() {
-	for _, q := range p.queues {
+	for _, n := range p.lanes {
 		device.WaitFor(p, "the device's end", func() bool {
-			if q.FD >= 0 {
-				return device.Ioctl(q.FD, unix.TUNGETIFF, device.Ifreq("", 0)) == unix.EBADFD
+			if n.FD >= 0 {
+				return device.Ioctl(n.FD, unix.TUNGETIFF, device.Ifreq("", 0)) == unix.EBADFD
 			}
-			return q.User == nil || q.State() == device.StateDetached
+			return n.User == nil || n.State() == device.StateDetached
 		})
 	}
 }
 
 // hand gives all files to who started the process.
 func (p *party) hand() string {
-	for _, q := range p.queues {
-		if err := device.SendFD(device.ChildFile, q.FD); err != nil {
+	for _, n := range p.lanes {
+		if err := device.SendFD(device.ChildFile, n.FD); err != nil {
 			return err.Error()
 		}
 	}
@@ -120,19 +120,25 @@ func (p *party) hand() string {
 func (p *party) change(what string) string {
 	switch what {
 	case "close":
-		for _, q := range p.queues {
-			q.Close()
+		for _, n := range p.lanes {
+			n.Close()
 		}
 	case "unmap":
-		for _, q := range p.queues {
-			q.Unmap()
+		for _, n := range p.lanes {
+			n.Unmap()
 		}
 	case "events":
-		return p.takeEvents()
+		return each(p.lanes, func(n *lane) error {
+			return n.TrySetEventfds(device.Eventfds{RxDoorbell: -1, TxDoorbell: -1, TxSpace: -1})
+		})
+	case "park":
+		return p.setQueue(unix.IFF_DETACH_QUEUE)
+	case "unpark":
+		return p.setQueue(unix.IFF_ATTACH_QUEUE)
 	case "detach":
 		p.drop(1)
 	case "end":
-		p.drop(len(p.queues))
+		p.drop(len(p.lanes))
 		p.cleanUp()
 	default:
 		return "what is " + what + "?"
@@ -141,21 +147,36 @@ func (p *party) change(what string) string {
 }
 
 // drop ends the last queues.
-func (p *party) drop(n int) {
-	left := len(p.queues) - min(n, len(p.queues))
-	for _, q := range p.queues[left:] {
-		q.Close()
-		q.Unmap()
+func (p *party) drop(count int) {
+	left := len(p.lanes) - min(count, len(p.lanes))
+	for _, n := range p.lanes[left:] {
+		n.Close()
+		n.Unmap()
 	}
-	p.queues = p.queues[:left]
+	p.lanes = p.lanes[:left]
 }
 
-// takeEvents takes the eventfds from all queues that have a file, and says how that went.
-func (p *party) takeEvents() string {
+// parkable is how many of the queues are parked: the first ones, as it is the last that end
+// before the others.
+const parkable = 2
+
+// setQueue parks queues, or takes them back, and says how that went.
+func (p *party) setQueue(flags uint16) string {
+	return each(p.lanes[:min(parkable, len(p.lanes))], func(n *lane) error {
+		err := n.TrySetQueue(flags)
+		if err == nil {
+			n.parked = flags == unix.IFF_DETACH_QUEUE
+		}
+		return err
+	})
+}
+
+// each calls f for all queues that have a file, and says what came of it.
+func each(lanes []*lane, f func(*lane) error) string {
 	var said []string
-	for _, q := range p.queues {
-		if q.FD >= 0 {
-			said = append(said, fmt.Sprint(q.TrySetEventfds(device.Eventfds{RxDoorbell: -1, TxDoorbell: -1, TxSpace: -1})))
+	for _, n := range lanes {
+		if n.FD >= 0 {
+			said = append(said, fmt.Sprint(f(n)))
 		}
 	}
 	return strings.Join(said, ",")

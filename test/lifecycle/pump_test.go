@@ -7,6 +7,7 @@ package lifecycle
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,69 +19,122 @@ import (
 // socket, which would keep a namespace.
 var turned = netip.MustParseAddr("10.99.0.3")
 
-// pumpFlows is how many flows there are, to meet all queues.
-const pumpFlows = 32
+// laneFlows is how many flows each queue has, and how many frames have to come to call it
+// traffic.
+const laneFlows = 8
+
+// A lane is a queue with flows of its own: what the process sends there comes back there.
+type lane struct {
+	*device.Queue
+	frames   [][]byte
+	next     int // of the frames
+	received int // frames
+	parked   bool
+}
+
+func newLane(q *device.Queue, number int) *lane {
+	l := device.Link{Host4: turned, Peer4: netip.MustParseAddr("10.99.0.2")}
+	n := &lane{Queue: q}
+	for flow := range laneFlows {
+		n.frames = append(n.frames, l.Frame(false, device.Datagram{
+			SrcPort: uint16(5000 + number*laneFlows + flow), DstPort: peerPort, Payload: device.Pattern(uint64(flow), 500),
+		}))
+	}
+	return n
+}
+
+// usable tells whether the process can see the rings, and they are well.
+func (n *lane) usable() bool { return n.User != nil && n.State() == 0 }
+
+// move puts some frames into the queue and takes all out that are there.
+func (n *lane) move() {
+	for range 2 * laneFlows {
+		if frame := n.frames[n.next%laneFlows]; n.Room() >= device.Footprint(len(frame)) {
+			n.Put(frame)
+			n.next++
+		}
+	}
+	n.Publish()
+	for h, _, ok := n.Peek(); ok; h, _, ok = n.Peek() {
+		n.Next(h)
+		n.Release()
+		n.received++
+	}
+}
+
+// A mark is how far a lane was at some time.
+type mark struct {
+	producer uint32
+	received int
+}
+
+func (n *lane) mark() mark { return mark{n.TxProducer(), n.received} }
+
+// passed tells whether the kernel took what was put since, and gave enough.
+func (n *lane) passed(since mark) bool {
+	taken := int32(atomic.LoadUint32(n.Words.TxConsumer)-since.producer) > 0
+	return taken && (n.parked || n.received >= since.received+laneFlows)
+}
 
 // A pump is a process's side of traffic both ways, through all queues that are mapped.
 type pump struct {
-	mu             sync.Mutex // held while the queues are in use
-	queues         []*device.Queue
-	frames         [][]byte
-	sent, received uint64
-}
-
-func newPump() *pump {
-	l := device.Link{Host4: turned, Peer4: netip.MustParseAddr("10.99.0.2")}
-	p := &pump{}
-	for flow := range pumpFlows {
-		p.frames = append(p.frames, l.Frame(false, device.Datagram{
-			SrcPort: uint16(5000 + flow), DstPort: peerPort, Payload: device.Pattern(uint64(flow), 500),
-		}))
-	}
-	return p
+	mu    sync.Mutex // held while the queues are in use
+	lanes []*lane
 }
 
 // run goes on for ever, and leaves some time to others.
 func (p *pump) run() {
 	for ; ; time.Sleep(100 * time.Microsecond) {
 		p.mu.Lock()
-		for _, q := range p.queues {
-			if q.User != nil && q.State() == 0 {
-				p.move(q)
-			}
+		for _, n := range p.usable() {
+			n.move()
 		}
 		p.mu.Unlock()
 	}
 }
 
-// move puts some frames into the queue and takes all out that are there.
-func (p *pump) move(q *device.Queue) {
-	for range pumpFlows / 2 {
-		if frame := p.frames[p.sent%pumpFlows]; q.Room() >= device.Footprint(len(frame)) {
-			q.Put(frame)
-			p.sent++
+func (p *pump) usable() (usable []*lane) {
+	for _, n := range p.lanes {
+		if n.usable() {
+			usable = append(usable, n)
 		}
 	}
-	q.Publish()
-	for h, _, ok := q.Peek(); ok; h, _, ok = q.Peek() {
-		q.Next(h)
-		q.Release()
-		p.received++
-	}
+	return usable
 }
 
-// waitMore waits until frames went both ways.
+// waitMore waits until frames went both ways through each queue, but none to those that are
+// parked: what was under way to them is waited for.
 func (p *pump) waitMore(t testing.TB) {
 	t.Helper()
-	sent, received := p.counts()
-	device.WaitFor(t, "traffic both ways", func() bool {
-		s, r := p.counts()
-		return s >= sent+pumpFlows && r >= received+pumpFlows
+	marks := p.marks()
+	device.WaitFor(t, "traffic through all queues, and none to those that are parked", func() bool {
+		passed, quiet := p.passed(marks)
+		if passed && !quiet {
+			marks = p.marks()
+		}
+		return passed && quiet
 	})
 }
 
-func (p *pump) counts() (sent, received uint64) {
+func (p *pump) marks() map[*lane]mark {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.sent, p.received
+	marks := map[*lane]mark{}
+	for _, n := range p.usable() {
+		marks[n] = n.mark()
+	}
+	return marks
+}
+
+// passed tells whether there was traffic through all queues since, and whether none came to
+// those that are parked.
+func (p *pump) passed(marks map[*lane]mark) (passed, quiet bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	passed, quiet = true, true
+	for n, since := range marks {
+		passed = passed && n.passed(since)
+		quiet = quiet && !(n.parked && n.received > since.received)
+	}
+	return passed, quiet
 }

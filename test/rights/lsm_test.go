@@ -127,7 +127,7 @@ func playGuarded(t *testing.T, d driver, a *answers, used *device.File) {
 	a.add("the device is gone", exists)
 	a.attach(t, d, "joins", "used", shared).Close()
 	a.attach(t, d, "takes", "kept", device.TUN).Close()
-	a.add("detaches", device.Ioctl(used.FD, unix.TUNSETQUEUE, device.Ifreq("", unix.IFF_DETACH_QUEUE)))
-	a.add("attaches again", device.Ioctl(used.FD, unix.TUNSETQUEUE, device.Ifreq("", unix.IFF_ATTACH_QUEUE)))
+	a.add("detaches", used.TrySetQueue(unix.IFF_DETACH_QUEUE))
+	a.add("attaches again", used.TrySetQueue(unix.IFF_ATTACH_QUEUE))
 	configure(a, used, "holder")
 }
