@@ -93,6 +93,9 @@ func (m *match) kill(t *testing.T) {
 	m.party.Wait()
 	m.party.In.Close()
 	m.party, m.file, m.maps = nil, nil, nil
+	if m.holder == duplicated {
+		m.shared = false
+	}
 }
 
 func (m *match) delete(t *testing.T) {

@@ -18,9 +18,10 @@ import (
 
 // What else than the party holds its files.
 const (
-	nobody  = iota
-	another // a process that was handed the files over a socket, here this one
-	copied  // a copy of the party, which has its mappings too
+	nobody     = iota
+	another    // a process that was handed the files over a socket, here this one
+	copied     // a copy of the party, which has its mappings too
+	duplicated // the party itself, by other descriptors
 )
 
 // A match is a device and the party that has it, between two actions. What there has to be
@@ -177,6 +178,8 @@ func (m *match) share(t *testing.T) {
 		}
 		m.copy = pid
 		t.Cleanup(func() { m.unshare(t) })
+	case duplicated:
+		m.tell(t, "duplicate")
 	}
 }
 
@@ -184,6 +187,9 @@ func (m *match) share(t *testing.T) {
 func (m *match) unshare(t *testing.T) {
 	t.Helper()
 	m.shared = false
+	if m.holder == duplicated {
+		m.toldTo(t, "close duplicates")
+	}
 	for _, fd := range m.held {
 		unix.Close(fd)
 	}

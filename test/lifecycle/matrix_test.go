@@ -62,6 +62,11 @@ func TestEveryOrderOfHandedFiles(t *testing.T) {
 	playAll(t, &match{queues: 1, holder: another}, letGo)
 }
 
+// TestEveryOrderOfDuplicates: what the party lets go it still has by other descriptors.
+func TestEveryOrderOfDuplicates(t *testing.T) {
+	playAll(t, &match{queues: 1, holder: duplicated}, letGo)
+}
+
 // TestEveryOrderOfACopiedProcess: the same with fork, and with the mappings.
 func TestEveryOrderOfACopiedProcess(t *testing.T) {
 	playAll(t, &match{queues: 4, holder: copied}, letGo)

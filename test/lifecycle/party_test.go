@@ -25,6 +25,7 @@ const partyDevice = "myparty"
 type party struct {
 	pump
 	undone
+	duplicates []int // of the files' descriptors
 }
 
 // undone are a test's helpers' cleanups, to be done when a match ends.
@@ -48,23 +49,28 @@ func runParty(t testing.TB) {
 	p := &party{undone: undone{TB: t}}
 	go p.run()
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-		var what string
-		var queues int
-		fmt.Sscan(lines.Text(), &what, &queues)
-		fmt.Println(p.obey(what, queues))
+		fmt.Println(p.obey(lines.Text()))
 	}
 }
 
-func (p *party) obey(what string, queues int) string {
+func (p *party) obey(what string) string {
+	if queues, found := strings.CutPrefix(what, "open "); found {
+		n, err := strconv.Atoi(queues)
+		if err != nil {
+			return err.Error()
+		}
+		p.open(n)
+		return "ok"
+	}
 	switch what {
-	case "open":
-		p.open(queues)
 	case "traffic":
 		p.waitMore(p)
 	case "lose":
 		p.lose()
 	case "hand":
 		return p.hand()
+	case "duplicate":
+		return p.duplicate()
 	case "fork":
 		pid, errno := device.Fork(0)
 		if errno != 0 {
@@ -116,6 +122,18 @@ func (p *party) hand() string {
 	return "ok"
 }
 
+// duplicate makes another descriptor of each file.
+func (p *party) duplicate() string {
+	for _, n := range p.lanes {
+		fd, err := unix.FcntlInt(uintptr(n.FD), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return err.Error()
+		}
+		p.duplicates = append(p.duplicates, fd)
+	}
+	return "ok"
+}
+
 // change does one of the actions, between two frames.
 func (p *party) change(what string) string {
 	switch what {
@@ -137,6 +155,11 @@ func (p *party) change(what string) string {
 		return p.setQueue(unix.IFF_ATTACH_QUEUE)
 	case "detach":
 		p.drop(1)
+	case "close duplicates":
+		for _, fd := range p.duplicates {
+			unix.Close(fd)
+		}
+		p.duplicates = nil
 	case "end":
 		p.drop(len(p.lanes))
 		p.cleanUp()
