@@ -134,5 +134,4 @@ func (m *match) unload(t *testing.T) {
 	}
 	device.WaitFor(t, "the module to be unused", func() bool { return unload() == nil })
 	load(t)
-	waitForNode(t)
 }
