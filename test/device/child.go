@@ -68,25 +68,8 @@ func StartChild(t testing.TB, name string, uid int, fds ...int) *Child {
 // StartChildAs is StartChild with other credentials, namespaces or cgroup.
 func StartChildAs(t testing.TB, name string, attr *syscall.SysProcAttr, fds ...int) *Child {
 	t.Helper()
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), childVariable+"="+name)
-	cmd.Stderr = os.Stderr
 	attr.Pdeathsig = syscall.SIGKILL
-	cmd.SysProcAttr = attr
-	for _, fd := range fds {
-		duplicate, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		file := os.NewFile(uintptr(duplicate), "handed on")
-		defer file.Close()
-		cmd.ExtraFiles = append(cmd.ExtraFiles, file)
-	}
-	return start(t, cmd)
-}
-
-func start(t testing.TB, cmd *exec.Cmd) *Child {
-	t.Helper()
+	cmd := command(t, name, attr, fds)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -96,9 +79,7 @@ func start(t testing.TB, cmd *exec.Cmd) *Child {
 		t.Fatal(err)
 	}
 	cmd.Stdin = read
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("start a child: %v", err)
-	}
+	start(t, cmd)
 	read.Close()
 	t.Cleanup(func() {
 		write.Close()
@@ -106,6 +87,45 @@ func start(t testing.TB, cmd *exec.Cmd) *Child {
 		cmd.Wait()
 	})
 	return &Child{Cmd: cmd, Lines: bufio.NewScanner(out), In: write}
+}
+
+// Deputise starts a process in a child's place: it has the child's standard input and output,
+// and lives on when the child ends. The child waits for it.
+func Deputise(t testing.TB, name string, attr *syscall.SysProcAttr, fds ...int) *exec.Cmd {
+	t.Helper()
+	cmd := command(t, name, attr, fds)
+	cmd.Stdin, cmd.Stdout = os.Stdin, os.Stdout
+	start(t, cmd)
+	return cmd
+}
+
+// command is a process of the same program, with duplicates of descriptors to hand on.
+func command(t testing.TB, name string, attr *syscall.SysProcAttr, fds []int) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), childVariable+"="+name)
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = attr
+	for _, fd := range fds {
+		duplicate, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd.ExtraFiles = append(cmd.ExtraFiles, os.NewFile(uintptr(duplicate), "handed on"))
+	}
+	return cmd
+}
+
+// start starts it, and closes what it was handed.
+func start(t testing.TB, cmd *exec.Cmd) {
+	t.Helper()
+	err := cmd.Start()
+	for _, file := range cmd.ExtraFiles {
+		file.Close()
+	}
+	if err != nil {
+		t.Fatalf("start a child: %v", err)
+	}
 }
 
 // ExpectLine reads the next line of the child's output.

@@ -6,6 +6,7 @@ package device
 
 import (
 	"runtime"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -40,6 +41,18 @@ func (u User) Do(t testing.TB, f func()) {
 		raise(t, unix.CAP_NET_ADMIN)
 	}
 	f()
+}
+
+// AsRootInside are the attributes of a process that is root of a user namespace of its own,
+// and of further namespaces: CLONE_NEWNET and others. Its users from 0 on are as many outside,
+// from root on; others it does not know.
+func AsRootInside(root, users int, namespaces uintptr) *syscall.SysProcAttr {
+	mapping := []syscall.SysProcIDMap{{ContainerID: 0, HostID: root, Size: users}}
+	return &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | namespaces,
+		UidMappings: mapping, GidMappings: mapping, GidMappingsEnableSetgroups: true,
+		Credential: &syscall.Credential{Uid: 0, Gid: 0},
+	}
 }
 
 // setEffective goes around package unix, which changes all threads.

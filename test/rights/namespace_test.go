@@ -22,15 +22,8 @@ const (
 	insideUsers = 65536
 )
 
-// inNamespaces are the attributes of a process that is root of a user namespace
-// of its own, and of further namespaces.
 func inNamespaces(more uintptr) *syscall.SysProcAttr {
-	mapping := []syscall.SysProcIDMap{{ContainerID: 0, HostID: insideRoot, Size: insideUsers}}
-	return &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | more,
-		UidMappings: mapping, GidMappings: mapping, GidMappingsEnableSetgroups: true,
-		Credential: &syscall.Credential{Uid: 0, Gid: 0},
-	}
+	return device.AsRootInside(insideRoot, insideUsers, more)
 }
 
 // The descriptors that these processes are handed.
