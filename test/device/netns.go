@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
@@ -60,6 +61,28 @@ func NamespaceOf(t testing.TB, pid int) netns.NsHandle {
 		t.Fatalf("network namespace of process %d: %v", pid, err)
 	}
 	return ns
+}
+
+// Number gives a network namespace a number in the thread's, for CountNumbered.
+func Number(t testing.TB, ns netns.NsHandle) {
+	t.Helper()
+	const any = -1
+	if err := netlink.SetNetNsIdByFd(int(ns), any); err != nil {
+		t.Fatalf("number a network namespace: %v", err)
+	}
+}
+
+// CountNumbered is how many network namespaces have a number in the thread's. The number does
+// not keep a namespace and goes as it ends. Where a device has been moved to has one too.
+func CountNumbered(t testing.TB) int {
+	t.Helper()
+	request := nl.NewNetlinkRequest(unix.RTM_GETNSID, unix.NLM_F_DUMP)
+	request.AddData(nl.NewRtGenMsg())
+	found, err := request.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWNSID)
+	if err != nil {
+		t.Fatalf("numbered network namespaces: %v", err)
+	}
+	return len(found)
 }
 
 // Enter moves the thread into a network namespace.

@@ -83,18 +83,23 @@ func (m *match) askEach(t *testing.T, command string, files []bool, want func(qu
 	}
 }
 
+// kill kills the party. Nested, it is the init of all that are in its namespace, and who
+// started it ends with it.
 func (m *match) kill(t *testing.T) {
 	if m.party == nil {
 		return
 	}
-	if err := m.party.Process.Kill(); err != nil {
+	if err := device.KillAndWait(m.pid); err != nil {
 		t.Fatal(err)
 	}
 	m.party.Wait()
 	m.party.In.Close()
 	m.party, m.file, m.maps = nil, nil, nil
-	if m.holder == duplicated {
+	if m.holder == duplicated || m.holder == copied && m.nested {
 		m.shared = false
+	}
+	if m.nested {
+		m.loseOuter(t)
 	}
 }
 

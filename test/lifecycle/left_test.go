@@ -16,6 +16,7 @@ import (
 type holdings struct {
 	threads, areas, files int
 	references            string // to the module
+	namespaces            int    // for the network, that have a number here
 	packets               int    // objects in the slab caches for packets
 }
 
@@ -26,7 +27,7 @@ func takeHoldings(t *testing.T) holdings {
 	t.Helper()
 	return holdings{
 		threads: len(device.Kthreads("")), areas: device.ModuleAreas(t), files: device.Descriptors(t),
-		references: device.ModuleReferences(t), packets: device.Packets(t),
+		references: device.ModuleReferences(t), namespaces: device.CountNumbered(t), packets: device.Packets(t),
 	}
 }
 

@@ -27,13 +27,16 @@ const (
 // A match is a device and the party that has it, between two actions. What there has to be
 // after each is known from what was done.
 type match struct {
-	queues int
-	holder int
+	queues  int
+	holders []int // the kinds, each in some of the matches
+	nested  bool  // the party is in namespaces inside of others
 
 	before *holdings // after the first match, without a party
 	order  []string  // the actions of this one
+	holder int       // in this one
 
-	party   *device.Child  // nil after it was killed
+	party   *device.Child  // nil after it was killed; or the process around it
+	pid     int            // the party's
 	sockets [2]int         // by which it hands files over
 	space   netns.NsHandle // where the device is: 0 in the test's own namespace, -1 in one that ended
 	file    []bool         // of each queue the party has: the descriptor
@@ -45,6 +48,7 @@ type match struct {
 	copy    int            // the copy's process
 
 	exists, up, events bool
+	outer, out         bool // nested: that process is there; the device is in its namespace
 }
 
 // prepare is called once, before all matches.
@@ -76,6 +80,7 @@ func (m *match) play(t *testing.T, actions ...action) {
 	}
 	if m.before == nil {
 		m.kill(t) // it counts as a file or two
+		device.WaitFor(t, "the namespaces to end", func() bool { return device.CountNumbered(t) == 0 })
 		held := takeHoldings(t)
 		m.before = &held
 	}
@@ -85,9 +90,7 @@ func (m *match) play(t *testing.T, actions ...action) {
 // replaced.
 func (m *match) begin(t *testing.T) {
 	t.Helper()
-	if m.party == nil {
-		m.party = device.StartChild(t, "party", 0, m.sockets[1])
-	}
+	m.start(t)
 	m.tell(t, fmt.Sprintf("open %d", m.queues))
 	if m.threads = newThreads(m.queues); len(m.threads) != m.queues {
 		t.Fatalf("threads %v of %d queues", m.threads, m.queues)
@@ -106,6 +109,19 @@ func (m *match) begin(t *testing.T) {
 	if i := slices.IndexFunc(m.order, isParking); i >= 0 && m.order[i] == "unpark" {
 		m.park(t)
 		m.check(t)
+	}
+}
+
+// start starts a party, if there is none.
+func (m *match) start(t *testing.T) {
+	t.Helper()
+	switch {
+	case m.party != nil:
+	case m.nested:
+		m.startNested(t)
+	default:
+		m.party = device.StartChild(t, "party", 0, m.sockets[1])
+		m.pid = m.party.Process.Pid
 	}
 }
 
@@ -175,6 +191,9 @@ func (m *match) share(t *testing.T) {
 		pid, err := strconv.Atoi(m.ask(t, "fork"))
 		if err != nil {
 			t.Fatalf("fork: %v", err)
+		}
+		if m.nested {
+			return // what the party calls pid is another process here
 		}
 		m.copy = pid
 		t.Cleanup(func() { m.unshare(t) })
@@ -263,9 +282,10 @@ func (m *match) check(t *testing.T) {
 // end lets everybody go: nothing is left.
 func (m *match) end(t *testing.T) {
 	t.Helper()
-	if m.party != nil {
-		m.tell(t, "end")
+	if m.nested {
+		m.kill(t)
 	}
+	m.toldTo(t, "end")
 	m.file, m.maps = nil, nil
 	m.unshare(t)
 	m.check(t)

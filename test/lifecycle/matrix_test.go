@@ -50,26 +50,30 @@ var (
 )
 
 // TestEveryOrder: three things happen, in any order, while frames go both ways.
-func TestEveryOrder(t *testing.T) { playAll(t, &match{queues: 1}, letGo, ended, remain) }
+func TestEveryOrder(t *testing.T) {
+	playAll(t, &match{queues: 1, holders: []int{nobody}}, letGo, ended, remain)
+}
 
 // TestEveryOrderOfFourQueues: those to which it matters how many there are, as four queues
 // take longer to come and go.
-func TestEveryOrderOfFourQueues(t *testing.T) { playAll(t, &match{queues: 4}, letGo, ended, parking) }
+func TestEveryOrderOfFourQueues(t *testing.T) {
+	playAll(t, &match{queues: 4, holders: []int{nobody}}, letGo, ended, parking)
+}
 
 // TestEveryOrderOfHandedFiles: of what the party lets go, another process has the files, and
 // the device stays.
 func TestEveryOrderOfHandedFiles(t *testing.T) {
-	playAll(t, &match{queues: 1, holder: another}, letGo)
+	playAll(t, &match{queues: 1, holders: []int{another}}, letGo)
 }
 
 // TestEveryOrderOfDuplicates: what the party lets go it still has by other descriptors.
 func TestEveryOrderOfDuplicates(t *testing.T) {
-	playAll(t, &match{queues: 1, holder: duplicated}, letGo)
+	playAll(t, &match{queues: 1, holders: []int{duplicated}}, letGo)
 }
 
 // TestEveryOrderOfACopiedProcess: the same with fork, and with the mappings.
 func TestEveryOrderOfACopiedProcess(t *testing.T) {
-	playAll(t, &match{queues: 4, holder: copied}, letGo)
+	playAll(t, &match{queues: 4, holders: []int{copied}}, letGo)
 }
 
 // playAll plays matches of three actions. Any two are the first and the second, the second
@@ -85,6 +89,7 @@ func playAll(t *testing.T, m *match, kinds ...[]action) {
 	for shift := range shifts(t, len(actions)) {
 		for i, first := range actions {
 			for j, second := range actions {
+				m.holder = m.holders[(i+len(actions)-j)%len(m.holders)]
 				m.play(t, first, second, actions[(i+j+shift)%len(actions)])
 			}
 		}

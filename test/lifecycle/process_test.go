@@ -21,6 +21,7 @@ var children = map[string]func(testing.TB){
 
 	"keeper":         func(t testing.TB) { keeper(t, false) },
 	"patient keeper": func(t testing.TB) { keeper(t, true) },
+	"outer":          outer,
 }
 
 const carried = "mykilled"
