@@ -188,7 +188,7 @@ func (p *party) setQueue(flags uint16) string {
 	return each(p.lanes[:min(parkable, len(p.lanes))], func(n *lane) error {
 		err := n.TrySetQueue(flags)
 		if err == nil {
-			n.parked = flags == unix.IFF_DETACH_QUEUE
+			n.parked, n.settled = flags == unix.IFF_DETACH_QUEUE, false
 		}
 		return err
 	})

@@ -6,6 +6,7 @@ package lifecycle
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -30,6 +31,7 @@ type lane struct {
 	next     int // of the frames
 	received int // frames
 	parked   bool
+	settled  bool // parked, and what was under way has come
 }
 
 func newLane(q *device.Queue, number int) *lane {
@@ -102,18 +104,33 @@ func (p *pump) usable() (usable []*lane) {
 	return usable
 }
 
-// waitMore waits until frames went both ways through each queue, but none to those that are
-// parked: what was under way to them is waited for.
+// settling is how often in a row frames have to go through all queues, but none to one that
+// was just parked, to call what was under way to that one delivered: its thread, which may
+// have some in its hands, has taken frames from it as often.
+const settling = 8
+
+// waitMore waits until frames went both ways through each queue, but for those that are
+// parked, which only send.
 func (p *pump) waitMore(t testing.TB) {
 	t.Helper()
-	marks := p.marks()
+	rounds := 1
+	if p.unsettled() {
+		rounds = settling
+	}
+	marks, silent := p.marks(), 0
 	device.WaitFor(t, "traffic through all queues, and none to those that are parked", func() bool {
-		passed, quiet := p.passed(marks)
-		if passed && !quiet {
-			marks = p.marks()
+		passed, came := p.passed(t, marks)
+		if !passed {
+			return false
 		}
-		return passed && quiet
+		marks = p.marks()
+		silent++
+		if came {
+			silent = 0
+		}
+		return silent >= rounds
 	})
+	p.settle()
 }
 
 func (p *pump) marks() map[*lane]mark {
@@ -126,15 +143,36 @@ func (p *pump) marks() map[*lane]mark {
 	return marks
 }
 
-// passed tells whether there was traffic through all queues since, and whether none came to
-// those that are parked.
-func (p *pump) passed(marks map[*lane]mark) (passed, quiet bool) {
+// passed tells whether there was traffic through all queues since, and whether frames came to
+// those that are parked, which they must not any more to one that has settled.
+func (p *pump) passed(t testing.TB, marks map[*lane]mark) (passed, came bool) {
+	t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	passed, quiet = true, true
+	passed = true
 	for n, since := range marks {
 		passed = passed && n.passed(since)
-		quiet = quiet && !(n.parked && n.received > since.received)
+		if !n.parked || n.received == since.received {
+			continue
+		}
+		came = true
+		if n.settled {
+			t.Fatalf("%d frames came to a parked queue", n.received-since.received)
+		}
 	}
-	return passed, quiet
+	return passed, came
+}
+
+func (p *pump) unsettled() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.ContainsFunc(p.usable(), func(n *lane) bool { return n.parked && !n.settled })
+}
+
+func (p *pump) settle() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, n := range p.usable() {
+		n.settled = n.parked
+	}
 }
