@@ -98,6 +98,9 @@ static void mytun_steer(struct mytun_device *device)
 		else if (queue)
 			WRITE_ONCE(device->live[live++], i);
 	}
+	/* with none, frames meet a queue that is parked or has left, and go */
+	if (!live)
+		WRITE_ONCE(device->live[0], 0);
 	WRITE_ONCE(device->attached, live);
 	device->parked = parked;
 	mytun_filter_screen(device);
