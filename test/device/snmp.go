@@ -59,6 +59,12 @@ func readNet(t testing.TB, name string) string {
 	return string(text)
 }
 
+// Realtime tells whether this is a kernel with PREEMPT_RT.
+func Realtime() bool {
+	_, err := os.Stat("/sys/kernel/realtime")
+	return err == nil
+}
+
 // KernelAtLeast tells whether the running kernel is of that version or newer.
 func KernelAtLeast(t testing.TB, major, minor int) bool {
 	t.Helper()

@@ -27,7 +27,7 @@ func needRPS(t *testing.T) {
 	if runtime.NumCPU() < 2 {
 		t.Skip("one CPU: there is nothing to spread over")
 	}
-	if _, err := os.Stat("/sys/kernel/realtime"); err == nil && !device.KernelAtLeast(t, 6, 10) {
+	if device.Realtime() && !device.KernelAtLeast(t, 6, 10) {
 		t.Skip("RPS of PREEMPT_RT before 6.10 warns of itself (do_softirq_post_smp_call_flush)")
 	}
 }

@@ -147,11 +147,16 @@ func measureShare(t *testing.T, what string, w work, sender, kthread int, poll u
 	const (
 		windows = 6
 		window  = 150 * time.Millisecond
-		// of three that share the processor, with softirqs in somebody's time
-		least = 0.2
 		// frames in a run of the tasklet, and one run that a count misses
 		budget = 256
 	)
+	// of three that share the processor, with softirqs in somebody's time
+	least := 0.2
+	if device.Realtime() {
+		// whoever has bottom halves off runs before all others, for as long as
+		// the timers' thread waits for it
+		least = 0.1
+	}
 	l := device.NewLink(t, device.Config{})
 	q := l.Queue()
 	q.SetPoll(t, poll)
