@@ -62,7 +62,7 @@ func (f *file) write(what string, parts ...[]byte) {
 
 func (f *file) events(what string) {
 	fds := []unix.PollFd{{Fd: int32(f.fd), Events: unix.POLLIN | unix.POLLOUT | 0x40 | 0x100 /* POLLRDNORM, POLLWRNORM */}}
-	_, err := unix.Poll(fds, 0)
+	_, err := device.Restart(func() (int, error) { return unix.Poll(fds, 0) })
 	f.log("poll "+what, "%s, %#x", outcome(err), fds[0].Revents)
 }
 

@@ -168,7 +168,7 @@ func (f *File) SetPersist(t testing.TB, persist bool) {
 func (f *File) Events(t testing.TB) int16 {
 	t.Helper()
 	fds := []unix.PollFd{{Fd: int32(f.FD), Events: unix.POLLIN | unix.POLLOUT}}
-	if _, err := unix.Poll(fds, 0); err != nil {
+	if _, err := Restart(func() (int, error) { return unix.Poll(fds, 0) }); err != nil {
 		t.Fatalf("poll: %v", err)
 	}
 	return fds[0].Revents
