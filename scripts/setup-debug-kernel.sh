@@ -104,7 +104,7 @@ build() {
 	(compile "$work/tree" "$final.log")
 	(collect "$work/tree" "$work/out")
 	describe "$series" "$final" "$(cat "$work/out/release")" >"$work/out/kernel.env"
-	find "$(dirname "$final")" -mindepth 1 -maxdepth 1 -type d ! -path "$work" -exec rm -rf {} +
+	find "$(dirname "$final")" -mindepth 1 -maxdepth 1 ! -path "$work" ! -path "$final.log" -exec rm -rf {} +
 	mv "$work/out" "$final"
 	rm -rf "$work"
 	say "kernel $series: ready in $final"
