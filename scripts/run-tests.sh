@@ -7,7 +7,7 @@
 #
 # Runs the stages one after the other, shows each one's progress and time, keeps its output in build/results/, and ends with the sum of all:
 # 'N passed, N failed', alone on the last line. A stage that crashes, or that ends without a result, counts as a failure.
-# TESTS (patterns, default all) chooses among the selftests; VM_TIMEOUT (seconds, default 1500, for a debug kernel 3000) bounds one virtual machine's whole run;
+# TESTS (patterns, default all) chooses among the selftests; VM_TIMEOUT (seconds, default 1500, for a debug kernel or PREEMPT_RT 3000) bounds one virtual machine's whole run;
 # MYTUN_CYCLES (default 100000, on the debug kernels less) is how often the wake-up tests put somebody to sleep;
 # MYTUN_ORDERS=all lets the lifecycle tests play every order of three actions (default: every pair of them in every place).
 
@@ -144,7 +144,7 @@ main() {
 			;;
 		fuzz) run_stage fuzz stage_fuzz ;;
 		kasan-short) TESTS="$KASAN_SHORT" run_stage vm-6.12-kasan stage_debug 6.12-kasan ;;
-		rt) run_stage vm-6.1-rt stage_vm 6.1-rt ;;
+		rt) VM_TIMEOUT=${VM_TIMEOUT:-3000} run_stage vm-6.1-rt stage_vm 6.1-rt ;;
 		*) die "unknown stage '$stage': use go, race, ring, modules, vm, kasan, kasan-short, kcsan, fuzz or rt" ;;
 		esac
 	done
