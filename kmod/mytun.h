@@ -265,7 +265,10 @@ struct mytun_queue {
 	struct hrtimer rx_timer;
 	u64 rx_last_ns;			/* of any sender, without a lock */
 
-	/* kthread and stack: written under sk_receive_queue.lock */
+	/*
+	 * kthread and stack: written under sk_receive_queue.lock. Awake, the
+	 * kthread clears @asleep without it: who saw it set wakes in vain
+	 */
 	bool asleep;
 	bool rx_stopped;
 

@@ -253,7 +253,7 @@ bool mytun_rx_enqueue(struct mytun_queue *queue, struct sk_buff *skb)
 	if (READ_ONCE(queue->device->backpressure) &&
 	    mytun_rx_waiting(queue) >= min(limit / 2, MYTUN_RX_WAITING_MAX))
 		mytun_rx_hold_senders(queue);
-	wake = queue->asleep;
+	wake = READ_ONCE(queue->asleep);
 	WRITE_ONCE(queue->asleep, false);
 	spin_unlock_irqrestore(&list->lock, flags);
 
