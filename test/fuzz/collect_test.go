@@ -103,3 +103,12 @@ func TestTooFewBlocksFailTheTest(t *testing.T) {
 		t.Errorf("said:\n%s", said)
 	}
 }
+
+func TestEndsOfATextAreLines(t *testing.T) {
+	const text = "\none\ntwo\nthree\n"
+	for lines, want := range map[int][2]string{1: {"one", "three"}, 2: {"one\ntwo", "two\nthree"}, 9: {"one\ntwo\nthree", "one\ntwo\nthree"}} {
+		if got := [2]string{head(text, lines), tail(text, lines)}; got != want {
+			t.Errorf("%d lines: %q, want %q", lines, got, want)
+		}
+	}
+}

@@ -160,7 +160,7 @@ func (e *executor) end() error {
 	e.cmd = nil
 	select {
 	case err := <-ended:
-		return fmt.Errorf("the process that executes ended: %v\n%s", err, tail(e.stderr.String(), 40))
+		return fmt.Errorf("the process that executes ended: %v\n%s", err, head(e.stderr.String(), 60))
 	case <-time.After(patience):
 		return fmt.Errorf("hang: a process that was killed is still there after %v\n%s", patience, stacks(pid))
 	}
@@ -188,6 +188,12 @@ func stacks(pid int) string {
 		fmt.Fprintf(&b, "%s %s%s", filepath.Base(task), comm, stack)
 	}
 	return b.String()
+}
+
+// head is the first lines of a text.
+func head(text string, lines int) string {
+	all := strings.SplitN(strings.TrimSpace(text), "\n", lines+1)
+	return strings.Join(all[:min(lines, len(all))], "\n")
 }
 
 // tail is the last lines of a text.
