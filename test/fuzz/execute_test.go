@@ -9,7 +9,9 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"unsafe"
 
+	"github.com/mytun/mytun/test/device"
 	"golang.org/x/sys/unix"
 )
 
@@ -18,11 +20,14 @@ func emptyWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{}
 	var err error
-	w.arena, err = unix.Mmap(-1, 0, arenaSize, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
-	if err != nil {
+	if w.arena, err = newArena(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { unix.Munmap(w.arena) })
+	t.Cleanup(func() {
+		if err := unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(w.arena)), arenaSize); err != nil {
+			t.Error(err)
+		}
+	})
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &w.limit); err != nil {
 		t.Fatal(err)
 	}
@@ -92,5 +97,20 @@ func TestProcessThatIsNotToldTheGeometryEnds(t *testing.T) {
 		if err := execute(strings.NewReader(input), io.Discard); err == nil {
 			t.Errorf("%q was taken for a geometry", input)
 		}
+	}
+}
+
+// TestArenaIsBelowWhatAsksForNoAddress: so the kernel finds room there before it
+// comes to a hole that a remap leaves.
+func TestArenaIsBelowWhatAsksForNoAddress(t *testing.T) {
+	w := emptyWorld(t)
+	other, err := unix.Mmap(-1, 0, arenaSize, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(other)
+	const far = 1 << 40
+	if arena, at := device.Address(w.arena), device.Address(other); at < arena+far {
+		t.Errorf("the arena is at %#x, another mapping at %#x", arena, at)
 	}
 }

@@ -22,10 +22,13 @@ const (
 )
 
 // The arena is where mappings go: a room for each region of each file. What is
-// not mapped there is reserved, for the same reason.
+// not mapped there is reserved, for the same reason. It is far below where the
+// kernel puts mappings that ask for no address: what a remap leaves free, until
+// it is reserved again, the Go runtime does not get either.
 const (
-	roomSize  = 128 << 20
-	arenaSize = files * 4 * roomSize
+	roomSize   = 128 << 20
+	arenaSize  = files * 4 * roomSize
+	arenaPlace = 4 << 30
 )
 
 // Regions, in the order of their names.
@@ -55,9 +58,8 @@ type world struct {
 func newWorld(geometry device.Info) (*world, error) {
 	w := &world{geometry: geometry}
 	var err error
-	w.arena, err = unix.Mmap(-1, 0, arenaSize, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
-	if err != nil {
-		return nil, fmt.Errorf("reserve %d bytes: %w", arenaSize, err)
+	if w.arena, err = newArena(); err != nil {
+		return nil, err
 	}
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &w.limit); err != nil {
 		return nil, err
