@@ -114,3 +114,13 @@ func TestArenaIsBelowWhatAsksForNoAddress(t *testing.T) {
 		t.Errorf("the arena is at %#x, another mapping at %#x", arena, at)
 	}
 }
+
+// TestDirectionWithoutARingIsWrittenAllTheSame: to where its ring would be.
+func TestDirectionWithoutARingIsWrittenAllTheSame(t *testing.T) {
+	w := emptyWorld(t)
+	w.setSize(0, 0, 0)
+	p := parse(t, "0 flip f0 headers 1 10\n1 flip f0 payloads 1 10\n2 push f0 udp4 plain 100 1\n3 pull f0 1\n")
+	if got, want := w.perform(p), (Outcome{Operations: 4, Faults: 4}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}

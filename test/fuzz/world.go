@@ -109,9 +109,11 @@ func (w *world) reserve(part []byte) error {
 
 func (w *world) isTAP(file uint64) bool { return w.flags[file].Load()&unix.IFF_TAP != 0 }
 
+// setSize keeps the sizes of a file's rings. A direction without one is written
+// as if it had the smallest.
 func (w *world) setSize(file uint64, rx, tx uint32) {
-	w.size[file][0].Store(rx)
-	w.size[file][1].Store(tx)
+	w.size[file][0].Store(max(rx, device.RingSizeMin))
+	w.size[file][1].Store(max(tx, device.RingSizeMin))
 }
 
 // room is where a region of a file is mapped, if it is.
