@@ -72,7 +72,7 @@ func (w *world) setbackpressure(_ *thread, a []uint64) error {
 }
 
 func (w *world) setqueue(_ *thread, a []uint64) error {
-	return device.Ioctl(firstFile+int(a[0]), unix.TUNSETQUEUE, device.Ifreq("", uint16(a[1])))
+	return fileOf(a[0]).TrySetQueue(uint16(a[1]))
 }
 
 // control is a command that takes a number, or the address of one.
