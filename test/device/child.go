@@ -128,6 +128,15 @@ func start(t testing.TB, cmd *exec.Cmd) {
 	}
 }
 
+// Stop stops the child with a signal, and returns when it has stopped.
+func (c *Child) Stop(t testing.TB) {
+	t.Helper()
+	if err := c.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	WaitFor(t, "the process to stop", func() bool { return isStopped(t, c.Process.Pid) })
+}
+
 // ExpectLine reads the next line of the child's output.
 func (c *Child) ExpectLine(t testing.TB, want string) {
 	t.Helper()

@@ -136,8 +136,8 @@ func TaskletRuns(t testing.TB) (runs uint64) {
 	return runs
 }
 
-// IsStopped tells whether a signal has stopped a process.
-func IsStopped(t testing.TB, pid int) bool {
+// isStopped tells whether a signal has stopped a process.
+func isStopped(t testing.TB, pid int) bool {
 	t.Helper()
 	text, err := os.ReadFile("/proc/" + itoa(pid) + "/stat")
 	if err != nil {

@@ -7,7 +7,6 @@ package lifecycle
 import (
 	"fmt"
 	"os"
-	"syscall"
 	"testing"
 	"time"
 
@@ -73,10 +72,7 @@ func stopped(t *testing.T, name string) *device.Child {
 	t.Helper()
 	child := device.StartChild(t, name, 0)
 	child.ExpectLine(t, "made")
-	if err := child.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	device.WaitFor(t, "the process to stop", func() bool { return device.IsStopped(t, child.Process.Pid) })
+	child.Stop(t)
 	return child
 }
 

@@ -7,7 +7,6 @@ package rights
 import (
 	"fmt"
 	"os"
-	"syscall"
 	"testing"
 
 	"github.com/mytun/mytun/test/device"
@@ -28,10 +27,7 @@ func TestFloodIntoAStoppedProcessTakesNoMemory(t *testing.T) {
 	device.Sandbox(t)
 	child := device.StartChild(t, "owner", 0)
 	child.ExpectLine(t, "made")
-	if err := child.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	device.WaitFor(t, "the process to stop", func() bool { return device.IsStopped(t, child.Process.Pid) })
+	child.Stop(t)
 	const (
 		filling = 4000
 		flood   = 40000
