@@ -67,15 +67,22 @@ static bool mytun_is_gro_wanted(const struct sk_buff *skb)
 	       features & (NETIF_F_GRO_FRAGLIST | NETIF_F_GRO_UDP_FWD);
 }
 
-/* Held back until mytun_deliver_end(), unless somebody else has the instance */
+/*
+ * Held back until mytun_deliver_end(), unless somebody else has the instance.
+ * What write() has charged says so to GRO: frames of one charge alone are
+ * merged, and each is given back once.
+ */
 static void mytun_deliver_gro(struct mytun_queue *queue, struct sk_buff *skb,
 			      bool *gro)
 {
 	*gro = *gro || napi_schedule_prep(&queue->napi);
-	if (*gro)
-		napi_gro_receive(&queue->napi, skb);
-	else
+	if (!*gro) {
 		netif_receive_skb(skb);
+		return;
+	}
+	if (unlikely(skb->sk))
+		skb_prepare_for_gro(skb);
+	napi_gro_receive(&queue->napi, skb);
 }
 
 /*

@@ -35,8 +35,12 @@ struct mytun_written {
 	size_t length;
 };
 
-/* Frames of one call on their way from the process to the stack */
+/*
+ * Frames of one call on their way from the process to the stack. @charged: to
+ * the file's send buffer, all of the call or none
+ */
 struct mytun_write_batch {
+	bool charged;
 	struct mytun_frame headers[MYTUN_WRITE_BATCH];
 	struct sk_buff *skbs[MYTUN_WRITE_BATCH];
 	unsigned int frames;
@@ -100,16 +104,18 @@ static bool mytun_write_may_go_on(struct mytun_queue *queue)
 
 /*
  * TUNSETSNDBUF bounds the bytes that the stack has not received yet. Without it
- * nothing is charged: no write could ever reach the limit.
+ * nothing is charged: no write could ever reach the limit. Asked once a call, so
+ * that who changes it meanwhile does not part the frames of one.
  */
 static bool mytun_write_is_charged(const struct mytun_queue *queue)
 {
 	return READ_ONCE(queue->sk.sk_sndbuf) != INT_MAX;
 }
 
-static int mytun_write_wait(struct mytun_queue *queue, bool nonblock)
+static int mytun_write_wait(struct mytun_queue *queue, bool charged,
+			    bool nonblock)
 {
-	if (!mytun_write_is_charged(queue) || mytun_write_has_room(queue))
+	if (!charged || mytun_write_has_room(queue))
 		return 0;
 	if (nonblock)
 		return -EAGAIN;
@@ -117,12 +123,12 @@ static int mytun_write_wait(struct mytun_queue *queue, bool nonblock)
 					mytun_write_may_go_on(queue));
 }
 
-static struct sk_buff *mytun_write_copy(struct mytun_queue *queue,
+static struct sk_buff *mytun_write_copy(struct mytun_queue *queue, bool charged,
 					size_t length, struct iov_iter *from)
 {
 	struct sk_buff *skb = mytun_frame_from_iter(queue, length, from);
 
-	if (!IS_ERR(skb) && mytun_write_is_charged(queue))
+	if (!IS_ERR(skb) && charged)
 		skb_set_owner_w(skb, &queue->sk);
 	return skb;
 }
@@ -285,6 +291,7 @@ static int mytun_write_deliver(struct mytun_queue *queue, struct sk_buff *skb,
 static ssize_t mytun_write_one(struct mytun_queue *queue, struct iov_iter *from,
 			       bool nonblock)
 {
+	bool charged = mytun_write_is_charged(queue);
 	size_t total = iov_iter_count(from);
 	struct mytun_written written = {};
 	struct mytun_format format;
@@ -296,10 +303,10 @@ static ssize_t mytun_write_one(struct mytun_queue *queue, struct iov_iter *from,
 	err = mytun_written_get(&format, &written, from);
 	if (err)
 		return err;
-	err = mytun_write_wait(queue, nonblock);
+	err = mytun_write_wait(queue, charged, nonblock);
 	if (err)
 		return err;
-	skb = mytun_write_copy(queue, written.length, from);
+	skb = mytun_write_copy(queue, charged, written.length, from);
 	if (IS_ERR(skb))
 		return PTR_ERR(skb);
 
@@ -326,7 +333,7 @@ static int mytun_write_take(struct mytun_queue *queue,
 		return -EINVAL;
 	if (header->length > MYTUN_FRAME_MAX)
 		return -EMSGSIZE;
-	skb = mytun_write_copy(queue, header->length, from);
+	skb = mytun_write_copy(queue, batch->charged, header->length, from);
 	if (IS_ERR(skb))
 		return PTR_ERR(skb);
 
@@ -351,7 +358,8 @@ static int mytun_write_gather(struct mytun_queue *queue,
 	batch->frames = 0;
 	batch->bytes = 0;
 	while (batch->frames < MYTUN_WRITE_BATCH && iov_iter_count(from)) {
-		err = mytun_write_wait(queue, nonblock || batch->frames);
+		err = mytun_write_wait(queue, batch->charged,
+				       nonblock || batch->frames);
 		if (err)
 			return err == -EAGAIN && !nonblock ? 0 : err;
 		err = mytun_write_take(queue, batch, from);
@@ -426,6 +434,7 @@ static ssize_t mytun_write_many(struct mytun_queue *queue,
 
 	if (!rcu_access_pointer(queue->io_device))
 		return -EBADFD;
+	batch.charged = mytun_write_is_charged(queue);
 	do {
 		err = mytun_write_gather(queue, &batch, from, nonblock);
 		lost = mytun_write_deliver_batch(queue, &batch);
