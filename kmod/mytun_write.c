@@ -58,10 +58,19 @@ void mytun_write_wake(struct mytun_queue *queue)
 	kill_fasync(&queue->fasync, SIGIO, POLL_OUT);
 }
 
+/*
+ * The last byte of a frame is given back after all others were told of, without
+ * a word: it takes no room. A limit of 1 would have everybody wait for it
+ */
+static bool mytun_write_is_settled(const struct sock *sk)
+{
+	return sk_wmem_alloc_get(sk) <= 1;
+}
+
 /* Any context, and maybe after the file is closed: skbs keep the socket */
 void mytun_write_space(struct sock *sk)
 {
-	if (sock_writeable(sk))
+	if (sock_writeable(sk) || mytun_write_is_settled(sk))
 		mytun_write_wake(container_of(sk, struct mytun_queue, sk));
 }
 
@@ -90,7 +99,8 @@ bool mytun_write_is_possible(struct mytun_queue *queue)
 
 static bool mytun_write_has_room(struct mytun_queue *queue)
 {
-	return sk_wmem_alloc_get(&queue->sk) < READ_ONCE(queue->sk.sk_sndbuf);
+	return mytun_write_is_settled(&queue->sk) ||
+	       sk_wmem_alloc_get(&queue->sk) < READ_ONCE(queue->sk.sk_sndbuf);
 }
 
 static bool mytun_write_may_go_on(struct mytun_queue *queue)
