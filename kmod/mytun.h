@@ -550,6 +550,8 @@ int mytun_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
 		   u32 flags);
 
 /* mytun_vnet.c: checksum and segmentation metadata */
+void mytun_format_of(const struct mytun_device *device,
+		     struct mytun_format *format);
 bool mytun_format_get(struct mytun_queue *queue, struct mytun_format *format);
 void mytun_vnet_convert(const struct mytun_format *format,
 			struct virtio_net_hdr_v1 *vnet);

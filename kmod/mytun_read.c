@@ -8,7 +8,8 @@
  * an rx ring, read() carries no frames: it waits until the ring has some.
  *
  * The device is looked at under RCU and never held: a process that is stuck in
- * a page fault holds nobody up who deletes it.
+ * a page fault holds nobody up who deletes it. So all that a frame needs the
+ * device for is done where the frame leaves its list.
  */
 
 #include <linux/uio.h>
@@ -17,6 +18,18 @@
 
 /* As a sender's softirq is: bounded, and then it is others' turn */
 #define MYTUN_READ_FRAMES_MAX	256
+
+/**
+ * struct mytun_read - what goes in front of a frame that is read
+ * @many:   many frames a call, each behind all of @header
+ * @format: else how the device's frames look, at the moment of this one
+ * @header: of one frame alone @vnet is filled in
+ */
+struct mytun_read {
+	bool many;
+	struct mytun_format format;
+	struct mytun_frame header;
+};
 
 /* A frame waits that no thread of the kernel will move: tell by all ways */
 void mytun_read_wake(struct mytun_queue *queue)
@@ -35,23 +48,78 @@ static bool mytun_read_is_over(const struct mytun_queue *queue)
 }
 
 /*
- * The first frame that waits, if it has no more than @room bytes. Sleeps for
- * one. An end of the device meanwhile is EFAULT, as it is for stock tun.
+ * Under RCU, with the device that @skb waited in: it has no other claim to it.
+ * EBADMSG if nobody could make sense of the frame.
  */
+static int mytun_read_describe(struct mytun_device *device, struct sk_buff *skb,
+			       struct mytun_read *read)
+{
+	unsigned int flags;
+
+	mytun_format_of(device, &read->format);
+	flags = read->format.flags;
+	if (read->many)
+		return mytun_rx_describe(flags, skb, &read->header);
+	memset(&read->header.vnet, 0, sizeof(read->header.vnet));
+	return mytun_rx_finish(flags, skb, &read->header.vnet);
+}
+
+/* As mytun_read_take(), or EBADMSG for a frame that has been dropped */
+static struct sk_buff *mytun_read_try(struct mytun_queue *queue, size_t room,
+				      struct mytun_read *read)
+{
+	struct mytun_device *device;
+	struct sk_buff *skb = NULL;
+
+	rcu_read_lock();
+	device = rcu_dereference(queue->io_device);
+	if (device)
+		skb = mytun_rx_dequeue(queue, room);
+	if (IS_ERR_OR_NULL(skb))
+		goto unlock;
+	if (mytun_read_describe(device, skb, read)) {
+		kfree_skb_reason(skb, SKB_DROP_REASON_DEV_HDR);
+		dev_core_stats_tx_dropped_inc(device->dev);
+		skb = ERR_PTR(-EBADMSG);
+	} else {
+		/* who deletes the device waits for no reader */
+		skb->dev = NULL;
+	}
+unlock:
+	rcu_read_unlock();
+	return skb;
+}
+
+/*
+ * The first frame that waits and makes sense, and what @read is to say of it.
+ * NULL if nothing waits, EMSGSIZE if it has more than @room bytes: then it stays.
+ */
+static struct sk_buff *mytun_read_take(struct mytun_queue *queue, size_t room,
+				       struct mytun_read *read)
+{
+	struct sk_buff *skb;
+
+	do {
+		skb = mytun_read_try(queue, room, read);
+	} while (skb == ERR_PTR(-EBADMSG));
+	return skb;
+}
+
+/* The same, but sleeps for one. An end of the device is EFAULT, as for stock tun */
 static struct sk_buff *mytun_read_wait(struct mytun_queue *queue, size_t room,
-				       bool nonblock)
+				       struct mytun_read *read, bool nonblock)
 {
 	struct sk_buff *skb;
 	int err;
 
-	skb = mytun_rx_dequeue(queue, room);
+	skb = mytun_read_take(queue, room, read);
 	if (skb)
 		return skb;
 	if (nonblock)
 		return ERR_PTR(-EAGAIN);
 
 	err = wait_event_interruptible(queue->poll_wait,
-				       (skb = mytun_rx_dequeue(queue, room)) ||
+				       (skb = mytun_read_take(queue, room, read)) ||
 				       mytun_read_is_over(queue));
 	if (skb)
 		return skb;
@@ -72,19 +140,6 @@ static void mytun_read_count(struct mytun_queue *queue, unsigned int bytes)
 	rcu_read_unlock_bh();
 	atomic64_inc(&queue->counters[MYTUN_RX_FRAMES]);
 	atomic64_add(bytes, &queue->counters[MYTUN_RX_BYTES]);
-}
-
-/* No reader could make sense of it: as if it had never come */
-static void mytun_read_drop(struct mytun_queue *queue, struct sk_buff *skb)
-{
-	struct mytun_device *device;
-
-	kfree_skb_reason(skb, SKB_DROP_REASON_DEV_HDR);
-	rcu_read_lock_bh();
-	device = rcu_dereference_bh(queue->io_device);
-	if (device)
-		dev_core_stats_tx_dropped_inc(device->dev);
-	rcu_read_unlock_bh();
 }
 
 static int mytun_read_put(const void *from, size_t length, struct iov_iter *to)
@@ -132,11 +187,10 @@ static int mytun_read_put_vnet(const struct mytun_format *format,
 }
 
 /* As stock tun: bytes that were put, of a frame that may have been longer */
-static ssize_t mytun_read_put_frame(const struct mytun_format *format,
-				    struct sk_buff *skb,
-				    struct virtio_net_hdr_v1 *vnet,
-				    struct iov_iter *to)
+static ssize_t mytun_read_put_frame(struct mytun_read *read,
+				    struct sk_buff *skb, struct iov_iter *to)
 {
+	const struct mytun_format *format = &read->format;
 	size_t pi_size = format->flags & IFF_NO_PI ? 0 : sizeof(struct tun_pi);
 	size_t total = pi_size + format->vnet_size + skb->len;
 	size_t room = iov_iter_count(to);
@@ -145,7 +199,7 @@ static ssize_t mytun_read_put_frame(const struct mytun_format *format,
 	if (pi_size)
 		err = mytun_read_put_pi(skb, total, to);
 	if (!err && format->vnet_size)
-		err = mytun_read_put_vnet(format, vnet, to);
+		err = mytun_read_put_vnet(format, &read->header.vnet, to);
 	if (!err)
 		err = mytun_read_put_payload(skb, to);
 	return err ?: min(total, room);
@@ -180,44 +234,6 @@ static ssize_t mytun_read_end(struct mytun_queue *queue, struct sk_buff *skb,
 	return result;
 }
 
-/* The skb is gone afterwards. 0: nobody could make sense of the frame */
-static ssize_t mytun_read_one(struct mytun_queue *queue, struct sk_buff *skb,
-			      struct iov_iter *to)
-{
-	struct virtio_net_hdr_v1 vnet = {};
-	struct mytun_format format;
-
-	if (!mytun_format_get(queue, &format)) {
-		kfree_skb(skb);
-		return -EBADFD;
-	}
-	if (mytun_rx_finish(format.flags, skb, &vnet)) {
-		mytun_read_drop(queue, skb);
-		return 0;
-	}
-	return mytun_read_end(queue, skb,
-			      mytun_read_put_frame(&format, skb, &vnet, to));
-}
-
-/* The same for one of many */
-static ssize_t mytun_read_record(struct mytun_queue *queue,
-				 struct sk_buff *skb, struct iov_iter *to)
-{
-	struct mytun_frame header;
-	struct mytun_format format;
-
-	if (!mytun_format_get(queue, &format)) {
-		kfree_skb(skb);
-		return -EBADFD;
-	}
-	if (mytun_rx_describe(format.flags, skb, &header)) {
-		mytun_read_drop(queue, skb);
-		return 0;
-	}
-	return mytun_read_end(queue, skb,
-			      mytun_read_put_record(&header, skb, to));
-}
-
 /* Payload that a record has room for; 0 if there is none */
 static size_t mytun_read_room(const struct iov_iter *to)
 {
@@ -231,23 +247,25 @@ static size_t mytun_read_room(const struct iov_iter *to)
 static ssize_t mytun_read_batch(struct mytun_queue *queue, struct iov_iter *to,
 				bool nonblock)
 {
-	unsigned int frames = 0;
+	struct mytun_read read = { .many = true };
+	unsigned int frames;
 	struct sk_buff *skb;
 	ssize_t done = 0;
 	ssize_t result;
 
-	while (frames < MYTUN_READ_FRAMES_MAX) {
+	for (frames = 0; frames < MYTUN_READ_FRAMES_MAX; frames++) {
 		if (frames)
-			skb = mytun_rx_dequeue(queue, mytun_read_room(to));
+			skb = mytun_read_take(queue, mytun_read_room(to),
+					      &read);
 		else
 			skb = mytun_read_wait(queue, mytun_read_room(to),
-					      nonblock);
+					      &read, nonblock);
 		if (IS_ERR_OR_NULL(skb))
 			return done ?: PTR_ERR(skb);
-		result = mytun_read_record(queue, skb, to);
+		result = mytun_read_put_record(&read.header, skb, to);
+		result = mytun_read_end(queue, skb, result);
 		if (result < 0)
 			return done ?: result;
-		frames += !!result;
 		done += result;
 	}
 	return done;
@@ -256,16 +274,14 @@ static ssize_t mytun_read_batch(struct mytun_queue *queue, struct iov_iter *to,
 static ssize_t mytun_read_frame(struct mytun_queue *queue, struct iov_iter *to,
 				bool nonblock)
 {
+	struct mytun_read read = {};
 	struct sk_buff *skb;
-	ssize_t result;
 
-	do {
-		skb = mytun_read_wait(queue, SIZE_MAX, nonblock);
-		if (IS_ERR(skb))
-			return PTR_ERR(skb);
-		result = mytun_read_one(queue, skb, to);
-	} while (!result);
-	return result;
+	skb = mytun_read_wait(queue, SIZE_MAX, &read, nonblock);
+	if (IS_ERR(skb))
+		return PTR_ERR(skb);
+	return mytun_read_end(queue, skb,
+			      mytun_read_put_frame(&read, skb, to));
 }
 
 /* Arms first: whoever publishes later wakes */

@@ -38,19 +38,25 @@ static bool mytun_vnet_is_little_endian(const struct mytun_device *device)
 	return !READ_ONCE(device->vnet_be) && virtio_legacy_is_little_endian();
 }
 
-/* How read and write lay frames out at this moment. False: no device */
+/* How read and write lay frames out at this moment; under RCU */
+void mytun_format_of(const struct mytun_device *device,
+		     struct mytun_format *format)
+{
+	format->flags = READ_ONCE(device->flags);
+	format->vnet_size = format->flags & IFF_VNET_HDR ?
+			    READ_ONCE(device->vnet_size) : 0;
+	format->little_endian = mytun_vnet_is_little_endian(device);
+}
+
+/* The same by who has no device at hand. False: there is none */
 bool mytun_format_get(struct mytun_queue *queue, struct mytun_format *format)
 {
 	struct mytun_device *device;
 
 	rcu_read_lock();
 	device = rcu_dereference(queue->io_device);
-	if (device) {
-		format->flags = READ_ONCE(device->flags);
-		format->vnet_size = format->flags & IFF_VNET_HDR ?
-				    READ_ONCE(device->vnet_size) : 0;
-		format->little_endian = mytun_vnet_is_little_endian(device);
-	}
+	if (device)
+		mytun_format_of(device, format);
 	rcu_read_unlock();
 	return device;
 }
