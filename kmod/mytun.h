@@ -428,6 +428,7 @@ void mytun_flows_remember(struct mytun_queue *queue,
 /* mytun_hash.c: which flow a frame belongs to */
 void mytun_hash_setup(void);
 u32 mytun_hash(const struct sk_buff *skb);
+u32 mytun_hash_link(const struct sk_buff *skb, bool tap);
 
 /* mytun_ethtool.c */
 extern const struct mytun_coalesce mytun_default_coalesce;

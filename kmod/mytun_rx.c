@@ -30,12 +30,6 @@ struct mytun_rx_batch {
 	unsigned int bytes;
 };
 
-/* The sender's, if it has one: the stack balances by it too */
-static u32 mytun_rx_hash(const struct sk_buff *skb)
-{
-	return skb->l4_hash || skb->sw_hash ? skb->hash : mytun_hash(skb);
-}
-
 /*
  * What is left to do to the frame is said in @vnet, or done. A super-packet that
  * an earlier owner of the device had asked for may still be on its way.
@@ -53,29 +47,30 @@ int mytun_rx_finish(unsigned int flags, struct sk_buff *skb,
 
 /* What stands in front of the frame, without the work that mytun_rx_finish() says */
 static __always_inline struct mytun_frame
-__mytun_rx_header(const struct sk_buff *skb)
+__mytun_rx_header(unsigned int flags, const struct sk_buff *skb)
 {
 	return (struct mytun_frame) {
 		.length = skb->len,
 		.flags = MYTUN_FRAME_HASH,
-		.hash = mytun_rx_hash(skb),
+		.hash = mytun_hash_link(skb, flags & IFF_TAP),
 	};
 }
 
 int mytun_rx_describe(unsigned int flags, struct sk_buff *skb,
 		      struct mytun_frame *header)
 {
-	*header = __mytun_rx_header(skb);
+	*header = __mytun_rx_header(flags, skb);
 	return mytun_rx_finish(flags, skb, &header->vnet);
 }
 
 static int mytun_rx_fill(struct mytun_queue *queue, struct mytun_frame *frame,
 			 struct sk_buff *skb)
 {
-	struct mytun_frame header = __mytun_rx_header(skb);
+	unsigned int flags = queue->device->flags;
+	struct mytun_frame header = __mytun_rx_header(flags, skb);
 	int err;
 
-	err = mytun_rx_finish(queue->device->flags, skb, &header.vnet);
+	err = mytun_rx_finish(flags, skb, &header.vnet);
 	if (err)
 		return err;
 	err = skb_copy_bits(skb, 0, frame + 1, skb->len);

@@ -142,25 +142,15 @@ static bool mytun_flows_find(struct mytun_device *device, u32 hash, u16 *index)
 	return queue && !READ_ONCE(queue->parked);
 }
 
-/* Not by skb->hash: a socket may change it in the life of a connection */
-static u32 mytun_steer_hash(struct sk_buff *skb)
+static u16 mytun_steer_flow(struct mytun_device *device,
+			    const struct sk_buff *skb, unsigned int attached)
 {
-	u32 hash = mytun_hash(skb);
-
-	/* it is asked for again, for the frame's header */
-	if (!skb->l4_hash && !skb->sw_hash)
-		__skb_set_sw_hash(skb, hash, false);
-	return hash;
-}
-
-static u16 mytun_steer_flow(struct mytun_device *device, struct sk_buff *skb,
-			    unsigned int attached)
-{
-	u32 hash = mytun_steer_hash(skb);
 	bool found;
 	u16 index;
+	u32 hash;
 
 	rcu_read_lock();
+	hash = mytun_hash_link(skb, device->flags & IFF_TAP);
 	found = mytun_flows_find(device, hash, &index);
 	rcu_read_unlock();
 	if (found)

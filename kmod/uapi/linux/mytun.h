@@ -36,9 +36,12 @@
  * struct mytun_frame - what stands in front of every payload in a ring
  * @length:   bytes of payload that follow this header
  * @flags:    MYTUN_FRAME_*; the kernel refuses a tx frame with an unknown one
- * @hash:     flow hash, the same for all frames of a flow, if MYTUN_FRAME_HASH
- *            is set. rx: the kernel sets both. tx: the process may; the stack
- *            then spreads the flow by it (RPS) and need not compute its own
+ * @hash:     flow hash, if MYTUN_FRAME_HASH is set: over addresses and ports,
+ *            and so the same for all frames of a flow, in both directions, for
+ *            as long as the module is loaded. Fragments of a flow have one of
+ *            their own, without ports. rx: the kernel sets both. tx: the process
+ *            may; the stack then spreads the flow by it (RPS) and need not
+ *            compute its own
  * @vnet:     checksum and segmentation metadata (virtio 1.0 layout, little
  *            endian). All zero for a plain frame, and always so on a device
  *            without IFF_VNET_HDR
