@@ -49,6 +49,9 @@ struct task_struct;
 
 #define MYTUN_QUEUES_MAX	256
 
+/* A limit that is reached is ENOMEM for the caller, not a case for the OOM killer */
+#define MYTUN_GFP	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+
 /* Flags of TUNSETIFF that a device keeps; TUN_EXCL acts once */
 #define MYTUN_DEVICE_FLAGS	(IFF_TUN | IFF_TAP | IFF_NO_PI | \
 				 IFF_MULTI_QUEUE | IFF_VNET_HDR | \

@@ -19,9 +19,6 @@
 
 #define MYTUN_WORD_ALIGN	128
 
-/* A limit that is reached is ENOMEM for the caller, not a case for the OOM killer */
-#define MYTUN_GFP	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
-
 struct mytun_kernel_page {
 	u32 rx_producer __aligned(MYTUN_WORD_ALIGN);
 	u32 rx_need_space __aligned(MYTUN_WORD_ALIGN);

@@ -7,7 +7,7 @@
  * sent to goes by its hash.
  *
  * Where flows were sent from stands in one table a device, a word a flow, in sets
- * of a cache line that the hash selects. Nothing ages: a word does no harm until
+ * within a cache line that the hash selects. Nothing ages: a word does no harm until
  * its place or its queue is needed for others. A flow that finds its set full
  * takes a place at random, and the one that was there goes by its hash until the
  * process sends it again.
@@ -19,25 +19,38 @@
 #include "mytun.h"
 
 /* Twice as many flows as stock tun remembers, and few sets are full then */
-#define MYTUN_FLOW_SETS		1024
+#define MYTUN_FLOW_SETS		1024U
 #define MYTUN_FLOWS_PER_SET	8
 
 /*
- * A place is 0, or the flow's hash and behind it the queue's index plus one.
- * Written by tasklets and writers, read by senders, all without a lock: each word
- * that was ever there is a valid answer
+ * A place is 0, or the flow's hash with the queue's index plus one in the bits
+ * that select the set, which all flows of a set have in common. Written by
+ * tasklets and writers, read by senders, all without a lock: each word that was
+ * ever there is a valid answer, and none is wider than what a CPU writes at once
  */
 struct mytun_flow_set {
-	u64 places[MYTUN_FLOWS_PER_SET];
-} __aligned(MYTUN_FLOWS_PER_SET * sizeof(u64));
+	u32 places[MYTUN_FLOWS_PER_SET];
+} __aligned(MYTUN_FLOWS_PER_SET * sizeof(u32));
 
 struct mytun_flows {
 	struct mytun_flow_set sets[MYTUN_FLOW_SETS];
 };
 
-static u64 mytun_flow_word(u32 hash, unsigned int index)
+static u32 mytun_flow_word(u32 hash, unsigned int index)
 {
-	return (u64)hash << 32 | (index + 1);
+	BUILD_BUG_ON(MYTUN_QUEUES_MAX >= MYTUN_FLOW_SETS);
+	return (hash & ~(MYTUN_FLOW_SETS - 1)) | (index + 1);
+}
+
+static u16 mytun_flow_index(u32 word)
+{
+	return word % MYTUN_FLOW_SETS - 1;
+}
+
+/* Both of the same set */
+static bool mytun_flow_is(u32 word, u32 hash)
+{
+	return word && !((word ^ hash) & ~(MYTUN_FLOW_SETS - 1));
 }
 
 static struct mytun_flow_set *mytun_flow_set(struct mytun_flows *flows,
@@ -46,10 +59,10 @@ static struct mytun_flow_set *mytun_flow_set(struct mytun_flows *flows,
 	return &flows->sets[hash % MYTUN_FLOW_SETS];
 }
 
-/* For a device that can have many queues */
+/* For a device that can have many queues; under rtnl */
 struct mytun_flows *mytun_flows_create(void)
 {
-	return kvzalloc(sizeof(struct mytun_flows), GFP_KERNEL_ACCOUNT);
+	return kvzalloc(sizeof(struct mytun_flows), MYTUN_GFP);
 }
 
 /* The device has gone */
@@ -64,7 +77,7 @@ static void mytun_flow_set_forget(struct mytun_flow_set *set,
 	unsigned int i;
 
 	for (i = 0; i < MYTUN_FLOWS_PER_SET; i++)
-		if ((u32)READ_ONCE(set->places[i]) == index + 1)
+		if (READ_ONCE(set->places[i]) % MYTUN_FLOW_SETS == index + 1)
 			WRITE_ONCE(set->places[i], 0);
 }
 
@@ -88,15 +101,15 @@ bool mytun_flows_wanted(const struct mytun_queue *queue,
 }
 
 /* The flow's place; without @any only if it has one. NULL if there is none */
-static u64 *mytun_flow_place(struct mytun_flow_set *set, u32 hash, bool any)
+static u32 *mytun_flow_place(struct mytun_flow_set *set, u32 hash, bool any)
 {
-	u64 *empty = NULL;
+	u32 *empty = NULL;
 	unsigned int i;
 
 	for (i = 0; i < MYTUN_FLOWS_PER_SET; i++) {
-		u64 word = READ_ONCE(set->places[i]);
+		u32 word = READ_ONCE(set->places[i]);
 
-		if (word && word >> 32 == hash)
+		if (mytun_flow_is(word, hash))
 			return &set->places[i];
 		if (!word && !empty)
 			empty = &set->places[i];
@@ -115,8 +128,8 @@ void mytun_flows_remember(struct mytun_queue *queue,
 			  const struct sk_buff *skb)
 {
 	u32 hash = mytun_hash(skb);
-	u64 word = mytun_flow_word(hash, queue->index);
-	u64 *place = mytun_flow_place(mytun_flow_set(device->flows, hash), hash,
+	u32 word = mytun_flow_word(hash, queue->index);
+	u32 *place = mytun_flow_place(mytun_flow_set(device->flows, hash), hash,
 				      true);
 
 	if (READ_ONCE(*place) != word)
@@ -126,18 +139,18 @@ void mytun_flows_remember(struct mytun_queue *queue,
 /* Under RCU. False if the flow was not sent from a queue that takes frames */
 static bool mytun_flows_find(struct mytun_device *device, u32 hash, u16 *index)
 {
-	u64 *place = mytun_flow_place(mytun_flow_set(device->flows, hash), hash,
+	u32 *place = mytun_flow_place(mytun_flow_set(device->flows, hash), hash,
 				      false);
 	const struct mytun_queue *queue;
-	u64 word;
+	u32 word;
 
 	if (!place)
 		return false;
 	/* it may have become another's meanwhile */
 	word = READ_ONCE(*place);
-	if (!word || word >> 32 != hash)
+	if (!mytun_flow_is(word, hash))
 		return false;
-	*index = (u32)word - 1;
+	*index = mytun_flow_index(word);
 	queue = rcu_dereference(device->queues[*index]);
 	return queue && !READ_ONCE(queue->parked);
 }
