@@ -3,6 +3,7 @@
 
 #include <linux/etherdevice.h>
 #include <linux/if_arp.h>
+#include <linux/if_vlan.h>
 #include <linux/module.h>
 #include <linux/netfilter.h>
 #include <linux/security.h>
@@ -13,6 +14,12 @@
 #include "mytun.h"
 
 #define MYTUN_TX_QUEUE_LEN	1000
+
+/*
+ * Whoever sends past the stack's own checks leaves a tag where it is, so tags are
+ * put into frames here in any case
+ */
+#define MYTUN_TAGS	(NETIF_F_HW_VLAN_CTAG_TX | NETIF_F_HW_VLAN_STAG_TX)
 
 static int mytun_netdev_init(struct net_device *dev)
 {
@@ -84,6 +91,17 @@ static int mytun_netdev_stop(struct net_device *dev)
 	return 0;
 }
 
+/* A tag beside the frame becomes bytes of it, as all that the process gets */
+static int mytun_xmit_put_tag(struct sk_buff *skb)
+{
+	int err = __vlan_insert_tag(skb, skb->vlan_proto,
+				    skb_vlan_tag_get(skb));
+
+	if (!err)
+		__vlan_hwaccel_clear_tag(skb);
+	return err;
+}
+
 static enum skb_drop_reason mytun_xmit_queue(struct mytun_device *device,
 					     struct mytun_queue *queue,
 					     struct sk_buff *skb)
@@ -97,6 +115,8 @@ static enum skb_drop_reason mytun_xmit_queue(struct mytun_device *device,
 		if (reason != SKB_NOT_DROPPED_YET)
 			return reason;
 	}
+	if (unlikely(skb_vlan_tag_present(skb)) && mytun_xmit_put_tag(skb))
+		return SKB_DROP_REASON_NOMEM;
 	if (skb->len > MYTUN_FRAME_MAX)
 		return SKB_DROP_REASON_PKT_TOO_BIG;
 	if (skb_orphan_frags_rx(skb, GFP_ATOMIC))
@@ -320,9 +340,10 @@ static void mytun_setup_kind(struct net_device *dev, unsigned int flags)
 	dev->min_mtu = ETH_MIN_MTU;
 	dev->max_mtu = ETH_MAX_MTU;
 	/* frames are copied, so it does not matter where their parts are */
-	dev->hw_features = NETIF_F_SG | NETIF_F_FRAGLIST | MYTUN_OFFLOADS;
+	dev->hw_features = NETIF_F_SG | NETIF_F_FRAGLIST | MYTUN_OFFLOADS |
+			   MYTUN_TAGS;
 	dev->features = dev->hw_features;
-	dev->vlan_features = dev->features;
+	dev->vlan_features = dev->features & ~MYTUN_TAGS;
 	mytun_set_lockless_tx(dev);
 }
 

@@ -90,7 +90,6 @@ var Known = []Difference{
 		in(Place{Call: "mtu 655*", Stock: "EINVAL", Mytun: "0"}, "mtu"),
 		in(Place{Call: "link mtu", Stock: "f1ff0000", Mytun: "ffff0000"}, "mtu"))},
 	{ID: "queue-length", Where: in(Place{Call: "link txqlen", Stock: "f4010000", Mytun: "e8030000"}, looks...)},
-	{ID: "vlan", Where: in(Place{Call: "ethtool -k tx-vlan-*", Stock: "true", Mytun: "false"}, "ethtool")},
 	{ID: "ethtool-rings", Where: in(Place{Call: "ethtool rings"}, "ethtool")},
 	{ID: "ethtool-coalesce", Where: in(Place{Call: "ethtool coalescing"}, "ethtool")},
 	{ID: "bad-filter-remembered", Where: []Place{{"bpf/what is no filter", "file TUNGETFILTER *", "0, wrote *", "0"}}},
