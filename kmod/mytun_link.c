@@ -7,7 +7,6 @@
 #include <linux/if_fc.h>
 #include <linux/if_fddi.h>
 #include <linux/if_hippi.h>
-#include <linux/if_ltalk.h>
 #include <linux/ieee802154.h>
 #include <linux/in6.h>
 #include <linux/proc_fs.h>
@@ -19,57 +18,84 @@
 
 #include "mytun.h"
 
-/* Bytes of an address; kinds that are not here have none */
+/*
+ * Types that a process may give its device, and the bytes of an address. Code of
+ * the kernel that serves a type may take the device for one of its own drivers',
+ * and netdev_priv(), ml_priv or an operation for what it is there: these were
+ * looked through, and do not. Not here for that reason: ARPHRD_CAIF, 6LOWPAN,
+ * IEEE802154, INFINIBAND, CAN, ATM, LOCALTLK
+ */
 static const struct {
 	unsigned short type;
 	unsigned char length;
-} mytun_address_lengths[] = {
+} mytun_types[] = {
+	{ ARPHRD_NETROM, AX25_ADDR_LEN },
 	{ ARPHRD_ETHER, ETH_ALEN },
+	{ ARPHRD_AX25, 0 },
+	{ ARPHRD_IEEE802, FC_ALEN },
+	{ ARPHRD_SLIP, 0 },
+	{ ARPHRD_CSLIP, 0 },
+	{ ARPHRD_SLIP6, 0 },
+	{ ARPHRD_CSLIP6, 0 },
+	{ ARPHRD_ROSE, ROSE_ADDR_LEN },
+	{ ARPHRD_X25, 0 },
+	{ ARPHRD_PPP, 0 },
+	{ ARPHRD_HDLC, 0 },
+	{ ARPHRD_LAPB, 0 },
+	{ ARPHRD_RAWHDLC, 0 },
+	{ ARPHRD_RAWIP, 0 },
 	{ ARPHRD_TUNNEL, sizeof(__be32) },
+	{ ARPHRD_TUNNEL6, sizeof(struct in6_addr) },
+	{ ARPHRD_LOOPBACK, 0 },
+	{ ARPHRD_FDDI, FDDI_K_ALEN },
 	{ ARPHRD_SIT, sizeof(__be32) },
 	{ ARPHRD_IPGRE, sizeof(__be32) },
-	{ ARPHRD_TUNNEL6, sizeof(struct in6_addr) },
-	{ ARPHRD_IP6GRE, sizeof(struct in6_addr) },
-	{ ARPHRD_IEEE802154_MONITOR, IEEE802154_EXTENDED_ADDR_LEN },
-	{ ARPHRD_FDDI, FDDI_K_ALEN },
 	{ ARPHRD_HIPPI, HIPPI_ALEN },
-	{ ARPHRD_IEEE802, FC_ALEN },
-	{ ARPHRD_ROSE, ROSE_ADDR_LEN },
-	{ ARPHRD_NETROM, AX25_ADDR_LEN },
-	{ ARPHRD_LOCALTLK, LTALK_ALEN },
+	{ ARPHRD_IEEE80211, 0 },
+	{ ARPHRD_IEEE80211_PRISM, 0 },
+	{ ARPHRD_IEEE80211_RADIOTAP, 0 },
+	{ ARPHRD_IEEE802154_MONITOR, IEEE802154_EXTENDED_ADDR_LEN },
+	{ ARPHRD_PHONET, 0 },
+	{ ARPHRD_PHONET_PIPE, 0 },
+	{ ARPHRD_IP6GRE, sizeof(struct in6_addr) },
+	{ ARPHRD_NETLINK, 0 },
+	{ ARPHRD_VSOCKMON, 0 },
+	{ ARPHRD_NONE, 0 },
+	{ ARPHRD_VOID, 0 },
 };
 
-static unsigned char mytun_address_length(unsigned short type)
+/* Bytes of an address; EINVAL for a type that may not be had */
+static int mytun_address_length(const struct net_device *dev,
+				unsigned short type)
 {
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(mytun_address_lengths); i++)
-		if (mytun_address_lengths[i].type == type)
-			return mytun_address_lengths[i].length;
-	return 0;
+	/* AppleTalk calls an operation that is not there, but on such links */
+	if (type == ARPHRD_PPP && !(dev->flags & IFF_POINTOPOINT))
+		return -EINVAL;
+	for (i = 0; i < ARRAY_SIZE(mytun_types); i++)
+		if (mytun_types[i].type == type)
+			return mytun_types[i].length;
+	return -EINVAL;
 }
 
-/* The kernel takes the private part of a device of these kinds for its own */
-static bool mytun_type_is_foreign(unsigned short type)
-{
-	return type == ARPHRD_6LOWPAN || type == ARPHRD_IEEE802154;
-}
-
-/* TUNSETLINK; under rtnl */
+/* TUNSETLINK */
 int mytun_link_set_type(struct net_device *dev, unsigned short type)
 {
+	int length = mytun_address_length(dev, type);
 	int err;
 
+	ASSERT_RTNL();
 	if (dev->flags & IFF_UP)
 		return -EBUSY;
-	if (mytun_type_is_foreign(type))
-		return -EINVAL;
+	if (length < 0)
+		return length;
 	err = notifier_to_errno(call_netdevice_notifiers(NETDEV_PRE_TYPE_CHANGE,
 							 dev));
 	if (err)
 		return err;
 	dev->type = type;
-	dev->addr_len = mytun_address_length(type);
+	dev->addr_len = length;
 	call_netdevice_notifiers(NETDEV_POST_TYPE_CHANGE, dev);
 	return 0;
 }

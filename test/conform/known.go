@@ -81,7 +81,9 @@ var Known = []Difference{
 	{ID: "foreign-type", Where: slices.Concat(
 		in(Place{Call: "*TUNSETLINK *", Stock: "0", Mytun: "EINVAL"}, "ioctl", "rights", "type"),
 		in(Place{Call: "8?? sysfs *"}, "type"),
-		in(Place{Call: "*SIOCSIFHWADDR, type 8*", Stock: "0", Mytun: "EINVAL"}, "type"))},
+		in(Place{Call: "32 sysfs *"}, "type"),
+		in(Place{Call: "512 sysfs *"}, "type"),
+		in(Place{Call: "*SIOCSIFHWADDR, type *", Stock: "0", Mytun: "EINVAL"}, "type"))},
 	{ID: "debug", Where: slices.Concat(
 		in(Place{Call: "TUNSETDEBUG *", Stock: "0", Mytun: "EINVAL"}, "ioctl", "rights"),
 		in(Place{Call: "ethtool *message level", Stock: "0*", Mytun: "ENOTSUP*"}, "ethtool"))},
