@@ -208,30 +208,57 @@ static bool mytun_vnet_is_protocol(const struct flow_keys_basic *keys,
 	return type & SKB_GSO_UDP_L4 && keys->basic.ip_proto == IPPROTO_UDP;
 }
 
+static bool mytun_vnet_is_ip(const struct flow_keys_basic *keys)
+{
+	return keys->basic.n_proto == htons(ETH_P_IP) ||
+	       keys->basic.n_proto == htons(ETH_P_IPV6);
+}
+
 /*
- * With the protocol known: does the checksum cover nothing of the IP header,
- * and is a super-packet's protocol one that can be segmented as claimed, and
- * begins where the checksum does? Fragmentation (SKB_GSO_UDP) is no claim that
- * a process was ever invited to make. The checksum of a packet within another
- * may begin later.
+ * With the protocol known: does the checksum cover nothing of the link header or
+ * of the outermost IP header? It may be that of any packet within, whatever
+ * tunnel made it: what the device hands out it takes back. Of what is in a frame
+ * that is not IP nothing is known.
  */
+static bool mytun_vnet_matches_plain(const struct sk_buff *skb,
+				     const struct flow_keys_basic *keys,
+				     bool dissected)
+{
+	int start = skb_checksum_start_offset(skb);
+
+	if (!dissected)
+		return !mytun_vnet_is_ip(keys) && start >= 0;
+	return start >= keys->control.thoff;
+}
+
+/*
+ * Is a super-packet's protocol one that can be segmented as claimed, and begins
+ * where the checksum does? Fragmentation (SKB_GSO_UDP) is no claim that a process
+ * was ever invited to make.
+ */
+static bool mytun_vnet_matches_super(const struct sk_buff *skb,
+				     const struct flow_keys_basic *keys)
+{
+	if (skb->ip_summed == CHECKSUM_PARTIAL &&
+	    skb_checksum_start_offset(skb) != keys->control.thoff)
+		return false;
+	return mytun_vnet_is_protocol(keys, skb_shinfo(skb)->gso_type);
+}
+
+/* Of a frame whose protocol is known: can what it claims be so? */
 bool mytun_vnet_matches(const struct sk_buff *skb)
 {
-	bool partial = skb->ip_summed == CHECKSUM_PARTIAL;
 	struct flow_keys_basic keys;
-	int start;
+	bool dissected;
 
-	if (!skb_is_gso(skb) && !partial)
+	if (!skb_is_gso(skb) && skb->ip_summed != CHECKSUM_PARTIAL)
 		return true;
-	if (!skb_flow_dissect_flow_keys_basic(NULL, skb, &keys, NULL, 0, 0, 0,
-					      FLOW_DISSECTOR_F_STOP_AT_ENCAP))
-		return false;
-	start = partial ? skb_checksum_start_offset(skb) : keys.control.thoff;
+	dissected = skb_flow_dissect_flow_keys_basic(NULL, skb, &keys, NULL,
+						     0, 0, 0,
+						     FLOW_DISSECTOR_F_STOP_BEFORE_ENCAP);
 	if (!skb_is_gso(skb))
-		return start >= keys.control.thoff;
-	if (start != keys.control.thoff)
-		return false;
-	return mytun_vnet_is_protocol(&keys, skb_shinfo(skb)->gso_type);
+		return mytun_vnet_matches_plain(skb, &keys, dissected);
+	return dissected && mytun_vnet_matches_super(skb, &keys);
 }
 
 /* Is a checksum that is to be filled in still inside of the frame? */
