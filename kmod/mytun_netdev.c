@@ -14,6 +14,8 @@
 #include "mytun.h"
 
 #define MYTUN_TX_QUEUE_LEN	1000
+/* Many tunnels in one another; with all headers a frame has, in 32 KiB */
+#define MYTUN_HEADROOM_MAX	1024
 
 /*
  * Whoever sends past the stack's own checks leaves a tag where it is, so tags are
@@ -243,7 +245,8 @@ static void mytun_set_rx_headroom(struct net_device *dev, int headroom)
 	struct mytun_device *device = netdev_priv(dev);
 	unsigned int i;
 
-	device->headroom = max(headroom, NET_SKB_PAD);
+	ASSERT_RTNL();
+	device->headroom = clamp(headroom, NET_SKB_PAD, MYTUN_HEADROOM_MAX);
 	for (i = 0; i < dev->num_tx_queues; i++) {
 		struct mytun_queue *queue = rtnl_dereference(device->queues[i]);
 

@@ -15,6 +15,13 @@
 
 #include "mytun.h"
 
+/*
+ * No headers are longer, in front of a checksum that is to be filled in. The
+ * kernel's own functions make one piece of memory of all that is before it,
+ * however much that is, and print what they think of one that lies further behind
+ */
+#define MYTUN_HEADERS_MAX	16384U
+
 static bool mytun_vnet_is_plain(const struct virtio_net_hdr_v1 *vnet)
 {
 	const u32 *words = (const u32 *)vnet;
@@ -73,16 +80,23 @@ void mytun_vnet_convert(const struct mytun_format *format,
 	swab16s((__force u16 *)&vnet->csum_offset);
 }
 
-/* Bytes of a frame that must be there if the header is to make sense */
-u32 mytun_vnet_headers(const struct virtio_net_hdr_v1 *vnet)
+/* Where the checksum that is to be filled in ends; 0 if there is none */
+static u32 mytun_vnet_checksum_end(const struct virtio_net_hdr_v1 *vnet)
 {
-	u32 headers = __virtio16_to_cpu(true, vnet->hdr_len);
 	u32 start = __virtio16_to_cpu(true, vnet->csum_start);
 	u32 offset = __virtio16_to_cpu(true, vnet->csum_offset);
 
 	if (!(vnet->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM))
-		return headers;
-	return max_t(u32, headers, start + offset + sizeof(__sum16));
+		return 0;
+	return start + offset + sizeof(__sum16);
+}
+
+/* Bytes of a frame that must be there if the header is to make sense */
+u32 mytun_vnet_headers(const struct virtio_net_hdr_v1 *vnet)
+{
+	u32 headers = __virtio16_to_cpu(true, vnet->hdr_len);
+
+	return max(headers, mytun_vnet_checksum_end(vnet));
 }
 
 /* False if the header does not fit a frame of @length bytes, or the device */
@@ -192,6 +206,8 @@ int mytun_vnet_apply(struct sk_buff *skb, const struct virtio_net_hdr_v1 *from)
 
 	if (mytun_vnet_is_plain(from))
 		return 0;
+	if (mytun_vnet_checksum_end(from) > MYTUN_HEADERS_MAX)
+		return -EINVAL;
 	memcpy(&vnet, from, sizeof(vnet));
 	return mytun_vnet_to_skb(skb, &vnet);
 }
