@@ -52,6 +52,13 @@ struct task_struct;
 /* A limit that is reached is ENOMEM for the caller, not a case for the OOM killer */
 #define MYTUN_GFP	(GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 
+/*
+ * Of a super-packet the stack may make thousands, whatever its bytes: no more
+ * frames go to it in one run when those that went are so many. More than the
+ * bytes of a run are, in segments of a usual size
+ */
+#define MYTUN_SEGMENTS_PER_RUN	512U
+
 /* Flags of TUNSETIFF that a device keeps; TUN_EXCL acts once */
 #define MYTUN_DEVICE_FLAGS	(IFF_TUN | IFF_TAP | IFF_NO_PI | \
 				 IFF_MULTI_QUEUE | IFF_VNET_HDR | \
@@ -554,6 +561,7 @@ int mytun_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
 		   u32 flags);
 
 /* mytun_vnet.c: checksum and segmentation metadata */
+u32 mytun_vnet_segments(const struct mytun_frame *header);
 void mytun_format_of(const struct mytun_device *device,
 		     struct mytun_format *format);
 bool mytun_format_get(struct mytun_queue *queue, struct mytun_format *format);

@@ -28,13 +28,14 @@
 #define MYTUN_TX_BATCH		16
 
 /*
- * @taken and @bytes count what left the ring since the run began, good or bad;
- * @good_bytes what @skbs carry. @gro: the run has claimed the queue's GRO
+ * @taken, @bytes and @segments count what left the ring since the run began, good
+ * or bad; @good_bytes what @skbs carry. @gro: the run has claimed the queue's GRO
  */
 struct mytun_tx_run {
 	struct sk_buff_head skbs;
 	unsigned int taken;
 	unsigned int bytes;
+	unsigned int segments;
 	unsigned int good_bytes;
 	bool gro;
 };
@@ -71,6 +72,7 @@ static bool mytun_tx_take(struct mytun_queue *queue, struct mytun_tx_run *run)
 
 	run->taken++;
 	run->bytes += header.length;
+	run->segments += mytun_vnet_segments(&header);
 	if (likely(!queue->xdp.program))
 		skb = mytun_frame_receive(queue, &header, shared + 1);
 	else
@@ -86,7 +88,8 @@ static bool mytun_tx_take(struct mytun_queue *queue, struct mytun_tx_run *run)
 static bool mytun_tx_may_take(const struct mytun_tx_run *run)
 {
 	return run->taken < MYTUN_TX_FRAMES_PER_RUN &&
-	       run->bytes < MYTUN_TX_BYTES_PER_RUN;
+	       run->bytes < MYTUN_TX_BYTES_PER_RUN &&
+	       run->segments < MYTUN_SEGMENTS_PER_RUN;
 }
 
 static void mytun_tx_release(struct mytun_queue *queue)

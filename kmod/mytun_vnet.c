@@ -99,6 +99,17 @@ u32 mytun_vnet_headers(const struct virtio_net_hdr_v1 *vnet)
 	return max(headers, mytun_vnet_checksum_end(vnet));
 }
 
+/* What the stack may make of the frame, at the most; little endian */
+u32 mytun_vnet_segments(const struct mytun_frame *header)
+{
+	u32 size = __virtio16_to_cpu(true, header->vnet.gso_size);
+
+	if (likely(header->vnet.gso_type == VIRTIO_NET_HDR_GSO_NONE))
+		return 1;
+	/* it takes no smaller ones */
+	return header->length / max(size, 8U) + 1;
+}
+
 /* False if the header does not fit a frame of @length bytes, or the device */
 bool mytun_vnet_valid(const struct mytun_device *device,
 		      const struct mytun_frame *header)

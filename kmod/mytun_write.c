@@ -44,6 +44,7 @@ struct mytun_write_batch {
 	struct mytun_frame headers[MYTUN_WRITE_BATCH];
 	struct sk_buff *skbs[MYTUN_WRITE_BATCH];
 	unsigned int frames;
+	unsigned int segments;
 	size_t bytes;
 };
 
@@ -348,6 +349,7 @@ static int mytun_write_take(struct mytun_queue *queue,
 		return PTR_ERR(skb);
 
 	batch->skbs[batch->frames++] = skb;
+	batch->segments += mytun_vnet_segments(header);
 	/* nothing need follow the last one */
 	iov_iter_advance(from, min(mytun_batch_footprint(header->length), room) -
 			       sizeof(*header) - header->length);
@@ -366,8 +368,11 @@ static int mytun_write_gather(struct mytun_queue *queue,
 	int err;
 
 	batch->frames = 0;
+	batch->segments = 0;
 	batch->bytes = 0;
-	while (batch->frames < MYTUN_WRITE_BATCH && iov_iter_count(from)) {
+	while (batch->frames < MYTUN_WRITE_BATCH &&
+	       batch->segments < MYTUN_SEGMENTS_PER_RUN &&
+	       iov_iter_count(from)) {
 		err = mytun_write_wait(queue, batch->charged,
 				       nonblock || batch->frames);
 		if (err)
