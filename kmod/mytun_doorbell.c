@@ -89,14 +89,17 @@ static void mytun_doorbell_hook(struct file *file, wait_queue_head_t *head,
 	add_wait_queue(head, &queue->tx_doorbell_entry);
 }
 
-/* Afterwards no write to the tx doorbell reaches the queue. Under config */
+/*
+ * Afterwards no write to the tx doorbell reaches the queue; what one before has
+ * set going may still be on its way
+ */
 void mytun_doorbell_unhook(struct mytun_queue *queue)
 {
+	lockdep_assert_held(&queue->config);
 	if (!queue->tx_doorbell_head)
 		return;
 	remove_wait_queue(queue->tx_doorbell_head, &queue->tx_doorbell_entry);
 	queue->tx_doorbell_head = NULL;
-	irq_work_sync(&queue->tx_work);
 }
 
 /* An eventfd that the process names: resolved once, both file and context */
@@ -131,11 +134,13 @@ static void mytun_eventfd_put(struct mytun_eventfd *eventfd)
 		fput(eventfd->file);
 }
 
-static void mytun_eventfd_swap_rcu(struct eventfd_ctx __rcu **published,
+static void mytun_eventfd_swap_rcu(struct mytun_queue *queue,
+				   struct eventfd_ctx __rcu **published,
 				   struct mytun_eventfd *eventfd)
 {
-	eventfd->context = rcu_replace_pointer(*published, eventfd->context,
-					       true);
+	eventfd->context =
+		rcu_replace_pointer(*published, eventfd->context,
+				    lockdep_is_held(&queue->config));
 }
 
 static void mytun_eventfd_swap_tx(struct mytun_queue *queue,
@@ -153,43 +158,104 @@ static void mytun_eventfd_swap_tx(struct mytun_queue *queue,
 	wake_up_process(queue->kthread);
 }
 
-/* Replace all three, or none. Under config, with the kthread running */
+/* All three, as the process names them */
+struct mytun_doorbells {
+	struct mytun_eventfd rx_doorbell;
+	struct mytun_eventfd tx_doorbell;
+	struct mytun_eventfd tx_space;
+};
+
+static int mytun_doorbells_get(struct mytun_doorbells *doorbells,
+			       const struct mytun_eventfds *fds)
+{
+	int err;
+
+	err = mytun_eventfd_get(&doorbells->rx_doorbell, fds->rx_doorbell);
+	if (!err)
+		err = mytun_eventfd_get(&doorbells->tx_doorbell,
+					fds->tx_doorbell);
+	if (!err)
+		err = mytun_eventfd_get(&doorbells->tx_space, fds->tx_space);
+	return err;
+}
+
+static void mytun_doorbells_put(struct mytun_doorbells *doorbells)
+{
+	mytun_eventfd_put(&doorbells->tx_space);
+	mytun_eventfd_put(&doorbells->tx_doorbell);
+	mytun_eventfd_put(&doorbells->rx_doorbell);
+}
+
+static int __mytun_doorbell_check(const struct mytun_queue *queue)
+{
+	lockdep_assert_held(&queue->config);
+	if (!queue->device || queue->stopping)
+		return -EBADFD;
+	return queue->rings ? 0 : -EINVAL;
+}
+
+/* Asked before the descriptors are looked at, and once more afterwards */
+static int mytun_doorbell_check(struct mytun_queue *queue)
+{
+	int err;
+
+	mutex_lock(&queue->config);
+	err = __mytun_doorbell_check(queue);
+	mutex_unlock(&queue->config);
+	return err;
+}
+
+/* On success @doorbells are those that were replaced, maybe still in use */
+static int mytun_doorbell_swap(struct mytun_queue *queue,
+			       struct mytun_doorbells *doorbells)
+{
+	int err;
+
+	mutex_lock(&queue->config);
+	err = __mytun_doorbell_check(queue);
+	if (!err) {
+		mytun_eventfd_swap_rcu(queue, &queue->rx_doorbell,
+				       &doorbells->rx_doorbell);
+		mytun_eventfd_swap_rcu(queue, &queue->tx_space,
+				       &doorbells->tx_space);
+		mytun_eventfd_swap_tx(queue, &doorbells->tx_doorbell);
+	}
+	mutex_unlock(&queue->config);
+	return err;
+}
+
+/*
+ * Replace all three, or none. Waits for who signals the old ones, and holds no
+ * lock meanwhile: a device's end waits for config
+ */
 int mytun_doorbell_set(struct mytun_queue *queue,
 		       const struct mytun_eventfds *fds)
 {
-	struct mytun_eventfd rx_doorbell = {}, tx_doorbell = {}, tx_space = {};
+	struct mytun_doorbells doorbells = {};
 	int err;
 
-	err = mytun_eventfd_get(&rx_doorbell, fds->rx_doorbell);
+	err = mytun_doorbell_check(queue);
+	if (err)
+		return err;
+	err = mytun_doorbells_get(&doorbells, fds);
 	if (!err)
-		err = mytun_eventfd_get(&tx_doorbell, fds->tx_doorbell);
+		err = mytun_doorbell_swap(queue, &doorbells);
 	if (!err)
-		err = mytun_eventfd_get(&tx_space, fds->tx_space);
-	if (!err) {
-		mytun_eventfd_swap_rcu(&queue->rx_doorbell, &rx_doorbell);
-		mytun_eventfd_swap_rcu(&queue->tx_space, &tx_space);
-		mytun_eventfd_swap_tx(queue, &tx_doorbell);
 		synchronize_rcu();
-	}
-	/* on success these are the ones that were replaced */
-	mytun_eventfd_put(&tx_space);
-	mytun_eventfd_put(&tx_doorbell);
-	mytun_eventfd_put(&rx_doorbell);
+	mytun_doorbells_put(&doorbells);
 	return err;
 }
 
 /* Last use of the queue: nothing signals and nothing rings any more */
 void mytun_doorbell_put(struct mytun_queue *queue)
 {
-	struct mytun_eventfd eventfd = {};
+	struct mytun_doorbells doorbells = {};
 
-	mytun_doorbell_unhook(queue);
-	if (queue->tx_doorbell)
-		eventfd_ctx_put(queue->tx_doorbell);
-	queue->tx_doorbell = NULL;
-	mytun_eventfd_swap_rcu(&queue->rx_doorbell, &eventfd);
-	mytun_eventfd_put(&eventfd);
-	eventfd.context = NULL;
-	mytun_eventfd_swap_rcu(&queue->tx_space, &eventfd);
-	mytun_eventfd_put(&eventfd);
+	mutex_lock(&queue->config);
+	mytun_eventfd_swap_rcu(queue, &queue->rx_doorbell,
+			       &doorbells.rx_doorbell);
+	mytun_eventfd_swap_rcu(queue, &queue->tx_space, &doorbells.tx_space);
+	mytun_eventfd_swap_tx(queue, &doorbells.tx_doorbell);
+	mutex_unlock(&queue->config);
+	mytun_doorbells_put(&doorbells);
 }

@@ -475,22 +475,12 @@ static int mytun_ioc_set_rings(struct mytun_queue *queue, void __user *arg)
 static int mytun_ioc_set_eventfds(struct mytun_queue *queue, void __user *arg)
 {
 	struct mytun_eventfds fds;
-	int err;
 
 	if (copy_from_user(&fds, arg, sizeof(fds)))
 		return -EFAULT;
 	if (memchr_inv(fds.reserved, 0, sizeof(fds.reserved)))
 		return -EINVAL;
-
-	mutex_lock(&queue->config);
-	if (!queue->device)
-		err = -EBADFD;
-	else if (!queue->rings)
-		err = -EINVAL;
-	else
-		err = mytun_doorbell_set(queue, &fds);
-	mutex_unlock(&queue->config);
-	return err;
+	return mytun_doorbell_set(queue, &fds);
 }
 
 static int mytun_ioc_set_poll(struct mytun_queue *queue, void __user *arg)
