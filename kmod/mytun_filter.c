@@ -39,11 +39,16 @@ struct mytun_addresses {
 /**
  * struct mytun_filter - what a device screens its frames with
  * @addresses: of frames to the process
- * @programs:  references, NULL where there is none
+ * @programs:  NULL where there is none. The references are the device's, and go
+ *             on to what takes this structure's place
+ * @ended:     those of them that do not
+ * @rcu:       this structure's end
  */
 struct mytun_filter {
 	struct mytun_addresses addresses;
 	struct bpf_prog *programs[MYTUN_PROGRAMS];
+	struct bpf_prog *ended[MYTUN_PROGRAMS];
+	struct rcu_head rcu;
 };
 
 static bool mytun_filter_is_empty(const struct mytun_filter *filter)
@@ -52,80 +57,90 @@ static bool mytun_filter_is_empty(const struct mytun_filter *filter)
 	       !memchr_inv(filter->programs, 0, sizeof(filter->programs));
 }
 
-/* Under rtnl. For one to change before it is published */
+/* For one to change before it is published */
 static struct mytun_filter *mytun_filter_copy(struct mytun_device *device)
 {
 	struct mytun_filter *old = rtnl_dereference(device->filter);
 
 	if (!old)
-		return kzalloc(sizeof(*old), GFP_KERNEL);
-	return kmemdup(old, sizeof(*old), GFP_KERNEL);
+		return kzalloc(sizeof(*old), MYTUN_GFP);
+	return kmemdup(old, sizeof(*old), MYTUN_GFP);
 }
 
-/* Under rtnl. Nobody uses the one before when this returns */
+/* In softirq context. Nobody uses it any more */
+static void mytun_filter_free(struct rcu_head *rcu)
+{
+	struct mytun_filter *filter =
+		container_of(rcu, struct mytun_filter, rcu);
+	unsigned int i;
+
+	for (i = 0; i < MYTUN_PROGRAMS; i++)
+		if (filter->ended[i])
+			bpf_prog_destroy(filter->ended[i]);
+	kfree(filter);
+}
+
+/*
+ * Whoever sends sees @filter from now on, or nothing if it is empty. Who has
+ * begun before may go on with the one before: nobody waits for that under rtnl.
+ * @ended: a bit for each slot whose old program ends
+ */
 static void mytun_filter_publish(struct mytun_device *device,
-				 struct mytun_filter *filter)
+				 struct mytun_filter *filter,
+				 unsigned int ended)
 {
 	struct mytun_filter *old = rtnl_dereference(device->filter);
+	unsigned int i;
 
-	if (mytun_filter_is_empty(filter)) {
+	for (i = 0; old && i < MYTUN_PROGRAMS; i++)
+		if (ended & BIT(i))
+			old->ended[i] = old->programs[i];
+	if (filter && mytun_filter_is_empty(filter)) {
 		kfree(filter);
 		filter = NULL;
 	}
 	rcu_assign_pointer(device->filter, filter);
 	mytun_filter_screen(device);
-	synchronize_net();
-	kfree(old);
+	if (old)
+		call_rcu(&old->rcu, mytun_filter_free);
 }
 
-/* Under rtnl, when a filter or the number of parked queues has changed */
+/* When a filter or the number of parked queues has changed */
 void mytun_filter_screen(struct mytun_device *device)
 {
+	ASSERT_RTNL();
 	WRITE_ONCE(device->screened,
 		   rcu_access_pointer(device->filter) || device->parked);
 }
 
-/* Under rtnl. Takes over the reference to @program, also if it fails */
+/* Takes over the reference to @program, also if it fails */
 static int mytun_filter_set(struct mytun_device *device,
 			    enum mytun_program slot, struct bpf_prog *program)
 {
 	struct mytun_filter *filter = mytun_filter_copy(device);
-	struct bpf_prog *old;
 
 	if (!filter) {
 		if (program)
 			bpf_prog_destroy(program);
 		return -ENOMEM;
 	}
-	old = filter->programs[slot];
 	filter->programs[slot] = program;
-	mytun_filter_publish(device, filter);
-	if (old)
-		bpf_prog_destroy(old);
+	mytun_filter_publish(device, filter, BIT(slot));
 	return 0;
 }
 
-/* Under rtnl, or when the device has gone */
 static bool mytun_filter_has(const struct mytun_device *device,
 			     enum mytun_program slot)
 {
-	const struct mytun_filter *filter =
-		rcu_dereference_protected(device->filter, true);
+	const struct mytun_filter *filter = rtnl_dereference(device->filter);
 
 	return filter && filter->programs[slot];
 }
 
-/* The device has gone */
+/* The device goes, and has no queue any more that could set another */
 void mytun_filter_destroy(struct mytun_device *device)
 {
-	struct mytun_filter *filter =
-		rcu_dereference_protected(device->filter, true);
-	unsigned int i;
-
-	for (i = 0; i < MYTUN_PROGRAMS; i++)
-		if (mytun_filter_has(device, i))
-			bpf_prog_destroy(filter->programs[i]);
-	kfree(filter);
+	mytun_filter_publish(device, NULL, GENMASK(MYTUN_PROGRAMS - 1, 0));
 }
 
 /* Under rtnl. A queue of the device, new or no longer parked */
@@ -213,7 +228,7 @@ static int mytun_addresses_set(struct mytun_queue *queue,
 	if (!filter)
 		goto unlock;
 	filter->addresses = *addresses;
-	mytun_filter_publish(queue->device, filter);
+	mytun_filter_publish(queue->device, filter, 0);
 	err = addresses->exact;
 unlock:
 	rtnl_unlock();

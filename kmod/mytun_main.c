@@ -37,6 +37,8 @@ static void __exit mytun_exit(void)
 {
 	misc_deregister(&mytun_miscdev);
 	rtnl_link_unregister(&mytun_link_ops);
+	/* of filters that were replaced */
+	rcu_barrier();
 }
 
 module_init(mytun_init);

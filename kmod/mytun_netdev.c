@@ -54,7 +54,6 @@ static void mytun_netdev_destructor(struct net_device *dev)
 {
 	struct mytun_device *device = netdev_priv(dev);
 
-	mytun_filter_destroy(device);
 	mytun_flows_destroy(device->flows);
 	security_tun_dev_free_security(device->security);
 	free_percpu(dev->tstats);
@@ -66,6 +65,7 @@ static void mytun_netdev_uninit(struct net_device *dev)
 	struct mytun_device *device = netdev_priv(dev);
 
 	mytun_queue_detach_all(device);
+	mytun_filter_destroy(device);
 	if (device->flags & IFF_PERSIST)
 		module_put(THIS_MODULE);
 }
