@@ -11,7 +11,9 @@
  * programs send to the device comes to mytun_xdp_xmit.c.
  *
  * Locks, outermost first: rtnl, queue->config, rx_lock, sk_receive_queue.lock;
- * state_lock is taken alone.
+ * state_lock is taken alone. Nothing waits (for RCU, a thread, memory that is
+ * long in coming, a process) under rtnl or queue->config but the end of a queue,
+ * which waits for one grace period.
  * mmap_lock may be held when mmap() comes in, so nothing touches user memory
  * under queue->config.
  */
@@ -228,8 +230,13 @@ struct mytun_queue {
 	/* IFF_NAPI: written under rtnl, read by write() */
 	bool write_gro;
 
-	/* Detach has begun: under @config, read by the kthread and the tasklet */
+	/*
+	 * Detach has begun: under @config. Who works for the queue, the kthread
+	 * and the tasklet, looks first, bottom halves off. RCU ends before the
+	 * device goes
+	 */
 	bool stopping;
+	unsigned long left;		/* RCU's state at detach */
 
 	/*
 	 * read, write and poll: the device from attach until shortly before
@@ -283,7 +290,7 @@ struct mytun_queue {
 	bool rx_stopped;
 
 	/* kthread: all its own, but the tasklet reads @tx_watched, sets @tx_more */
-	struct task_struct *kthread;
+	struct task_struct *kthread;	/* from the rings until release */
 	bool tx_watched;
 	bool tx_more;			/* a run has left frames */
 	u32 tx_seen;
@@ -490,6 +497,7 @@ bool mytun_rx_drain(struct mytun_queue *queue);
 bool mytun_rx_may_sleep(struct mytun_queue *queue);
 void mytun_rx_let_senders(struct mytun_queue *queue);
 void mytun_rx_purge(struct mytun_queue *queue);
+void mytun_rx_purge_backlog(struct mytun_queue *queue);
 
 /* mytun_read.c: kernel to process, without a ring */
 ssize_t mytun_read_iter(struct kiocb *iocb, struct iov_iter *to);
@@ -510,10 +518,12 @@ void mytun_moderate(struct mytun_queue *queue, bool wanted,
 		    unsigned int frames);
 
 /* mytun_kthread.c: both directions, while there is traffic */
-int mytun_kthread_start(struct mytun_queue *queue);
+struct task_struct *mytun_kthread_create(struct mytun_queue *queue);
+void mytun_kthread_end(struct task_struct *kthread);
+void mytun_kthread_start(struct mytun_queue *queue,
+			 struct task_struct *kthread);
 void mytun_kthread_dismiss(struct mytun_queue *queue);
 void mytun_kthread_stop(struct mytun_queue *queue);
-void mytun_kthread_put(struct mytun_queue *queue);
 
 /* mytun_frame.c: from a header and bytes of the process to an skb */
 struct sk_buff *mytun_frame_receive(struct mytun_queue *queue,
@@ -588,5 +598,6 @@ void mytun_deliver_end(struct mytun_queue *queue, bool gro);
 void mytun_tasklet_setup(struct mytun_queue *queue);
 void mytun_tasklet_schedule(struct mytun_queue *queue);
 void mytun_tasklet_kill(struct mytun_queue *queue);
+void mytun_tasklet_drain(struct mytun_queue *queue);
 
 #endif /* _MYTUN_H */

@@ -26,6 +26,7 @@ static int mytun_release(struct inode *inode, struct file *file)
 {
 	struct mytun_queue *queue = file->private_data;
 
+	mytun_tasklet_drain(queue);
 	rtnl_lock();
 	mytun_queue_leave(queue);
 	rtnl_unlock();

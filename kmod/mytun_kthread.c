@@ -9,10 +9,11 @@
  *
  * Who wakes it: the stack (mytun_rx_enqueue), a tx doorbell that is not the
  * first for a while (mytun_doorbell.c), a tasklet with more to do than it may,
- * mytun_kthread_dismiss. It never takes rtnl or queue->config: whoever stops it
- * holds them.
+ * mytun_kthread_dismiss. It looks at the device only with bottom halves off, and
+ * only if the queue is not stopping: the device's end does not wait for it.
  */
 
+#include <linux/cgroup.h>
 #include <linux/delay.h>
 #include <linux/kthread.h>
 #include <linux/sched/clock.h>
@@ -166,44 +167,75 @@ static int mytun_kthread(void *data)
 	return 0;
 }
 
-/* Under config, attached, with the rings connected */
-int mytun_kthread_start(struct mytun_queue *queue)
+/* One that nobody has for a queue any more; it may not have run at all */
+void mytun_kthread_end(struct task_struct *kthread)
 {
-	struct task_struct *kthread;
-
-	kthread = kthread_create(mytun_kthread, queue, "mytun/%s/%u",
-				 queue->device->dev->name, queue->index);
-	if (IS_ERR(kthread))
-		return PTR_ERR(kthread);
-
-	/* dismissed, it ends before kthread_stop() */
-	queue->kthread = get_task_struct(kthread);
-	queue->tx_watched = true;
-	wake_up_process(kthread);
-	return 0;
+	kthread_stop(kthread);
+	put_task_struct(kthread);
 }
 
-/* Under config, with @stopping set. It ends by itself; nobody waits for that */
+/* To move a task takes a grace period: not for nothing */
+static int mytun_kthread_join_cgroups(struct task_struct *kthread)
+{
+#ifdef CONFIG_CGROUPS
+	if (rcu_access_pointer(kthread->cgroups) ==
+	    rcu_access_pointer(current->cgroups))
+		return 0;
+#endif
+	return cgroup_attach_task_all(current, kthread);
+}
+
+/*
+ * By who sets the rings, without locks. What the thread does is done for a process:
+ * in the cgroups that bind that process. A reference, or an error.
+ */
+struct task_struct *mytun_kthread_create(struct mytun_queue *queue)
+{
+	struct task_struct *kthread;
+	char name[IFNAMSIZ] = "";
+	unsigned int index;
+	int err;
+
+	mutex_lock(&queue->config);
+	if (queue->device)
+		strscpy(name, queue->device->dev->name, sizeof(name));
+	index = queue->index;
+	mutex_unlock(&queue->config);
+
+	kthread = kthread_create(mytun_kthread, queue, "mytun/%s/%u", name,
+				 index);
+	if (IS_ERR(kthread))
+		return kthread;
+	/* dismissed, it ends before kthread_stop() */
+	get_task_struct(kthread);
+	err = mytun_kthread_join_cgroups(kthread);
+	if (!err)
+		return kthread;
+	mytun_kthread_end(kthread);
+	return ERR_PTR(err);
+}
+
+/* Attached, with the rings connected. Takes over the reference */
+void mytun_kthread_start(struct mytun_queue *queue, struct task_struct *kthread)
+{
+	lockdep_assert_held(&queue->config);
+	queue->kthread = kthread;
+	queue->tx_watched = true;
+	wake_up_process(kthread);
+}
+
+/* With @stopping set. It ends by itself; nobody waits for that under a lock */
 void mytun_kthread_dismiss(struct mytun_queue *queue)
 {
+	lockdep_assert_held(&queue->config);
 	if (queue->kthread)
 		wake_up_process(queue->kthread);
 }
 
-/* After it was dismissed. No xmit, no doorbell wakes it any more */
+/* By the last user of the queue: nobody can wake it any more */
 void mytun_kthread_stop(struct mytun_queue *queue)
 {
-	if (!queue->kthread)
-		return;
-	kthread_stop(queue->kthread);
-	__skb_queue_purge(&queue->backlog);
-}
-
-/* After the tasklet was killed, which may have woken the kthread until then */
-void mytun_kthread_put(struct mytun_queue *queue)
-{
-	if (!queue->kthread)
-		return;
-	put_task_struct(queue->kthread);
+	if (queue->kthread)
+		mytun_kthread_end(queue->kthread);
 	queue->kthread = NULL;
 }

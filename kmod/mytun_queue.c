@@ -6,10 +6,15 @@
  * queue index and keeps it until detach; indices are not compacted, so that
  * the name of the kthread and what ethtool shows stay true.
  *
- * Order of an end: unpublish, wait for readers, let held senders go, unhook the
- * tx doorbell, stop the kthread, cancel the timer, kill the tasklet, end GRO,
- * purge, wait for readers again; later, with the file, put the eventfds and
- * free the rings.
+ * Order of an end: dismiss and unpublish, wait for readers and for who works for
+ * the queue, let held senders go, unhook the tx doorbell, cancel the timer, kill
+ * the tasklet, end GRO, purge; later, with the file and without rtnl, wait for the
+ * kthread, put the eventfds, free the rings.
+ *
+ * The kthread may have to wait for a CPU for as long as its cgroup likes. So rtnl
+ * never waits for it: all that it does for the queue it does with bottom halves
+ * off, and does nothing once the queue is stopping, so that a grace period is all
+ * that it takes.
  */
 
 #include <linux/cred.h>
@@ -45,15 +50,19 @@ struct mytun_queue *mytun_queue_create(struct net *net)
 	init_waitqueue_head(&queue->poll_wait);
 	skb_queue_head_init(&queue->backlog);
 	queue->coalesce = mytun_default_coalesce;
+	queue->left = get_completed_synchronize_rcu();
 	mytun_moderate_setup(queue);
 	mytun_tasklet_setup(queue);
 	return queue;
 }
 
-/* From the file's release: detached, unmapped, no other reference */
+/* From the file's release, without locks: detached, unmapped, no other reference */
 void mytun_queue_destroy(struct mytun_queue *queue)
 {
+	mytun_kthread_stop(queue);
 	mytun_doorbell_put(queue);
+	/* for mytun_deliver_stop() */
+	cond_synchronize_rcu_expedited(queue->left);
 	if (queue->rings)
 		mytun_rings_destroy(queue->rings);
 	skb_queue_purge(&queue->sk.sk_receive_queue);
@@ -157,6 +166,8 @@ static int mytun_queue_publish(struct mytun_queue *queue,
 			return err;
 	}
 
+	/* for mytun_deliver_stop(), if it comes from another device */
+	cond_synchronize_rcu_expedited(queue->left);
 	queue->index = index;
 	queue->device = device;
 	queue->coalesce = device->coalesce;
@@ -198,10 +209,18 @@ int mytun_queue_attach(struct mytun_queue *queue, struct mytun_device *device)
 	return err;
 }
 
-/* The stack finds the queue no more; who found it has done after a grace period */
-static void mytun_queue_unpublish(struct mytun_queue *queue)
+/*
+ * From here on the queue gets no rings, and nobody begins to work for it; nor does
+ * the stack find it. Who works for it, or found it, has done after a grace period
+ */
+static void mytun_queue_dismiss(struct mytun_queue *queue)
 {
 	struct mytun_device *device = queue->device;
+
+	mutex_lock(&queue->config);
+	WRITE_ONCE(queue->stopping, true);
+	mytun_kthread_dismiss(queue);
+	mutex_unlock(&queue->config);
 
 	RCU_INIT_POINTER(device->queues[queue->index], NULL);
 	RCU_INIT_POINTER(queue->io_device, NULL);
@@ -213,41 +232,29 @@ static void mytun_queue_unpublish(struct mytun_queue *queue)
 }
 
 /*
- * From here on the queue gets no rings. A kthread that is to end may have to
- * wait for a CPU: those that end together do so at the same time.
- */
-static void mytun_queue_dismiss(struct mytun_queue *queue)
-{
-	mutex_lock(&queue->config);
-	WRITE_ONCE(queue->stopping, true);
-	mytun_kthread_dismiss(queue);
-	mutex_unlock(&queue->config);
-}
-
-/*
- * After that grace period: all that runs for the queue ends. Nobody stops its
- * senders any more, and what they hold is to go elsewhere.
+ * After that grace period: what is still to run for the queue is called off.
+ * Nobody stops its senders any more, and what they hold is to go elsewhere.
  */
 static void mytun_queue_stop(struct mytun_queue *queue)
 {
 	mutex_lock(&queue->config);
 	mytun_rx_let_senders(queue);
 	mytun_doorbell_unhook(queue);
-	mytun_kthread_stop(queue);
 	mytun_moderate_stop(queue);
 	mytun_tasklet_kill(queue);
-	mytun_kthread_put(queue);
 	mytun_xdp_stop(queue);
 	mytun_deliver_stop(queue);
-	skb_queue_purge(&queue->sk.sk_receive_queue);
+	mytun_rx_purge_backlog(queue);
+	mytun_rx_purge(queue);
 	mytun_flows_forget(queue);
 	queue->device = NULL;
+	queue->left = get_state_synchronize_rcu();
 	mytun_queue_set_state(queue, MYTUN_STATE_DETACHED);
 	mutex_unlock(&queue->config);
 }
 
 /*
- * Two grace periods, however many queues there are: rtnl is held, and by it the
+ * One grace period, however many queues there are: rtnl is held, and by it the
  * queues, whose files need it to go. What comes in by ioctl before dismiss is
  * as if it had come before all of this.
  */
@@ -256,16 +263,12 @@ static void mytun_queues_detach(struct list_head *leaving)
 	struct mytun_queue *queue, *next;
 
 	list_for_each_entry(queue, leaving, leaving)
-		mytun_queue_unpublish(queue);
-	synchronize_net();
-	list_for_each_entry(queue, leaving, leaving)
 		mytun_queue_dismiss(queue);
+	synchronize_net();
 	list_for_each_entry_safe(queue, next, leaving, leaving) {
 		list_del(&queue->leaving);
 		mytun_queue_stop(queue);
 	}
-	/* for mytun_deliver_stop(): release, and another attach, wait for rtnl */
-	synchronize_net();
 }
 
 /* Under rtnl. The device keeps no reference to the queue, and the reverse */
@@ -353,30 +356,41 @@ int mytun_queue_unpark(struct mytun_queue *queue)
 	return 0;
 }
 
-static int mytun_queue_check_rings(const struct mytun_queue *queue)
+static int __mytun_queue_check_rings(const struct mytun_queue *queue)
 {
+	lockdep_assert_held(&queue->config);
 	/* no kthread begins when the others were told to end */
 	if (!queue->device || queue->stopping)
 		return -EBADFD;
 	return queue->rings ? -EBUSY : 0;
 }
 
-/*
- * Connects the rings and starts the kthread. The memory was allocated outside
- * of config: it may take long, and a device's end waits for config.
- */
-static int mytun_queue_install(struct mytun_queue *queue,
-			       struct mytun_rings *rings)
+/* Asked before anything is made, and once more afterwards */
+static int mytun_queue_check_rings(struct mytun_queue *queue)
 {
 	int err;
 
 	mutex_lock(&queue->config);
-	err = mytun_queue_check_rings(queue);
+	err = __mytun_queue_check_rings(queue);
+	mutex_unlock(&queue->config);
+	return err;
+}
+
+/*
+ * Connects the rings and starts the kthread. Both were made outside of config: it
+ * may take long, and a device's end waits for config.
+ */
+static int mytun_queue_install(struct mytun_queue *queue,
+			       struct mytun_rings *rings,
+			       struct task_struct *kthread)
+{
+	int err;
+
+	mutex_lock(&queue->config);
+	err = __mytun_queue_check_rings(queue);
 	if (!err) {
 		mytun_rings_connect(rings, queue);
-		err = mytun_kthread_start(queue);
-	}
-	if (!err) {
+		mytun_kthread_start(queue, kthread);
 		/* pairs with the acquire in mytun_queue_rings() */
 		smp_store_release(&queue->rings, rings);
 	}
@@ -390,20 +404,29 @@ static int mytun_queue_install(struct mytun_queue *queue,
 int mytun_queue_set_rings(struct mytun_queue *queue,
 			  const struct mytun_ring_config *config)
 {
+	struct task_struct *kthread;
 	struct mytun_rings *rings;
 	int err;
 
-	mutex_lock(&queue->config);
 	err = mytun_queue_check_rings(queue);
-	mutex_unlock(&queue->config);
 	if (err)
 		return err;
 
 	rings = mytun_rings_create(config);
 	if (!rings)
 		return -ENOMEM;
-	err = mytun_queue_install(queue, rings);
+	kthread = mytun_kthread_create(queue);
+	err = PTR_ERR_OR_ZERO(kthread);
 	if (err)
-		mytun_rings_destroy(rings);
+		goto err_rings;
+	err = mytun_queue_install(queue, rings, kthread);
+	if (err)
+		goto err_kthread;
+	return 0;
+
+err_kthread:
+	mytun_kthread_end(kthread);
+err_rings:
+	mytun_rings_destroy(rings);
 	return err;
 }

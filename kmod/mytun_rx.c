@@ -213,6 +213,18 @@ void mytun_rx_purge(struct mytun_queue *queue)
 	skb_queue_purge(&queue->sk.sk_receive_queue);
 }
 
+/* What the kthread had in its hands, when it moves nothing any more */
+void mytun_rx_purge_backlog(struct mytun_queue *queue)
+{
+	struct sk_buff_head frames;
+
+	__skb_queue_head_init(&frames);
+	spin_lock_bh(&queue->rx_lock);
+	skb_queue_splice_init(&queue->backlog, &frames);
+	spin_unlock_bh(&queue->rx_lock);
+	__skb_queue_purge(&frames);
+}
+
 /*
  * Under the list's lock. The kthread's backlog counts: it goes back to the list
  * when the ring is full
@@ -358,7 +370,7 @@ bool mytun_rx_drain(struct mytun_queue *queue)
 	bool broken;
 
 	/* only the kthread adds to the backlog, so it may look without a lock */
-	if (skb_queue_empty(&queue->backlog) &&
+	if (skb_queue_empty_lockless(&queue->backlog) &&
 	    skb_queue_empty_lockless(&queue->sk.sk_receive_queue))
 		return false;
 	/* they wait for read() */
@@ -366,9 +378,12 @@ bool mytun_rx_drain(struct mytun_queue *queue)
 		return false;
 
 	spin_lock_bh(&queue->rx_lock);
-	mytun_rx_take(queue);
-	mytun_rx_fill_ring(queue, &batch);
-	mytun_rx_publish(queue, &batch);
+	/* the device may go as soon as bottom halves are on */
+	if (likely(!READ_ONCE(queue->stopping))) {
+		mytun_rx_take(queue);
+		mytun_rx_fill_ring(queue, &batch);
+		mytun_rx_publish(queue, &batch);
+	}
 	broken = queue->rx.broken;
 	spin_unlock_bh(&queue->rx_lock);
 
@@ -398,7 +413,7 @@ bool mytun_rx_may_sleep(struct mytun_queue *queue)
 
 	if (!queue->rx.size)
 		return true;
-	if (!skb_queue_empty(&queue->backlog))
+	if (!skb_queue_empty_lockless(&queue->backlog))
 		return false;
 
 	spin_lock_irq(&list->lock);

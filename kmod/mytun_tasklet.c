@@ -16,6 +16,8 @@
  * All that is specific to tasklets is in this file.
  */
 
+#include <linux/delay.h>
+
 #include "mytun.h"
 
 /* Bounds of a run, as vhost has them */
@@ -26,6 +28,9 @@
  * in flight than a slab holds would make each allocation a slow one.
  */
 #define MYTUN_TX_BATCH		16
+
+#define MYTUN_DRAIN_MIN_US	20
+#define MYTUN_DRAIN_MAX_US	50
 
 /*
  * @taken, @bytes and @segments count what left the ring since the run began, good
@@ -162,23 +167,32 @@ static void mytun_tx_hand_over(struct mytun_queue *queue)
 	wake_up_process(queue->kthread);
 }
 
-static void mytun_tasklet(struct tasklet_struct *tasklet)
+/* A run, of a queue that is not being stopped. True if there is more to do */
+static bool mytun_tx_run(struct mytun_queue *queue)
 {
-	struct mytun_queue *queue =
-		container_of(tasklet, struct mytun_queue, tasklet);
 	struct mytun_tx_run run = {};
 
-	if (READ_ONCE(queue->stopping))
-		return;
 	__skb_queue_head_init(&run.skbs);
 	mytun_xdp_begin(&queue->xdp, &queue->bpf_context, queue->device);
 	while (mytun_tx_batch(queue, &run))
 		;
 	mytun_xdp_end(&queue->xdp, &queue->bpf_context);
 	mytun_deliver_end(queue, run.gro);
-	if (queue->tx.broken)
+	if (queue->tx.broken) {
 		mytun_queue_set_state(queue, MYTUN_STATE_TX_BROKEN);
-	else if (mytun_tx_goes_on(queue, &run) && !READ_ONCE(queue->stopping))
+		return false;
+	}
+	return mytun_tx_goes_on(queue, &run);
+}
+
+static void mytun_tasklet(struct tasklet_struct *tasklet)
+{
+	struct mytun_queue *queue =
+		container_of(tasklet, struct mytun_queue, tasklet);
+
+	if (READ_ONCE(queue->stopping))
+		return;
+	if (mytun_tx_run(queue) && !READ_ONCE(queue->stopping))
 		mytun_tx_hand_over(queue);
 }
 
@@ -204,15 +218,42 @@ void mytun_tasklet_setup(struct mytun_queue *queue)
 void mytun_tasklet_schedule(struct mytun_queue *queue)
 {
 	local_bh_disable();
-	tasklet_schedule(&queue->tasklet);
+	/* the device may go as soon as bottom halves are on */
+	if (!READ_ONCE(queue->stopping))
+		tasklet_schedule(&queue->tasklet);
 	local_bh_enable();
 }
 
 /*
- * After the kthread was stopped, nothing rings, and no write() that flushes goes
- * on: nobody schedules it again.
+ * By who closes the file, without locks: what was put into the ring before goes to
+ * the stack, as what was written to stock tun has gone.
+ */
+void mytun_tasklet_drain(struct mytun_queue *queue)
+{
+	u32 end, seen, now;
+
+	if (!mytun_has_tx_ring(queue))
+		return;
+	end = READ_ONCE(*queue->tx.shared_producer);
+	now = READ_ONCE(*queue->tx.shared_consumer);
+	while ((u32)(end - now) - 1 < queue->tx.size &&
+	       !READ_ONCE(queue->stopping) && !READ_ONCE(queue->state)) {
+		seen = now;
+		mytun_tasklet_schedule(queue);
+		now = READ_ONCE(*queue->tx.shared_consumer);
+		/* it runs elsewhere: that may want this CPU */
+		if (now == seen)
+			usleep_range(MYTUN_DRAIN_MIN_US, MYTUN_DRAIN_MAX_US);
+		cond_resched();
+	}
+}
+
+/*
+ * After a grace period with @stopping set: neither the kthread nor a write() calls
+ * for a run, and no doorbell rings; one that rang may still be on its way.
  */
 void mytun_tasklet_kill(struct mytun_queue *queue)
 {
+	irq_work_sync(&queue->tx_work);
 	tasklet_kill(&queue->tasklet);
 }
