@@ -298,6 +298,7 @@ struct mytun_queue {
 
 	/* tasklet: all its own */
 	struct tasklet_struct tasklet ____cacheline_aligned_in_smp;
+	atomic_t tx_calls;		/* MYTUN_TX_*: of who calls for it, too */
 	struct mytun_ring tx;
 	struct mytun_xdp_run xdp;
 	struct napi_struct napi;
@@ -597,6 +598,7 @@ void mytun_deliver_end(struct mytun_queue *queue, bool gro);
 /* mytun_tasklet.c: process to kernel */
 void mytun_tasklet_setup(struct mytun_queue *queue);
 void mytun_tasklet_schedule(struct mytun_queue *queue);
+bool mytun_tasklet_is_wanted(const struct mytun_queue *queue);
 void mytun_tasklet_kill(struct mytun_queue *queue);
 void mytun_tasklet_drain(struct mytun_queue *queue);
 

@@ -29,6 +29,10 @@
  */
 #define MYTUN_TX_BATCH		16
 
+/* Bits of queue->tx_calls: a run goes on; there was a call since it began */
+#define MYTUN_TX_RUNS		1
+#define MYTUN_TX_CALLED		2
+
 #define MYTUN_DRAIN_MIN_US	20
 #define MYTUN_DRAIN_MAX_US	50
 
@@ -189,20 +193,36 @@ static void mytun_tasklet(struct tasklet_struct *tasklet)
 {
 	struct mytun_queue *queue =
 		container_of(tasklet, struct mytun_queue, tasklet);
+	bool more;
 
+	lockdep_assert_in_softirq();
 	if (READ_ONCE(queue->stopping))
 		return;
-	if (mytun_tx_run(queue) && !READ_ONCE(queue->stopping))
+	/* full barrier: what was put into the ring before a call is seen */
+	atomic_xchg(&queue->tx_calls, MYTUN_TX_RUNS);
+	more = mytun_tx_run(queue);
+	if (atomic_xchg(&queue->tx_calls, 0) & MYTUN_TX_CALLED)
+		more = true;
+	if (more && !READ_ONCE(queue->stopping))
 		mytun_tx_hand_over(queue);
+}
+
+/*
+ * Bottom halves or interrupts are off. While a run goes on, a call is left with it:
+ * the tasklet scheduled on another CPU meanwhile would be tried there over and over
+ * until that run is over.
+ */
+static void mytun_tx_call(struct mytun_queue *queue)
+{
+	if (!(atomic_fetch_or(MYTUN_TX_CALLED, &queue->tx_calls) &
+	      MYTUN_TX_RUNS))
+		tasklet_schedule(&queue->tasklet);
 }
 
 /* From the process's doorbell, in hard interrupt context */
 static void mytun_tx_work(struct irq_work *work)
 {
-	struct mytun_queue *queue =
-		container_of(work, struct mytun_queue, tx_work);
-
-	tasklet_schedule(&queue->tasklet);
+	mytun_tx_call(container_of(work, struct mytun_queue, tx_work));
 }
 
 void mytun_tasklet_setup(struct mytun_queue *queue)
@@ -220,8 +240,15 @@ void mytun_tasklet_schedule(struct mytun_queue *queue)
 	local_bh_disable();
 	/* the device may go as soon as bottom halves are on */
 	if (!READ_ONCE(queue->stopping))
-		tasklet_schedule(&queue->tasklet);
+		mytun_tx_call(queue);
 	local_bh_enable();
+}
+
+/* Has the process said that there are frames which are not taken yet? */
+bool mytun_tasklet_is_wanted(const struct mytun_queue *queue)
+{
+	return READ_ONCE(*queue->tx.shared_producer) !=
+	       READ_ONCE(*queue->tx.shared_consumer);
 }
 
 /*

@@ -470,7 +470,8 @@ int mytun_write_flush(struct mytun_queue *queue)
 	rcu_read_lock();
 	if (rcu_access_pointer(queue->io_device)) {
 		err = READ_ONCE(queue->state) ? -EIO : 0;
-		mytun_tasklet_schedule(queue);
+		if (mytun_tasklet_is_wanted(queue))
+			mytun_tasklet_schedule(queue);
 	}
 	rcu_read_unlock();
 	return err;
