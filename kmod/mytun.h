@@ -264,9 +264,13 @@ struct mytun_queue {
 	spinlock_t state_lock;
 	u32 state;
 
-	/* poll(): set by the poller, cleared by who wakes it */
+	/*
+	 * For who waits in poll(), read() or MYTUN_IOC_WAIT: set by them, each
+	 * for what it waits for, cleared by who wakes them
+	 */
 	wait_queue_head_t poll_wait;
-	bool poll_armed;
+	bool poll_frames;
+	bool poll_room;
 
 	/* rx ring: of who holds @rx_lock: the kthread, a sender, the timer */
 	spinlock_t rx_lock;
@@ -485,7 +489,8 @@ int mytun_doorbell_set(struct mytun_queue *queue,
 void mytun_doorbell_unhook(struct mytun_queue *queue);
 void mytun_doorbell_put(struct mytun_queue *queue);
 void mytun_doorbell_ring(struct eventfd_ctx __rcu **eventfd);
-void mytun_poll_wake(struct mytun_queue *queue);
+void mytun_poll_wake_frames(struct mytun_queue *queue);
+void mytun_poll_wake_room(struct mytun_queue *queue);
 
 /* mytun_rx.c: kernel to process */
 bool mytun_rx_enqueue(struct mytun_queue *queue, struct sk_buff *skb);

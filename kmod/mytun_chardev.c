@@ -61,15 +61,24 @@ static __poll_t mytun_poll_frames(struct mytun_queue *queue)
 	return events;
 }
 
+/* Arms first: whoever publishes or releases later wakes */
+static void mytun_poll_arm(struct mytun_queue *queue, __poll_t requested)
+{
+	if (requested & (EPOLLIN | EPOLLRDNORM))
+		WRITE_ONCE(queue->poll_frames, true);
+	if (requested & (EPOLLOUT | EPOLLWRNORM))
+		WRITE_ONCE(queue->poll_room, true);
+	/* pairs with the barrier between a publish and mytun_poll_wake() */
+	smp_mb();
+}
+
 static __poll_t mytun_poll(struct file *file, poll_table *wait)
 {
 	struct mytun_queue *queue = file->private_data;
 	u32 state;
 
 	poll_wait(file, &queue->poll_wait, wait);
-	WRITE_ONCE(queue->poll_armed, true);
-	/* pairs with the barrier between a publish and mytun_poll_wake() */
-	smp_mb();
+	mytun_poll_arm(queue, poll_requested_events(wait));
 
 	state = READ_ONCE(queue->state);
 	if (state & MYTUN_STATE_DETACHED && mytun_queue_rings(queue))

@@ -28,17 +28,28 @@ void mytun_doorbell_ring(struct eventfd_ctx __rcu **eventfd)
 }
 
 /*
- * The caller has a full barrier between its change and this. Whoever polls for
- * another event than the one that came looks again and arms anew: the one flag
- * is for all.
+ * The caller has a full barrier between its change and this. Many may wait for the
+ * same: the one flag is for all of them, who look again and arm it anew.
  */
-void mytun_poll_wake(struct mytun_queue *queue)
+static void mytun_poll_wake(struct mytun_queue *queue, bool *armed,
+			    __poll_t events)
 {
-	if (!READ_ONCE(queue->poll_armed))
+	if (!READ_ONCE(*armed))
 		return;
-	WRITE_ONCE(queue->poll_armed, false);
-	wake_up_interruptible_poll(&queue->poll_wait, EPOLLIN | EPOLLRDNORM |
-						      EPOLLOUT | EPOLLWRNORM);
+	WRITE_ONCE(*armed, false);
+	wake_up_interruptible_poll(&queue->poll_wait, events);
+}
+
+/* There are frames in the rx ring */
+void mytun_poll_wake_frames(struct mytun_queue *queue)
+{
+	mytun_poll_wake(queue, &queue->poll_frames, EPOLLIN | EPOLLRDNORM);
+}
+
+/* There is room in the tx ring */
+void mytun_poll_wake_room(struct mytun_queue *queue)
+{
+	mytun_poll_wake(queue, &queue->poll_room, EPOLLOUT | EPOLLWRNORM);
 }
 
 /*

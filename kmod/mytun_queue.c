@@ -311,10 +311,13 @@ void mytun_queue_leave(struct mytun_queue *queue)
 	struct mytun_device *device = queue->device;
 
 	mytun_queue_detach(queue);
-	if (device && !mytun_is_used(device) &&
-	    !(device->flags & IFF_PERSIST) &&
+	if (!device)
+		return;
+	if (!mytun_is_used(device) && !(device->flags & IFF_PERSIST) &&
 	    device->dev->reg_state == NETREG_REGISTERED)
 		unregister_netdevice(device->dev);
+	else
+		netdev_state_change(device->dev);
 }
 
 /*

@@ -287,7 +287,7 @@ static ssize_t mytun_read_frame(struct mytun_queue *queue, struct iov_iter *to,
 /* Arms first: whoever publishes later wakes */
 static bool mytun_ring_is_ready(struct mytun_queue *queue)
 {
-	WRITE_ONCE(queue->poll_armed, true);
+	WRITE_ONCE(queue->poll_frames, true);
 	/* pairs with the barrier between a publish and mytun_poll_wake() */
 	smp_mb();
 	return READ_ONCE(queue->state) ||

@@ -124,7 +124,7 @@ static void mytun_rx_publish(struct mytun_queue *queue,
 
 	wanted = mytun_ring_publish(&queue->rx);
 	mytun_moderate(queue, wanted, batch->frames);
-	mytun_poll_wake(queue);
+	mytun_poll_wake_frames(queue);
 }
 
 /* The answer may be wrong in a race */
@@ -421,6 +421,9 @@ bool mytun_rx_may_sleep(struct mytun_queue *queue)
 	length = first ? first->len : 0;
 	WRITE_ONCE(queue->asleep, !first);
 	spin_unlock_irq(&list->lock);
+	/* nothing waits for room any more: a parked queue's frames have gone */
+	if (!first)
+		queue->rx_stalled = false;
 	/*
 	 * A read() from before the ring may take first: then there is room for
 	 * its length all the sooner

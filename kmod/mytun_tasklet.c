@@ -109,7 +109,7 @@ static void mytun_tx_release(struct mytun_queue *queue)
 	} else {
 		mytun_count(queue, MYTUN_TX_SPACE_SUPPRESSED, 1);
 	}
-	mytun_poll_wake(queue);
+	mytun_poll_wake_room(queue);
 }
 
 static void mytun_tx_count(struct mytun_queue *queue, unsigned int frames,
