@@ -25,19 +25,20 @@ static int mytun_napi_poll(struct napi_struct *napi, int budget)
 	return 0;
 }
 
-/* Under rtnl */
 void mytun_deliver_start(struct mytun_queue *queue)
 {
+	ASSERT_RTNL();
 	netif_napi_add_tx(queue->device->dev, &queue->napi, mytun_napi_poll);
 	napi_enable(&queue->napi);
 }
 
 /*
- * Under rtnl, after the tasklet was killed. Readers may still see the instance:
- * the caller waits for a grace period before anything becomes of it.
+ * After the tasklet was killed. Readers may still see the instance: nothing
+ * becomes of it before a grace period has passed.
  */
 void mytun_deliver_stop(struct mytun_queue *queue)
 {
+	ASSERT_RTNL();
 	napi_disable(&queue->napi);
 	__netif_napi_del(&queue->napi);
 }
@@ -87,7 +88,7 @@ static void mytun_deliver_gro(struct mytun_queue *queue, struct sk_buff *skb,
 
 /*
  * As often as the caller likes in a run, whose @gro is false at first. The list
- * is empty afterwards. By the tasklet, or with bottom halves off.
+ * is empty afterwards.
  */
 void mytun_deliver(struct mytun_queue *queue, struct mytun_device *device,
 		   struct sk_buff_head *skbs, bool *gro)
@@ -95,6 +96,7 @@ void mytun_deliver(struct mytun_queue *queue, struct mytun_device *device,
 	struct sk_buff *skb;
 	LIST_HEAD(plain);
 
+	lockdep_assert_in_softirq();
 	if (mytun_flows_wanted(queue, device))
 		skb_queue_walk(skbs, skb)
 			mytun_flows_remember(queue, device, skb);
@@ -110,6 +112,7 @@ void mytun_deliver(struct mytun_queue *queue, struct mytun_device *device,
 /* At the end of a run: nothing is held back any longer */
 void mytun_deliver_end(struct mytun_queue *queue, bool gro)
 {
+	lockdep_assert_in_softirq();
 	if (gro)
 		napi_complete(&queue->napi);
 }

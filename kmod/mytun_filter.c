@@ -62,6 +62,7 @@ static struct mytun_filter *mytun_filter_copy(struct mytun_device *device)
 {
 	struct mytun_filter *old = rtnl_dereference(device->filter);
 
+	ASSERT_RTNL();
 	if (!old)
 		return kzalloc(sizeof(*old), MYTUN_GFP);
 	return kmemdup(old, sizeof(*old), MYTUN_GFP);
@@ -143,19 +144,20 @@ void mytun_filter_destroy(struct mytun_device *device)
 	mytun_filter_publish(device, NULL, GENMASK(MYTUN_PROGRAMS - 1, 0));
 }
 
-/* Under rtnl. A queue of the device, new or no longer parked */
+/* A queue of the device, new or no longer parked */
 void mytun_filter_join(struct mytun_queue *queue, bool filtered)
 {
+	ASSERT_RTNL();
 	WRITE_ONCE(queue->filtered,
 		   filtered && mytun_filter_has(queue->device,
 						MYTUN_PROGRAM_CLASSIC));
 }
 
-/* Under rtnl */
 static void mytun_filter_all(struct mytun_device *device, bool filtered)
 {
 	unsigned int i;
 
+	ASSERT_RTNL();
 	for (i = 0; i < device->dev->num_tx_queues; i++) {
 		struct mytun_queue *queue = rtnl_dereference(device->queues[i]);
 
@@ -194,9 +196,10 @@ static void mytun_addresses_parse(struct mytun_addresses *to,
 	to->exact = exact;
 }
 
-/* Under rtnl. Attached, and to a TAP device? */
+/* Attached, and to a TAP device? */
 static int __mytun_filter_check(const struct mytun_queue *queue)
 {
+	ASSERT_RTNL();
 	if (!queue->device)
 		return -EBADFD;
 	return queue->device->flags & IFF_TAP ? 0 : -EINVAL;
@@ -301,9 +304,10 @@ int mytun_filter_attach(struct mytun_queue *queue, void __user *arg)
 	return mytun_filter_install(queue, &source, program);
 }
 
-/* TUNDETACHFILTER; under rtnl */
+/* TUNDETACHFILTER */
 int mytun_filter_detach(struct mytun_device *device)
 {
+	ASSERT_RTNL();
 	if (!(device->flags & IFF_TAP))
 		return -EINVAL;
 	mytun_filter_all(device, false);
@@ -328,7 +332,7 @@ int mytun_filter_get(struct mytun_queue *queue, void __user *arg)
 	return copy_to_user(arg, &source, sizeof(source)) ? -EFAULT : 0;
 }
 
-/* Under rtnl. @fd is an eBPF program's, or -1 for none */
+/* @fd is an eBPF program's, or -1 for none */
 int mytun_filter_set_ebpf(struct mytun_device *device, unsigned int command,
 			  int fd)
 {
@@ -336,6 +340,7 @@ int mytun_filter_set_ebpf(struct mytun_device *device, unsigned int command,
 				  MYTUN_PROGRAM_STEERING : MYTUN_PROGRAM_FILTER;
 	struct bpf_prog *program = NULL;
 
+	ASSERT_RTNL();
 	if (fd != -1) {
 		program = bpf_prog_get_type(fd, BPF_PROG_TYPE_SOCKET_FILTER);
 		if (IS_ERR(program))

@@ -291,7 +291,7 @@ __mytun_frame_finish(struct mytun_queue *queue, struct mytun_device *device,
  * @vnet:     what is left to do to it
  * @protocol: on a TUN device
  *
- * No more is checked than stock tun does. Bottom halves are off.
+ * No more is checked than stock tun does.
  *
  * Return: false if the frame was refused: counted, and freed with a reason.
  */
@@ -299,6 +299,7 @@ bool mytun_frame_finish(struct mytun_queue *queue, struct mytun_device *device,
 			struct sk_buff *skb,
 			const struct virtio_net_hdr_v1 *vnet, __be16 protocol)
 {
+	lockdep_assert_in_softirq();
 	return __mytun_frame_finish(queue, device, skb, vnet, &protocol);
 }
 

@@ -100,11 +100,12 @@ int mytun_link_set_type(struct net_device *dev, unsigned short type)
 	return 0;
 }
 
-/* TUNSETCARRIER and ip link set carrier; under rtnl */
+/* TUNSETCARRIER and ip link set carrier */
 int mytun_link_change_carrier(struct net_device *dev, bool on)
 {
 	struct mytun_device *device = netdev_priv(dev);
 
+	ASSERT_RTNL();
 	if (on && !device->attached)
 		return -EPERM;
 	if (on)

@@ -43,9 +43,9 @@ static u32 mytun_moderate_bound(const struct mytun_queue *queue)
 	return READ_ONCE(queue->coalesce.hold_us) * (u32)NSEC_PER_USEC;
 }
 
-/* Under rx_lock */
 static void mytun_moderate_ring(struct mytun_queue *queue)
 {
+	lockdep_assert_held(&queue->rx_lock);
 	queue->rx_rung_ns = local_clock();
 	mytun_count(queue, MYTUN_RX_DOORBELLS, 1);
 	mytun_doorbell_ring(&queue->rx_doorbell);
@@ -53,6 +53,7 @@ static void mytun_moderate_ring(struct mytun_queue *queue)
 
 static void mytun_moderate_hold(struct mytun_queue *queue, u32 ns)
 {
+	lockdep_assert_held(&queue->rx_lock);
 	queue->rx_held = true;
 	hrtimer_start(&queue->rx_timer, ns_to_ktime(ns), HRTIMER_MODE_REL_SOFT);
 }
@@ -62,6 +63,7 @@ static void mytun_moderate_end_hold(struct mytun_queue *queue)
 {
 	u64 span = (u64)queue->rx_held_frames * MYTUN_STREAM_GAP_NS;
 
+	lockdep_assert_held(&queue->rx_lock);
 	queue->rx_held = false;
 	if (!queue->rx_window_ns)
 		return;
@@ -133,13 +135,14 @@ static bool mytun_moderate_is_enough(struct mytun_queue *queue)
 }
 
 /*
- * Under rx_lock, after @frames were published. @wanted: the process sleeps, and
- * there is now what it sleeps for.
+ * After @frames were published. @wanted: the process sleeps, and there is now what
+ * it sleeps for.
  */
 void mytun_moderate(struct mytun_queue *queue, bool wanted, unsigned int frames)
 {
 	u32 window = wanted ? mytun_moderate_window(queue) : 0;
 
+	lockdep_assert_held(&queue->rx_lock);
 	if (!queue->rx_held)
 		queue->rx_held_frames = 0;
 	queue->rx_held_frames += frames;

@@ -200,12 +200,13 @@ static int mytun_parse_offloads(unsigned long arg, netdev_features_t *offloads)
 	return arg ? -EINVAL : 0;
 }
 
-/* Under rtnl. Frames that wait for the process already are as they are */
+/* Frames that wait for the process already are as they are */
 int mytun_netdev_set_offloads(struct mytun_device *device, unsigned long arg)
 {
 	struct net_device *dev = device->dev;
 	netdev_features_t offloads = 0;
 
+	ASSERT_RTNL();
 	/* what it would need to know of a frame would not reach the process */
 	if (arg && !(device->flags & IFF_VNET_HDR))
 		return -EINVAL;
@@ -219,11 +220,12 @@ int mytun_netdev_set_offloads(struct mytun_device *device, unsigned long arg)
 	return 0;
 }
 
-/* Under rtnl. Whoever is held up when it goes off is let go */
+/* Whoever is held up when it goes off is let go */
 void mytun_netdev_set_backpressure(struct mytun_device *device, bool on)
 {
 	unsigned int i;
 
+	ASSERT_RTNL();
 	WRITE_ONCE(device->backpressure, on);
 	if (on)
 		return;
@@ -350,7 +352,7 @@ static void mytun_setup_kind(struct net_device *dev, unsigned int flags)
 	mytun_set_lockless_tx(dev);
 }
 
-/* Under rtnl. The caller attaches a queue, or takes the device away again */
+/* The caller attaches a queue, or takes the device away again */
 int mytun_netdev_create(struct mytun_queue *queue, const char *name,
 			unsigned int flags, struct net_device **created)
 {
@@ -359,6 +361,7 @@ int mytun_netdev_create(struct mytun_queue *queue, const char *name,
 	struct net_device *dev;
 	int err;
 
+	ASSERT_RTNL();
 	if (!*name)
 		name = flags & IFF_TAP ? "mytap%d" : "mytun%d";
 	dev = alloc_netdev_mqs(sizeof(*device), name, NET_NAME_UNKNOWN,
@@ -387,11 +390,12 @@ int mytun_netdev_create(struct mytun_queue *queue, const char *name,
 	return 0;
 }
 
-/* Under rtnl. NULL if there is no such device, EINVAL if it is not ours */
+/* NULL if there is no such device, EINVAL if it is not ours */
 struct mytun_device *mytun_netdev_find(struct net *net, const char *name)
 {
 	struct net_device *dev = __dev_get_by_name(net, name);
 
+	ASSERT_RTNL();
 	if (!dev)
 		return NULL;
 	if (dev->rtnl_link_ops != &mytun_link_ops)

@@ -99,6 +99,7 @@ static void mytun_steer(struct mytun_device *device)
 	unsigned int live = 0, parked = 0;
 	unsigned int i;
 
+	ASSERT_RTNL();
 	for (i = 0; i < device->dev->num_tx_queues; i++) {
 		struct mytun_queue *queue = rtnl_dereference(device->queues[i]);
 
@@ -158,6 +159,7 @@ static int mytun_queue_publish(struct mytun_queue *queue,
 	unsigned int index = mytun_first_free(device);
 	int err;
 
+	ASSERT_RTNL();
 	if (index == dev->num_tx_queues)
 		return device->flags & IFF_MULTI_QUEUE ? -E2BIG : -EBUSY;
 	if (index >= dev->real_num_tx_queues) {
@@ -184,7 +186,7 @@ static int mytun_queue_publish(struct mytun_queue *queue,
 	return 0;
 }
 
-/* Under rtnl. The caller checked that it may */
+/* The caller checked that it may */
 int mytun_queue_attach(struct mytun_queue *queue, struct mytun_device *device)
 {
 	int err;
@@ -217,6 +219,7 @@ static void mytun_queue_dismiss(struct mytun_queue *queue)
 {
 	struct mytun_device *device = queue->device;
 
+	ASSERT_RTNL();
 	mutex_lock(&queue->config);
 	WRITE_ONCE(queue->stopping, true);
 	mytun_kthread_dismiss(queue);
@@ -237,6 +240,7 @@ static void mytun_queue_dismiss(struct mytun_queue *queue)
  */
 static void mytun_queue_stop(struct mytun_queue *queue)
 {
+	ASSERT_RTNL();
 	mutex_lock(&queue->config);
 	mytun_rx_let_senders(queue);
 	mytun_doorbell_unhook(queue);
@@ -271,7 +275,7 @@ static void mytun_queues_detach(struct list_head *leaving)
 	}
 }
 
-/* Under rtnl. The device keeps no reference to the queue, and the reverse */
+/* The device keeps no reference to the queue, and the reverse */
 void mytun_queue_detach(struct mytun_queue *queue)
 {
 	struct mytun_device *device = queue->device;
@@ -288,7 +292,7 @@ void mytun_queue_detach(struct mytun_queue *queue)
 		mytun_set_real_queues(device->dev, mytun_highest(device));
 }
 
-/* Under rtnl, as the device goes. Many queues take hardly longer than one */
+/* The device goes. Many queues take hardly longer than one */
 void mytun_queue_detach_all(struct mytun_device *device)
 {
 	LIST_HEAD(leaving);
@@ -305,11 +309,12 @@ void mytun_queue_detach_all(struct mytun_device *device)
 		mytun_queues_detach(&leaving);
 }
 
-/* Under rtnl. A device that is not persistent goes with its last queue */
+/* A device that is not persistent goes with its last queue */
 void mytun_queue_leave(struct mytun_queue *queue)
 {
 	struct mytun_device *device = queue->device;
 
+	ASSERT_RTNL();
 	mytun_queue_detach(queue);
 	if (!device)
 		return;
@@ -321,13 +326,14 @@ void mytun_queue_leave(struct mytun_queue *queue)
 }
 
 /*
- * Under rtnl. The queue keeps its index and all that it has, and the process
+ * The queue keeps its index and all that it has, and the process
  * may send on; it gets no frames
  */
 int mytun_queue_park(struct mytun_queue *queue)
 {
 	struct mytun_device *device = queue->device;
 
+	ASSERT_RTNL();
 	if (!device || !(device->flags & IFF_MULTI_QUEUE) || queue->parked)
 		return -EINVAL;
 	WRITE_ONCE(queue->parked, true);
@@ -339,12 +345,13 @@ int mytun_queue_park(struct mytun_queue *queue)
 	return 0;
 }
 
-/* Under rtnl. The opposite */
+/* The opposite */
 int mytun_queue_unpark(struct mytun_queue *queue)
 {
 	struct mytun_device *device = queue->device;
 	int err;
 
+	ASSERT_RTNL();
 	if (!queue->parked)
 		return -EINVAL;
 	err = security_tun_dev_attach_queue(device->security);

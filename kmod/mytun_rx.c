@@ -81,8 +81,8 @@ static int mytun_rx_fill(struct mytun_queue *queue, struct mytun_frame *frame,
 }
 
 /*
- * Under rx_lock. False if there is no room for the frame; otherwise the skb is
- * gone. Bottom halves are off, so it can go with others, in bulk.
+ * False if there is no room for the frame; otherwise the skb is gone, in bulk with
+ * others.
  */
 static bool mytun_rx_put(struct mytun_queue *queue, struct sk_buff *skb,
 			 struct mytun_rx_batch *batch)
@@ -90,6 +90,8 @@ static bool mytun_rx_put(struct mytun_queue *queue, struct sk_buff *skb,
 	unsigned int length = skb->len;
 	struct mytun_frame *frame;
 
+	lockdep_assert_in_softirq();
+	lockdep_assert_held(&queue->rx_lock);
 	frame = mytun_ring_reserve(&queue->rx, length);
 	if (!frame)
 		return false;
@@ -106,15 +108,13 @@ static bool mytun_rx_put(struct mytun_queue *queue, struct sk_buff *skb,
 	return true;
 }
 
-/*
- * Under rx_lock. Counts first: a process that has all frames can read that it
- * has.
- */
+/* Counts first: a process that has all frames can read that it has */
 static void mytun_rx_publish(struct mytun_queue *queue,
 			     const struct mytun_rx_batch *batch)
 {
 	bool wanted;
 
+	lockdep_assert_held(&queue->rx_lock);
 	if (!batch->frames)
 		return;
 
@@ -145,14 +145,14 @@ static bool mytun_rx_is_direct(struct mytun_queue *queue)
 }
 
 /*
- * By a sender, bottom halves off, of a queue with an rx ring. True if the skb is
- * in it, or gone
+ * By a sender, of a queue with an rx ring. True if the skb is in it, or gone
  */
 static bool mytun_rx_put_direct(struct mytun_queue *queue, struct sk_buff *skb)
 {
 	struct mytun_rx_batch batch = {};
 	bool done;
 
+	lockdep_assert_in_softirq();
 	if (!mytun_rx_is_direct(queue) || !spin_trylock(&queue->rx_lock))
 		return false;
 
@@ -166,15 +166,15 @@ static bool mytun_rx_put_direct(struct mytun_queue *queue, struct sk_buff *skb)
 }
 
 /*
- * Under the list's lock, of a device with back-pressure: no frame more than can
- * wait, until some have gone. Not where nothing would hold the frames, nor when
- * they will never go.
+ * Of a device with back-pressure: no frame more than can wait, until some have
+ * gone. Not where nothing would hold the frames, nor when they will never go.
  */
 static void mytun_rx_hold_senders(struct mytun_queue *queue)
 {
 	struct netdev_queue *txq = netdev_get_tx_queue(queue->device->dev,
 						       queue->index);
 
+	lockdep_assert_held(&queue->sk.sk_receive_queue.lock);
 	if (!rcu_dereference_bh(txq->qdisc)->enqueue ||
 	    READ_ONCE(queue->state))
 		return;
@@ -184,11 +184,11 @@ static void mytun_rx_hold_senders(struct mytun_queue *queue)
 	WRITE_ONCE(queue->rx_stopped, true);
 }
 
-/* Under the list's lock */
 static void __mytun_rx_let_senders(struct mytun_queue *queue)
 {
 	struct net_device *dev = queue->device->dev;
 
+	lockdep_assert_held(&queue->sk.sk_receive_queue.lock);
 	WRITE_ONCE(queue->rx_stopped, false);
 	netif_tx_wake_queue(netdev_get_tx_queue(dev, queue->index));
 }
@@ -205,11 +205,12 @@ void mytun_rx_let_senders(struct mytun_queue *queue)
 }
 
 /*
- * Under rtnl, when no sender adds any more: what waits is not for the process.
+ * When no sender adds any more: what waits is not for the process.
  * What the kthread has in its hands still is
  */
 void mytun_rx_purge(struct mytun_queue *queue)
 {
+	ASSERT_RTNL();
 	skb_queue_purge(&queue->sk.sk_receive_queue);
 }
 
@@ -225,19 +226,17 @@ void mytun_rx_purge_backlog(struct mytun_queue *queue)
 	__skb_queue_purge(&frames);
 }
 
-/*
- * Under the list's lock. The kthread's backlog counts: it goes back to the list
- * when the ring is full
- */
+/* The kthread's backlog counts: it goes back to the list when the ring is full */
 static unsigned int mytun_rx_waiting(const struct mytun_queue *queue)
 {
+	lockdep_assert_held(&queue->sk.sk_receive_queue.lock);
 	return skb_queue_len(&queue->sk.sk_receive_queue) +
 	       skb_queue_len_lockless(&queue->backlog);
 }
 
 /*
- * Called by the stack, any CPU, bottom halves off, under RCU. False if too many
- * frames wait already; the caller then still owns @skb.
+ * Called by the stack, any CPU, under RCU. False if too many frames wait already;
+ * the caller then still owns @skb.
  */
 bool mytun_rx_enqueue(struct mytun_queue *queue, struct sk_buff *skb)
 {
@@ -247,6 +246,7 @@ bool mytun_rx_enqueue(struct mytun_queue *queue, struct sk_buff *skb)
 	unsigned long flags;
 	bool wake;
 
+	lockdep_assert_in_softirq();
 	if (has_ring && mytun_rx_put_direct(queue, skb))
 		return true;
 
@@ -296,11 +296,12 @@ struct sk_buff *mytun_rx_dequeue(struct mytun_queue *queue, size_t room)
 	return skb;
 }
 
-/* Under rx_lock. All that waits becomes its holder's, under one lock more */
+/* All that waits becomes the holder's of rx_lock */
 static void mytun_rx_take(struct mytun_queue *queue)
 {
 	struct sk_buff_head *list = &queue->sk.sk_receive_queue;
 
+	lockdep_assert_held(&queue->rx_lock);
 	if (!skb_queue_empty(&queue->backlog) || skb_queue_empty_lockless(list))
 		return;
 	spin_lock_irq(&list->lock);
@@ -308,11 +309,12 @@ static void mytun_rx_take(struct mytun_queue *queue)
 	spin_unlock_irq(&list->lock);
 }
 
-/* Under rx_lock. The ring is full: let the limit of the stack's queue count these again */
+/* The ring is full: let the limit of the stack's queue count these again */
 static void mytun_rx_give_back(struct mytun_queue *queue)
 {
 	struct sk_buff_head *list = &queue->sk.sk_receive_queue;
 
+	lockdep_assert_held(&queue->rx_lock);
 	spin_lock_irq(&list->lock);
 	skb_queue_splice_init(&queue->backlog, list);
 	spin_unlock_irq(&list->lock);
@@ -332,9 +334,10 @@ static void mytun_rx_offer_room(struct mytun_queue *queue)
 	spin_unlock_irq(&list->lock);
 }
 
-/* Under rx_lock. No room: count it once. In a broken ring there will be none */
+/* No room: count it once. In a broken ring there will be none */
 static void mytun_rx_stall(struct mytun_queue *queue, struct sk_buff *skb)
 {
+	lockdep_assert_held(&queue->rx_lock);
 	__skb_queue_head(&queue->backlog, skb);
 	if (queue->rx.broken)
 		return;
@@ -344,12 +347,12 @@ static void mytun_rx_stall(struct mytun_queue *queue, struct sk_buff *skb)
 	mytun_rx_give_back(queue);
 }
 
-/* Under rx_lock */
 static void mytun_rx_fill_ring(struct mytun_queue *queue,
 			       struct mytun_rx_batch *batch)
 {
 	struct sk_buff *skb;
 
+	lockdep_assert_held(&queue->rx_lock);
 	while (batch->frames < MYTUN_RX_FRAMES_PER_DRAIN &&
 	       batch->bytes < MYTUN_RX_BYTES_PER_DRAIN) {
 		skb = __skb_dequeue(&queue->backlog);

@@ -59,9 +59,10 @@ static struct mytun_flow_set *mytun_flow_set(struct mytun_flows *flows,
 	return &flows->sets[hash % MYTUN_FLOW_SETS];
 }
 
-/* For a device that can have many queues; under rtnl */
+/* For a device that can have many queues */
 struct mytun_flows *mytun_flows_create(void)
 {
+	ASSERT_RTNL();
 	return kvzalloc(sizeof(struct mytun_flows), MYTUN_GFP);
 }
 
@@ -81,12 +82,13 @@ static void mytun_flow_set_forget(struct mytun_flow_set *set,
 			WRITE_ONCE(set->places[i], 0);
 }
 
-/* Under rtnl, when the queue remembers none any more: the next has its index */
+/* When the queue remembers none any more: the next has its index */
 void mytun_flows_forget(struct mytun_queue *queue)
 {
 	struct mytun_flows *flows = queue->device->flows;
 	unsigned int i;
 
+	ASSERT_RTNL();
 	if (!flows)
 		return;
 	for (i = 0; i < MYTUN_FLOW_SETS; i++)

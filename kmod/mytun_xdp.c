@@ -26,12 +26,13 @@
 #define MYTUN_XDP_HEADROOM	(XDP_PACKET_HEADROOM + NET_IP_ALIGN)
 #define MYTUN_XDP_TAILROOM	SKB_DATA_ALIGN(sizeof(struct skb_shared_info))
 
-/* Under rtnl. The queue gets no frame before this */
+/* The queue gets no frame before this */
 int mytun_xdp_start(struct mytun_queue *queue)
 {
 	struct xdp_rxq_info *rxq = &queue->xdp_rxq;
 	int err;
 
+	ASSERT_RTNL();
 	err = xdp_rxq_info_reg(rxq, queue->device->dev, queue->index, 0);
 	if (err)
 		return err;
@@ -41,14 +42,15 @@ int mytun_xdp_start(struct mytun_queue *queue)
 	return err;
 }
 
-/* Under rtnl, when neither the tasklet nor a write() has frames any more */
+/* When neither the tasklet nor a write() has frames any more */
 void mytun_xdp_stop(struct mytun_queue *queue)
 {
+	ASSERT_RTNL();
 	xdp_rxq_info_unreg(&queue->xdp_rxq);
 }
 
 /*
- * Under rtnl. The reference is the device's from here on. Who runs the program
+ * The reference is the device's from here on. Who runs the program
  * before still may: it is freed after a grace period. As a device goes, this is
  * asked to take the program away.
  */
@@ -56,6 +58,7 @@ static void mytun_xdp_set(struct mytun_device *device, struct bpf_prog *program)
 {
 	struct bpf_prog *old;
 
+	ASSERT_RTNL();
 	old = rcu_replace_pointer(device->xdp_program, program,
 				  lockdep_rtnl_is_held());
 	if (old)
@@ -261,6 +264,7 @@ struct sk_buff *mytun_xdp_receive(struct mytun_queue *queue,
 	bool native = mytun_xdp_is_native(skb, vnet);
 	struct net_device *dev = device->dev;
 
+	lockdep_assert_in_softirq();
 	if (native && run->program) {
 		skb = mytun_xdp_native(queue, dev, run, skb);
 		if (!skb)

@@ -56,7 +56,7 @@ static void mytun_xdp_send(struct net_device *dev, struct xdp_frame *frame,
 }
 
 /*
- * Bottom halves are off. A frame that is dropped is not given back: all but the
+ * A frame that is dropped is not given back: all but the
  * caller's own mistakes, or a device that can take none, is this device's to
  * count. Nothing waits for XDP_XMIT_FLUSH.
  */
@@ -66,6 +66,7 @@ int mytun_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
 	u16 index;
 	int i;
 
+	lockdep_assert_in_softirq();
 	if (unlikely(flags & ~XDP_XMIT_FLAGS_MASK))
 		return -EINVAL;
 	if (unlikely(!netif_running(dev)))
