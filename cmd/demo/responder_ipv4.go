@@ -43,7 +43,9 @@ func (r *responder) answerIPv4(packet []byte) (int, verdict) {
 }
 
 // answerEcho4 turns an echo request into a reply. Only the type changes: the
-// checksum is adjusted, not computed (RFC 1624, equation 3).
+// checksum is adjusted, not computed (RFC 1624, equation 3), unless it comes out
+// as 0. That is the sum of data that add up to -0, and an adjustment cannot tell
+// those from data that are all 0, with the sum 0xffff.
 func answerEcho4(icmp header.ICMPv4) verdict {
 	switch {
 	case len(icmp) < header.ICMPv4MinimumSize:
@@ -56,6 +58,9 @@ func answerEcho4(icmp header.ICMPv4) verdict {
 	const change = ^(uint16(header.ICMPv4Echo) << 8) & 0xffff // -old + new, new being 0
 	icmp.SetType(header.ICMPv4EchoReply)
 	icmp.SetChecksum(^checksum.Combine(^icmp.Checksum(), change))
+	if icmp.Checksum() == 0 {
+		icmp.SetChecksum(^checksum.Checksum(icmp, 0))
+	}
 	return echo4
 }
 

@@ -42,7 +42,8 @@ func (r *responder) answerIPv6(packet []byte) (int, verdict) {
 
 // answerEcho6 turns an echo request into a reply. Only the type changes, for the
 // pseudo-header is the same in both directions: the checksum is adjusted, not
-// computed (RFC 1624, equation 3).
+// computed (RFC 1624, equation 3). With the pseudo-header what is summed up is
+// never all 0.
 func (r *responder) answerEcho6(ip header.IPv6, icmp header.ICMPv6) (int, verdict) {
 	from, to := addresses6(ip)
 	switch {

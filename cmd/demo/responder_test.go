@@ -188,17 +188,75 @@ func TestEcho6(t *testing.T) {
 	}
 }
 
-// TestChecksumEdges tries every checksum, by way of the sequence number.
-func TestChecksumEdges(t *testing.T) {
+// echoAnswer answers an echo request that has this checksum, and fails the test unless
+// that happens exactly if the checksum is right, and the answer is the request but for
+// the type, the checksum computed from nothing.
+func echoAnswer(t *testing.T, r *responder, packet []byte, header int, sumOf func([]byte) uint16) {
+	t.Helper()
+	before := slices.Clone(packet)
+	n, v := r.answer(packet)
+	if right := sumOf(before) == 0; right != v.echo() {
+		t.Fatalf("%x: verdict %d, but that the checksum is right is %v", before[header:], v, right)
+	} else if !right {
+		return
+	}
+	want := slices.Clone(before[header:])
+	want[0] = packet[header]
+	put16(want[2:], 0)
+	put16(want[2:], sumOf(append(before[:header:header], want...)))
+	if n != len(before) || !bytes.Equal(packet[header:], want) {
+		t.Fatalf("%x is answered by %x, want %x", before[header:], packet[header:], want)
+	}
+}
+
+func icmpSum4(packet []byte) uint16 { return sum(packet[20:]) }
+func icmpSum6(packet []byte) uint16 { return sum6ByHand(packet, packet[40:]) }
+
+// TestChecksumOfEverySum makes the rest of an echo request add up to everything there
+// is, 0 included, by way of the sequence number.
+func TestChecksumOfEverySum(t *testing.T) {
 	r := newResponder(false)
-	for n := range 1 << 16 {
-		p4, p6 := ping4(other4, []byte{byte(n >> 8), byte(n)}), ping6(other6, []byte{byte(n >> 8), byte(n)})
-		if _, v := r.answer(p4); v != echo4 || sum(p4[20:]) != 0 {
-			t.Fatalf("IPv4, %#x: verdict %d, checksum off by %#x", n, v, sum(p4[20:]))
+	for _, identifier := range []uint16{0, 0x1234, 0xf7ff, 0xffff} {
+		for n := range 1 << 16 {
+			message := []byte{8, 0, 0, 0, byte(identifier >> 8), byte(identifier), byte(n >> 8), byte(n)}
+			put16(message[2:], sum(message))
+			echoAnswer(t, r, ip4{from: own4, to: other4, protocol: 1, payload: message}.bytes(), 20, icmpSum4)
+			message[0] = 128
+			echoAnswer(t, r, ip6Packet(own6, other6, 58, 64, message), 40, icmpSum6)
 		}
-		ip := slices.Clone(p6[:40])
-		if _, v := r.answer(p6); v != echo6 || sum6ByHand(ip, p6[40:]) != 0 {
-			t.Fatalf("IPv6, %#x: verdict %d", n, v)
+	}
+}
+
+// TestEveryChecksum: of all checksums that a request may come with, those are answered
+// that are right: one, or both that stand for 0.
+func TestEveryChecksum(t *testing.T) {
+	r := newResponder(false)
+	zero := make([]byte, 8)
+	for _, rest := range [][]byte{zero[:4], {0, 0, 0xf7, 0xff}, {0xff, 0xff, 0xf8, 0}, data(57)} {
+		p4 := ip4{from: own4, to: other4, protocol: 1, payload: append([]byte{8, 0, 0, 0}, rest...)}.bytes()
+		p6 := ip6Packet(own6, other6, 58, 64, append([]byte{128, 0, 0, 0}, rest...))
+		for n := range 1 << 16 {
+			for _, p := range []struct {
+				packet []byte
+				header int
+				sumOf  func([]byte) uint16
+			}{{p4, 20, icmpSum4}, {p6, 40, icmpSum6}} {
+				frame := slices.Clone(p.packet)
+				put16(frame[p.header+2:], uint16(n))
+				echoAnswer(t, r, frame, p.header, p.sumOf)
+			}
+		}
+	}
+}
+
+// TestAllZero is what an echo request looks like that has nothing to say: the checksum
+// of its answer is not 0.
+func TestAllZero(t *testing.T) {
+	for _, size := range []int{0, 1, 2, 56, 1472} {
+		frame := ip4{from: own4, to: other4, protocol: 1,
+			payload: append([]byte{8, 0, 0xf7, 0xff}, make([]byte, 4+size)...)}.bytes()
+		if _, v := newResponder(false).answer(frame); v != echo4 || !bytes.Equal(frame[20:24], []byte{0, 0, 0xff, 0xff}) {
+			t.Errorf("%d bytes of data: verdict %d, answer begins with %x", size, v, frame[20:24])
 		}
 	}
 }
@@ -451,6 +509,7 @@ func TestNoAllocation(t *testing.T) {
 func FuzzAnswer(f *testing.F) {
 	f.Add(ping4(other4, data(8)), false)
 	f.Add(ping6(other6, data(8)), false)
+	f.Add(ip4{from: own4, to: other4, protocol: 1, payload: []byte{8, 0, 0xf7, 0xff, 0, 0, 0, 0}}.bytes(), false)
 	f.Add(ethernet(responderMAC, 0x0800, ping4(other4, nil)), true)
 	f.Add(ethernet(everyone, 0x0806, arp(1, own4, other4)), true)
 	f.Add(ethernet(everyone, 0x86dd, solicit(own6, group(other6), other6, 255, sourceOption())), true)
