@@ -79,25 +79,29 @@ func (p *packet) joinable(frame []byte, v mytunev.VNetHeader) bool {
 	return p.sound(frame, v)
 }
 
-// plainIP reports whether the IP header has nothing but the fields that header
-// compares, and its checksum is right.
+// plainIP reports whether the IP header has nothing but the fields that sameIP
+// compares, and the checksum that it will have again: 0xFFFF is as right as 0.
 func (p *packet) plainIP(frame []byte) bool {
 	if p.v6 {
 		return p.l4-p.l3 == header.IPv6MinimumSize
 	}
 	ip := header.IPv4(frame[p.l3:p.l4])
 	return len(ip) == header.IPv4MinimumSize && checksum.Checksum(ip, 0) == 0xFFFF &&
-		ip.Flags()&^header.IPv4FlagDontFragment == 0
+		ip.Checksum() != 0xFFFF && ip.Flags()&^header.IPv4FlagDontFragment == 0
 }
 
 // sound reports whether the TCP or UDP checksum is right or is to be computed. To
-// join a damaged packet would give it a good one.
+// join a damaged packet would give it a good one. Of TCP, 0xFFFF is right where 0 is,
+// and would become 0.
 func (p *packet) sound(frame []byte, v mytunev.VNetHeader) bool {
 	if v.Flags&mytunev.VNetNeedsChecksum != 0 {
 		return int(v.CsumStart) == p.l4 && int(v.CsumOffset) == p.checksumOffset()
 	}
 	if v.Flags&mytunev.VNetDataValid != 0 {
 		return true
+	}
+	if p.proto == protoTCP && header.TCP(frame[p.l4:]).Checksum() == 0xFFFF {
+		return false
 	}
 	return checksum.Checksum(frame[p.l4:p.end], p.pseudo(frame, p.end-p.l4)) == 0xFFFF
 }

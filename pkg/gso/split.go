@@ -188,10 +188,11 @@ func (s *Splitter) segment(dst []byte) {
 	sum := checksum.Combine(s.tcpSum, uint16(len(dst)-p.l4))
 	if p.proto == protoTCP {
 		sum = s.setTCP(header.TCP(dst[p.l4:]), sum)
+		header.TCP(dst[p.l4:]).SetChecksum(^checksum.Checksum(payload, sum))
 	} else {
 		sum = checksum.Combine(sum, uint16(len(dst)-p.l4)) // is in the header as well
+		putChecksum(dst[p.l4+udpChecksum:], checksum.Checksum(payload, sum))
 	}
-	putChecksum(dst[p.l4+p.checksumOffset():], checksum.Checksum(payload, sum))
 	s.index++
 }
 
