@@ -29,7 +29,7 @@ var (
 	errFlags      = malformed("a TCP super-packet with SYN, RST or URG")
 	errNoPayload  = malformed("a super-packet without payload")
 	errProtocol   = unsupported("a protocol other than TCP and UDP")
-	errRouting    = unsupported("an IPv6 routing header")
+	errRouting    = unsupported("a routing header, a source route or a home address")
 	errFragment   = unsupported("an IP fragment")
 	errEtherType  = unsupported("an Ethernet frame with neither IPv4 nor IPv6, or more than one VLAN tag")
 	errUnknownGSO = unsupported("a GSOType other than TCPv4, TCPv6 and UDPL4")

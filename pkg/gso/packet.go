@@ -15,9 +15,6 @@ const (
 	protoTCP = uint8(header.TCPProtocolNumber)
 	protoUDP = uint8(header.UDPProtocolNumber)
 
-	hopByHop           = uint8(header.IPv6HopByHopOptionsExtHdrIdentifier)
-	destinationOptions = uint8(header.IPv6DestinationOptionsExtHdrIdentifier)
-
 	etherTypeVLAN    = 0x8100 // 802.1Q
 	etherTypeService = 0x88A8 // 802.1ad
 	vlanTagSize      = 4
@@ -106,7 +103,7 @@ func (p *packet) parseIPv4(frame []byte) error {
 	}
 	p.l4, p.end = p.l3+size, p.l3+length
 	p.proto = ip.Protocol()
-	return nil
+	return checkOptions4(ip[header.IPv4MinimumSize:size])
 }
 
 func (p *packet) parseIPv6(frame []byte) error {
@@ -124,30 +121,6 @@ func (p *packet) parseIPv6(frame []byte) error {
 	p.l4, p.end = p.l3+header.IPv6MinimumSize, p.l3+length
 	p.proto = ip.NextHeader()
 	return p.skipExtensions(frame)
-}
-
-// skipExtensions steps over those extension headers that are the same in every
-// segment and leave the pseudo header alone. A routing header does not.
-func (p *packet) skipExtensions(frame []byte) error {
-	for p.proto == hopByHop || p.proto == destinationOptions {
-		const unit = 8
-		if p.end-p.l4 < unit {
-			return errTruncated
-		}
-		size := (int(frame[p.l4+1]) + 1) * unit
-		if p.end-p.l4 < size {
-			return errTruncated
-		}
-		p.proto = frame[p.l4]
-		p.l4 += size
-	}
-	switch p.proto {
-	case uint8(header.IPv6FragmentExtHdrIdentifier):
-		return errFragment
-	case uint8(header.IPv6RoutingExtHdrIdentifier):
-		return errRouting
-	}
-	return nil
 }
 
 // parseTransport finds where the payload begins.
