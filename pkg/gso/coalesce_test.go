@@ -291,6 +291,20 @@ func TestCoalesceTellsFlowsApart(t *testing.T) {
 	}
 }
 
+// TestCoalesceKeepsOrderAcrossLinks: a flow that takes another router for one frame, or
+// another VLAN, is still the same flow.
+func TestCoalesceKeepsOrderAcrossLinks(t *testing.T) {
+	r := recipe{mode: mytunev.TAP, vlan: true, udp: true, df: true, payload: pattern(100)}
+	for _, at := range []int{5, 11, 14, 15} {
+		frames := [][]byte{r.build(), r.build(), r.build()}
+		frames[1][at] ^= 1
+		all := coalesce(t, NewCoalescer(r.mode), mytunev.VNetHeader{}, frames...)
+		if len(all) != 3 || !bytes.Equal(all[1].data, frames[1]) {
+			t.Errorf("byte %d changed in the second of three: %d frames, or in another order", at, len(all))
+		}
+	}
+}
+
 // find returns the place of a frame among what was sent on its own.
 func find(all []sent, frame []byte) int {
 	for i, s := range all {

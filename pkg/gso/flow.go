@@ -44,13 +44,12 @@ func ends(frame []byte, p *packet) bool {
 	return p.proto == protoTCP && tcpFlags(frame, p).Intersects(tcpEnds)
 }
 
-// sameFlow reports whether two packets have the same link header, addresses,
-// protocol and ports.
+// sameFlow reports whether two packets have the same addresses, protocol and ports.
+// A flow may change its link header: another router, another priority.
 func sameFlow(a []byte, p *packet, b []byte, q *packet) bool {
 	return p.v6 == q.v6 && p.proto == q.proto &&
 		bytes.Equal(a[p.l4:p.l4+4], b[q.l4:q.l4+4]) &&
-		bytes.Equal(p.addresses(a), q.addresses(b)) &&
-		bytes.Equal(a[:p.l3], b[:q.l3])
+		bytes.Equal(p.addresses(a), q.addresses(b))
 }
 
 // bucket spreads flows. Colliding on purpose gains nothing: searches are bounded.
@@ -110,7 +109,7 @@ func (p *packet) sound(frame []byte, v mytunev.VNetHeader) bool {
 // is head, and the step of the IPv4 identifications then.
 func (g *group) takes(head, frame []byte, p *packet) (step int, ok bool) {
 	size := p.end - p.payload
-	if !g.open || size > g.size || g.end-g.p.l3+size > maxPacket {
+	if !g.open || size > g.size || g.end-g.p.l3+size > maxPacket || !bytes.Equal(head[:g.p.l3], frame[:p.l3]) {
 		return 0, false
 	}
 	if step, ok = g.sameIP(head, frame, p); !ok {
