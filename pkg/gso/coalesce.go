@@ -38,10 +38,13 @@ var _ Sender = (*mytunev.Tx)(nil)
 //	}
 //
 // Frames of a flow keep their order; those of different flows may change places. A
-// super-packet, when cut up again, is what was joined: same headers, consecutive
-// TCP sequence numbers, payloads of one length but for the last, checksums that were
-// right. Anything else goes through as it came, in frames of its own. A frame whose
-// flow cannot be told (a fragment, a malformed one) ends all super-packets before it.
+// flow is what has the same IP addresses, protocol and ports. A super-packet, when
+// cut up again, is what was joined: same headers, consecutive TCP sequence numbers,
+// payloads of one length but for the last, checksums that were right. Anything else
+// goes through as it came, in frames of its own. A frame whose flow cannot be told
+// ends all super-packets before it: a fragment, one that is malformed or encrypted,
+// one with an extension header or more than one VLAN tag, behind which this package
+// does not look.
 //
 // The device must have been opened with Config.Offload, or Flush fails as soon as
 // two frames fit together. A Coalescer allocates nothing once it has seen its longest
@@ -94,7 +97,7 @@ func (c *Coalescer) place() {
 	var p packet
 	if err := p.parse(c.mode, f.data); err != nil {
 		c.placeAlone()
-		if err != errProtocol && err != errEtherType {
+		if err != errProtocol { // which is of none of the flows that are joined
 			c.barrier = len(c.groups)
 		}
 		return

@@ -29,6 +29,7 @@ var (
 	errFlags      = malformed("a TCP super-packet with SYN, RST or URG")
 	errNoPayload  = malformed("a super-packet without payload")
 	errProtocol   = unsupported("a protocol other than TCP and UDP")
+	errUnknown    = unsupported("a protocol or an extension header that this package does not know")
 	errRouting    = unsupported("a routing header, a source route or a home address")
 	errFragment   = unsupported("an IP fragment")
 	errEtherType  = unsupported("an Ethernet frame with neither IPv4 nor IPv6, or more than one VLAN tag")

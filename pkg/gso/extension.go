@@ -21,6 +21,21 @@ const (
 	homeAddress = 0xC9
 )
 
+// otherProtocol returns the error about a packet of neither TCP nor UDP. Of the
+// protocols that are known, no packet is one of a TCP or UDP flow. Behind any other
+// number there may be a TCP header, as behind that of AH, or it may be encrypted.
+func otherProtocol(proto uint8) error {
+	const (
+		icmp, igmp, ipInIP, dccp, ipv6InIP = 1, 2, 4, 33, 41
+		gre, icmpv6, none, sctp, udpLite   = 47, 58, 59, 132, 136
+	)
+	switch proto {
+	case icmp, igmp, ipInIP, dccp, ipv6InIP, gre, icmpv6, none, sctp, udpLite:
+		return errProtocol
+	}
+	return errUnknown
+}
+
 // skipExtensions steps over those extension headers that are the same in every
 // segment and leave the pseudo header alone. A routing header does not.
 func (p *packet) skipExtensions(frame []byte) error {

@@ -104,14 +104,14 @@ func TestSplitUnknownHeaders(t *testing.T) {
 		"option cut off":       {false, []byte{1, 1, 1, 7}, nil, errTruncated},
 		"option too long":      {false, []byte{7, 5, 0, 0}, nil, errLength},
 		"option of size 1":     {false, []byte{7, 1, 1, 1}, nil, errLength},
-		"IPv4 with AH":         {false, nil, chain{named("AH")}, errProtocol},
+		"IPv4 with AH":         {false, nil, chain{named("AH")}, errUnknown},
 		"padding":              {true, nil, chain{named("hop-by-hop"), named("destination options")}, nil},
 		"home address":         {true, nil, chain{named("home address")}, errRouting},
 		"home address, second": {true, nil, chain{named("hop-by-hop"), named("home address")}, errRouting},
 		"one byte of padding":  {true, nil, chain{{"", 60, inUnits(0, 0, 0, 1, 1, 0)}}, nil},
 		"IPv6 option cut off":  {true, nil, chain{{"", 60, inUnits(0, 0, 0, 0, 0, 5)}}, errTruncated},
 		"IPv6 option too long": {true, nil, chain{{"", 60, inUnits(5, 5, 0, 0, 0, 0)}}, errLength},
-		"mobility":             {true, nil, chain{named("mobility")}, errProtocol},
+		"mobility":             {true, nil, chain{named("mobility")}, errUnknown},
 	} {
 		r := recipe{v6: c.v6, payload: pattern(300), flags: header.TCPFlagAck}
 		frame, v := r.super(100)

@@ -60,44 +60,29 @@ func FuzzRoundTrip(f *testing.F) {
 	})
 }
 
-// FuzzCoalesce makes frames of a few flows, changes bytes in them, and joins what
-// can be joined. Cut up again, each flow is what it was, in its order.
+// FuzzCoalesce makes frames of a few flows, puts headers in front of theirs, changes bytes
+// in them, and joins what can be joined. Cut up again, each flow is what it was, in its
+// order.
 func FuzzCoalesce(f *testing.F) {
 	f.Add(uint8(0), []byte{0, 100, 0, 0, 0, 100, 0, 0, 1, 50, 0, 0, 0, 100, 0, 0})
 	f.Add(uint8(1), []byte{0, 100, 0, 0, 0, 100, 8, 1, 0, 50, 36, 255, 0, 100, 0, 0})
 	f.Add(uint8(6), []byte{2, 9, 0, 0, 2, 9, 0, 0, 2, 9, 20, 7, 3, 9, 0, 0})
+	for i := range elements {
+		one := byte(i+1) << 3
+		f.Add(uint8(1), []byte{0, 100, 0, 0, one, 0, 0, 0, 0, 100, 0, 0})
+		f.Add(uint8(3), []byte{0, 100, 0, 0, one, 100, 0, 0, 0, 100, 0, 0})
+		f.Add(uint8(6), []byte{0, 100, 0, 0, one, 100, 0, 0, 0, 100, 0, 0})
+	}
 	f.Fuzz(func(t *testing.T, kind uint8, script []byte) {
 		r := kinds()[int(kind)%len(kinds())]
 		frames := play(r, script)
-		c := NewCoalescer(r.mode)
-		want := make(map[string][][]byte)
-		for _, frame := range frames {
-			c.Add(frame, mytunev.VNetHeader{})
-			want[flowOf(r, frame)] = append(want[flowOf(r, frame)], frame)
-		}
-		for _, s := range coalesce(t, c, mytunev.VNetHeader{}) {
-			got, err := split(r.mode, s.data, s.vnet)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, frame := range got {
-				flow := flowOf(r, frame)
-				if len(want[flow]) == 0 || !same(r, frame, want[flow][0]) {
-					t.Fatalf("%v: %x, want %x", r, frame, want[flow])
-				}
-				want[flow] = want[flow][1:]
-			}
-		}
-		for flow, left := range want {
-			if len(left) != 0 {
-				t.Fatalf("%v: %d frames of %x got lost", r, len(left), flow)
-			}
-		}
+		all := coalesce(t, NewCoalescer(r.mode), mytunev.VNetHeader{}, frames...)
+		mustKeep(t, r.mode, frames, all)
 	})
 }
 
-// play makes a frame of each four bytes: flow and repair, size of the payload, byte to
-// change, and how.
+// play makes a frame of each four bytes: flow, repair and one of the elements; size of the
+// payload; byte to change, and how.
 func play(r recipe, script []byte) [][]byte {
 	var next [4]struct {
 		seq uint32
@@ -112,38 +97,14 @@ func play(r recipe, script []byte) [][]byte {
 		flow.seq += uint32(script[1])
 		flow.id++
 		frame := one.build()
+		if e := int(script[0] >> 3); e > 0 {
+			frame = behind(one, frame, nil, elements[(e-1)%len(elements)])
+		}
 		frame[int(script[2])%len(frame)] ^= script[3]
-		if script[0]&4 != 0 {
+		if script[0]&4 != 0 && script[0]>>3 == 0 {
 			repair(one, frame)
 		}
 		frames = append(frames, frame)
 	}
 	return frames
-}
-
-// flowOf returns the part of a frame from which flows are told apart, wherever a
-// changed frame has its ports: frames that differ in it are of different flows.
-func flowOf(r recipe, frame []byte) string {
-	p, err := parsed(r.mode, frame)
-	if err != nil {
-		return err.Error()
-	}
-	return string(p.addresses(frame)) + string(frame[p.l4:p.l4+4]) + string(rune(p.proto)) + string(frame[:p.l3])
-}
-
-// same reports whether two frames are equal, but for the identification of a packet
-// that must not be fragmented and the padding behind a packet.
-func same(r recipe, a, b []byte) bool {
-	p, err := parsed(r.mode, b)
-	if err != nil || len(a) == len(b) && bytes.Equal(a, b) {
-		return bytes.Equal(a, b)
-	}
-	a, b = bytes.Clone(a[:min(len(a), p.end)]), bytes.Clone(b[:p.end])
-	if ip := header.IPv4(b[p.l3:]); !p.v6 && ip.Flags() == header.IPv4FlagDontFragment {
-		for _, f := range [][]byte{a, b} {
-			header.IPv4(f[p.l3:]).SetID(0)
-			header.IPv4(f[p.l3:]).SetChecksum(0)
-		}
-	}
-	return bytes.Equal(a, b)
 }

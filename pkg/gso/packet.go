@@ -145,7 +145,7 @@ func (p *packet) parseTransport(frame []byte) error {
 		}
 		p.payload = p.l4 + header.UDPMinimumSize
 	default:
-		return errProtocol
+		return otherProtocol(p.proto)
 	}
 	return nil
 }
