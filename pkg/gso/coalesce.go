@@ -37,14 +37,16 @@ var _ Sender = (*mytunev.Tx)(nil)
 //		}
 //	}
 //
-// Frames of a flow keep their order; those of different flows may change places. A
-// flow is what has the same IP addresses, protocol and ports. A super-packet, when
-// cut up again, is what was joined: same headers, consecutive TCP sequence numbers,
-// payloads of one length but for the last, checksums that were right. Anything else
-// goes through as it came, in frames of its own. A frame whose flow cannot be told
-// ends all super-packets before it: a fragment, one that is malformed or encrypted,
-// one with an extension header or more than one VLAN tag, behind which this package
-// does not look.
+// Frames of a flow keep their order; those of different flows may change places.
+// A flow is what has the same IP addresses, protocol and ports. A super-packet,
+// when cut up again, is what was joined: same headers, consecutive TCP sequence
+// numbers, payloads of one length but for the last, checksums that were right.
+// One thing may differ: IPv4 packets that must not be fragmented and that all had
+// the same identification, which means nothing in them (RFC 6864), have
+// consecutive ones. Anything else goes through as it came, in frames of its own.
+// A frame whose flow cannot be told ends all super-packets before it: a fragment,
+// one that is malformed or encrypted, one with an extension header or more than
+// one VLAN tag, behind which this package does not look.
 //
 // The device must have been opened with Config.Offload, or Flush fails as soon as
 // two frames fit together. A Coalescer allocates nothing once it has seen its longest

@@ -348,6 +348,8 @@ func TestCoalesceIdentification(t *testing.T) {
 		{true, []uint16{0, 0, 0}, 1},
 		{true, []uint16{0, 0, 1}, 2},
 		{true, []uint16{0, 1, 1}, 2},
+		{true, []uint16{5, 5, 7}, 2},
+		{true, []uint16{65535, 65535, 65535, 65535}, 1},
 		{true, []uint16{0, 2, 4}, 3},
 	} {
 		var frames [][]byte
@@ -358,6 +360,26 @@ func TestCoalesceIdentification(t *testing.T) {
 		if all := coalesce(t, NewCoalescer(r.mode), mytunev.VNetHeader{}, frames...); len(all) != c.want {
 			t.Errorf("DF %v, %v: %d frames, want %d", c.df, c.ids, len(all), c.want)
 		}
+	}
+}
+
+// TestCoalesceSameIdentification: of packets that must not be fragmented and all have the
+// same identification, that is all that does not come back.
+func TestCoalesceSameIdentification(t *testing.T) {
+	for _, udp := range []bool{false, true} {
+		r := recipe{udp: udp, df: true, id: 65535, flags: header.TCPFlagAck}
+		want := r.parts(100, 100, 50)
+		added := make([][]byte, len(want))
+		for i, frame := range want {
+			added[i] = bytes.Clone(frame)
+			header.IPv4(added[i]).SetID(65535)
+			signByHand(r, added[i])
+		}
+		all := coalesce(t, NewCoalescer(r.mode), mytunev.VNetHeader{}, added...)
+		if len(all) != 1 {
+			t.Errorf("%v: %d frames, want 1", r, len(all))
+		}
+		mustExpand(t, r, all, want)
 	}
 }
 

@@ -13,7 +13,10 @@ import (
 )
 
 // The rules of joining are those of the kernel's GRO: what comes out, when cut up
-// again, must be what came in.
+// again, must be what came in. There is one exception. Many senders give all IPv4
+// packets that must not be fragmented the same identification, often 0. GRO
+// remembers that beside the super-packet; a VNetHeader has no place for it, so that
+// they come out counted. It is the one field that nobody may look at (RFC 6864).
 
 // maxSegments is the number of UDP datagrams that every kernel takes in one.
 const maxSegments = 64
@@ -131,7 +134,8 @@ func (g *group) sameIP(head, frame []byte, p *packet) (step int, ok bool) {
 	if a[1] != b[1] || a.TTL() != b.TTL() || a.Flags() != b.Flags() {
 		return 0, false
 	}
-	// A packet that must not be fragmented may have the same number as others.
+	// Identifications count, or those of packets that must not be fragmented are
+	// all the same: the second packet decides which.
 	step = g.step
 	if step < 0 {
 		step = 1
