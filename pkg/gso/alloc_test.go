@@ -15,12 +15,23 @@ import (
 type sink struct {
 	slot [1 << 17]byte
 	vnet mytunev.VNetHeader // the last one
+
+	plain bool // is of a device without Config.Offload
 }
 
-func (s *sink) Reserve(n int) ([]byte, error)                    { return s.slot[:n:n], nil }
-func (s *sink) WaitSpace(int) error                              { return nil }
-func (s *sink) CommitVNet(_ int, v mytunev.VNetHeader) error     { s.vnet = v; return nil }
-func (s *sink) CommitHash(int, mytunev.VNetHeader, uint32) error { return nil }
+func (s *sink) Reserve(n int) ([]byte, error) { return s.slot[:n:n], nil }
+
+func (s *sink) WaitSpace(int) error { return nil }
+
+func (s *sink) CommitVNet(_ int, v mytunev.VNetHeader) error {
+	if s.plain && v != (mytunev.VNetHeader{}) {
+		return mytunev.ErrNotSupported
+	}
+	s.vnet = v
+	return nil
+}
+
+func (s *sink) CommitHash(n int, v mytunev.VNetHeader, _ uint32) error { return s.CommitVNet(n, v) }
 
 // superOf64K is a super-packet of the usual size.
 func superOf64K(r recipe) ([]byte, mytunev.VNetHeader) {
@@ -37,7 +48,7 @@ func TestAllocs(t *testing.T) {
 		}
 		buf := make([]byte, 2000)
 		var s Splitter
-		c, tx := NewCoalescer(r.mode), &sink{}
+		c, tx, plain := NewCoalescer(r.mode), &sink{}, &sink{plain: true}
 		for name, f := range map[string]func(){
 			"Splitter": func() {
 				s.Reset(r.mode, super, v)
@@ -51,6 +62,15 @@ func TestAllocs(t *testing.T) {
 				}
 				c.Add(super[:1000], mytunev.VNetHeader{})
 				if err := c.Flush(tx); err != nil {
+					t.Fatal(err)
+				}
+			},
+			"Coalescer without Offload": func() {
+				for _, frame := range frames {
+					c.Add(frame, mytunev.VNetHeader{})
+				}
+				c.Add(super, v)
+				if err := c.Flush(plain); err != nil {
 					t.Fatal(err)
 				}
 			},

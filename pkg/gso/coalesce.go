@@ -14,16 +14,6 @@ const (
 	maxSearch = 8
 )
 
-// A Sender is what a Coalescer needs of a [mytunev.Tx].
-type Sender interface {
-	Reserve(n int) ([]byte, error)
-	WaitSpace(n int) error
-	CommitVNet(n int, v mytunev.VNetHeader) error
-	CommitHash(n int, v mytunev.VNetHeader, hash uint32) error
-}
-
-var _ Sender = (*mytunev.Tx)(nil)
-
 // A Coalescer joins frames of the same TCP or UDP flow into super-packets. Add it
 // each frame of a batch, then Flush: each payload is copied once, into the ring.
 //
@@ -48,15 +38,19 @@ var _ Sender = (*mytunev.Tx)(nil)
 // one that is malformed or encrypted, one with an extension header or more than
 // one VLAN tag, behind which this package does not look.
 //
-// The device must have been opened with Config.Offload, or Flush fails as soon as
-// two frames fit together. A Coalescer allocates nothing once it has seen its longest
-// batch, and belongs to one goroutine at a time.
+// The device should have been opened with Config.Offload: to one that was not, all
+// frames go one by one, with nothing left to do. A Coalescer allocates nothing once
+// it has seen its longest batch, and belongs to one goroutine at a time. The zero
+// value is for a TUN device.
 type Coalescer struct {
 	mode    mytunev.Mode
 	frames  []held
 	groups  []group
 	barrier int                  // groups before are complete
 	buckets [1 << bucketBits]int // 1 + newest group, 0 for none
+
+	plain    bool // during Flush: what it sends to knows no VNetHeader
+	splitter Splitter
 }
 
 // A held frame waits for Flush.
@@ -90,7 +84,8 @@ func (c *Coalescer) AddFrame(f mytunev.Frame) {
 	c.place()
 }
 
-// Len returns how many frames Flush would send now, super-packets counting as one.
+// Len returns how many frames Flush would send now, super-packets counting as one,
+// if the device takes them.
 func (c *Coalescer) Len() int { return len(c.groups) }
 
 // place finds a group for the frame that was added last.
@@ -165,62 +160,6 @@ func (c *Coalescer) join(g *group, p *packet, step int) {
 	g.open = size == g.size && !ends(frame, p)
 }
 
-// Flush sends everything added since the last Flush, waiting for room as
-// [mytunev.Tx.WaitSpace] does, and stops at the first error. Whatever comes of it,
-// the Coalescer is empty afterwards and the frames are the caller's again.
-func (c *Coalescer) Flush(tx Sender) error {
-	defer c.reset()
-	for i := range c.groups {
-		if err := c.send(tx, &c.groups[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (c *Coalescer) send(tx Sender, g *group) error {
-	head := &c.frames[g.first]
-	size := len(head.data)
-	if g.count > 1 {
-		size = g.end
-	}
-	slot, err := reserve(tx, size)
-	if err != nil {
-		return err
-	}
-	v := head.vnet
-	if g.count == 1 {
-		copy(slot, head.data)
-	} else {
-		v = g.writeHeader(slot, head.data)
-		c.gather(g, slot[g.p.payload:])
-	}
-	if head.hashValid {
-		return tx.CommitHash(size, v, head.hash)
-	}
-	return tx.CommitVNet(size, v)
-}
-
-// reserve waits for room if there is none.
-func reserve(tx Sender, n int) ([]byte, error) {
-	slot, err := tx.Reserve(n)
-	if err != mytunev.ErrFull {
-		return slot, err
-	}
-	if err := tx.WaitSpace(n); err != nil {
-		return nil, err
-	}
-	return tx.Reserve(n)
-}
-
-// gather copies the payloads of a group one after the other.
-func (c *Coalescer) gather(g *group, to []byte) {
-	for at := g.first; at >= 0; at = c.frames[at].next {
-		f := &c.frames[at]
-		to = to[copy(to, f.data[f.payload:f.end]):]
-	}
-}
-
 // reset lets go of all frames.
 func (c *Coalescer) reset() {
 	clear(c.frames)
@@ -228,4 +167,6 @@ func (c *Coalescer) reset() {
 	c.groups = c.groups[:0]
 	c.barrier = 0
 	clear(c.buckets[:])
+	c.plain = false
+	c.splitter = Splitter{}
 }

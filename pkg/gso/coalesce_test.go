@@ -4,6 +4,7 @@ package gso
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"slices"
 	"testing"
@@ -27,13 +28,16 @@ type recorder struct {
 	full  int // Reserve fails so often with ErrFull, once for each WaitSpace
 	waits int
 	err   error // of WaitSpace and Commit
+
+	plain   bool // is of a device without Config.Offload
+	longest int  // frame that fits into the ring, if not 0
 }
 
 func (r *recorder) Reserve(n int) ([]byte, error) {
 	if r.full > r.waits {
 		return nil, mytunev.ErrFull
 	}
-	if n > maxPacket+header.EthernetMinimumSize+vlanTagSize {
+	if n > cmp.Or(r.longest, maxPacket+header.EthernetMinimumSize+vlanTagSize) {
 		return nil, mytunev.ErrTooLong
 	}
 	r.slot = bytes.Repeat([]byte{0xEE}, n)
@@ -45,6 +49,9 @@ func (r *recorder) WaitSpace(int) error { r.waits++; return r.err }
 func (r *recorder) CommitVNet(n int, v mytunev.VNetHeader) error { return r.CommitHash(n, v, 0) }
 
 func (r *recorder) CommitHash(n int, v mytunev.VNetHeader, hash uint32) error {
+	if r.plain && v != (mytunev.VNetHeader{}) {
+		return mytunev.ErrNotSupported
+	}
 	r.all = append(r.all, sent{r.slot[:n], v, hash})
 	return r.err
 }

@@ -36,6 +36,9 @@ var (
 	errUnknownGSO = unsupported("a GSOType other than TCPv4, TCPv6 and UDPL4")
 )
 
+// errNoSender is a mistake of the caller that no program tells apart.
+var errNoSender = errors.New("gso: Flush has no Sender to send the frames to")
+
 // A frameError is one reason within a class of errors.
 type frameError struct {
 	text  string

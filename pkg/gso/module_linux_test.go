@@ -252,3 +252,48 @@ func testMirror(t *testing.T, mode mytunev.Mode, join bool) {
 		t.Error("nothing was cut up, or nothing joined: the test tests nothing")
 	}
 }
+
+// TestModuleFlushWithoutOffload: datagrams that fit together get through a device that
+// takes no super-packets, and a frame that no ring can carry keeps none of them back.
+func TestModuleFlushWithoutOffload(t *testing.T) {
+	d, err := mytunev.Open(mytunev.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	setUp(t, d)
+	server, err := net.ListenPacket("udp", net.JoinHostPort(here4, "80"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	r := recipe{udp: true, port: 4000}
+	frames := r.parts(100, 100, 50)
+	c := NewCoalescer(mytunev.TUN)
+	for _, frame := range frames {
+		copy(frame[12:], net.ParseIP(there4).To4())
+		copy(frame[16:], net.ParseIP(here4).To4())
+		repair(r, frame)
+		c.Add(frame, mytunev.VNetHeader{})
+	}
+	if c.Len() != 1 {
+		t.Fatalf("%d frames are not joined: the test tests nothing", c.Len())
+	}
+	c.Add(make([]byte, 1<<26), mytunev.VNetHeader{})
+	r.port++
+	last := r.parts(60)[0]
+	copy(last[12:20], frames[0][12:20])
+	repair(r, last)
+	c.Add(last, mytunev.VNetHeader{})
+	err = d.Queues()[0].SendBatch(func(tx *mytunev.Tx) error { return c.Flush(tx) })
+	if err != mytunev.ErrTooLong {
+		t.Errorf("Flush: %v, want %v", err, mytunev.ErrTooLong)
+	}
+	server.SetDeadline(time.Now().Add(20 * time.Second))
+	got := make([]byte, 2000)
+	for i, frame := range append(frames, last) {
+		if n, _, err := server.ReadFrom(got); err != nil || !bytes.Equal(got[:n], frame[28:]) {
+			t.Fatalf("datagram %d: %d bytes, %v, want %d", i, n, err, len(frame)-28)
+		}
+	}
+}
