@@ -33,6 +33,7 @@ var (
 	errRouting    = unsupported("a routing header, a source route or a home address")
 	errFragment   = unsupported("an IP fragment")
 	errEtherType  = unsupported("an Ethernet frame with neither IPv4 nor IPv6, or more than one VLAN tag")
+	errMode       = unsupported("a Mode that is neither TUN nor TAP")
 	errUnknownGSO = unsupported("a GSOType other than TCPv4, TCPv6 and UDPL4")
 )
 

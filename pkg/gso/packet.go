@@ -39,16 +39,10 @@ type packet struct {
 // offsets it sets lie within the frame. The error is one of errors.go.
 func (p *packet) parse(mode mytunev.Mode, frame []byte) error {
 	*p = packet{}
-	if mode == mytunev.TAP {
-		if err := p.parseEthernet(frame); err != nil {
-			return err
-		}
-	} else if len(frame) == 0 {
-		return errTruncated
-	} else {
-		p.v6 = header.IPVersion(frame) == header.IPv6Version
+	err := p.parseLink(mode, frame)
+	if err != nil {
+		return err
 	}
-	var err error
 	if p.v6 {
 		err = p.parseIPv6(frame)
 	} else {
@@ -60,7 +54,21 @@ func (p *packet) parse(mode mytunev.Mode, frame []byte) error {
 	return p.parseTransport(frame)
 }
 
-// parseEthernet finds where the IP header begins, and which.
+// parseLink finds where the IP header begins, and which.
+func (p *packet) parseLink(mode mytunev.Mode, frame []byte) error {
+	switch {
+	case mode == mytunev.TAP:
+		return p.parseEthernet(frame)
+	case mode != mytunev.TUN:
+		return errMode
+	case len(frame) == 0:
+		return errTruncated
+	}
+	p.v6 = header.IPVersion(frame) == header.IPv6Version
+	return nil
+}
+
+// parseEthernet is parseLink for a TAP device's frame.
 func (p *packet) parseEthernet(frame []byte) error {
 	p.l3 = header.EthernetMinimumSize
 	if len(frame) < p.l3 {
