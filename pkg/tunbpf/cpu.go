@@ -20,6 +20,8 @@ const maxQueue = 1<<16 - 1
 // of it may overtake each other. Its methods are safe for concurrent use.
 type CPUSteering struct {
 	program *ebpf.Program
+	cpus    int
+	guard   guard     // of the map
 	queues  *ebpf.Map // of CPU to queue
 }
 
@@ -30,23 +32,24 @@ func NewCPUSteering() (*CPUSteering, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tunbpf: number of CPUs: %w", err)
 	}
-	s := &CPUSteering{}
-	if err := s.load(cpus); err != nil {
-		s.Close()
+	s := &CPUSteering{cpus: cpus}
+	if err := s.load(); err != nil {
+		s.release()
 		return nil, err
 	}
+	s.guard.open = true
 	return s, nil
 }
 
-func (s *CPUSteering) load(cpus int) (err error) {
+func (s *CPUSteering) load() (err error) {
 	s.queues, err = ebpf.NewMap(&ebpf.MapSpec{
-		Name: "tun_cpu_queue", Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: uint32(cpus),
+		Name: "tun_cpu_queue", Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: uint32(s.cpus),
 	})
 	if err != nil {
 		return loadError("make the map of CPUs", err)
 	}
-	for cpu := range cpus {
-		if err := s.Set(cpu, cpu); err != nil {
+	for cpu := range s.cpus {
+		if err := s.set(cpu, cpu); err != nil {
 			return err
 		}
 	}
@@ -77,19 +80,35 @@ func assembleCPU(queues *ebpf.Map) *assembler {
 	return a
 }
 
-// Program is what AttachSteering takes. It is closed by Close.
-func (s *CPUSteering) Program() *ebpf.Program { return s.program }
+// Program is what AttachSteering takes. It is closed by Close; of the zero value it
+// is nil.
+func (s *CPUSteering) Program() *ebpf.Program {
+	if s == nil {
+		return nil
+	}
+	return s.program
+}
 
 // CPUs is how many CPUs there can be. They are numbered from 0.
-func (s *CPUSteering) CPUs() int { return int(s.queues.MaxEntries()) }
+func (s *CPUSteering) CPUs() int {
+	if s == nil {
+		return 0
+	}
+	return s.cpus
+}
 
 // Set makes frames that are sent on a CPU go to a queue, from 0 to 65535. A queue
 // that the device does not have is taken modulo the number of those it has. Frames
 // that are sent after Set returned go there.
 func (s *CPUSteering) Set(cpu, queue int) error {
-	if err := s.checkCPU(cpu); err != nil {
+	if err := s.enter(cpu); err != nil {
 		return err
 	}
+	defer s.guard.leave()
+	return s.set(cpu, queue)
+}
+
+func (s *CPUSteering) set(cpu, queue int) error {
 	if queue < 0 || queue > maxQueue {
 		return fmt.Errorf("tunbpf: queue %d of CPU %d is not in 0..%d", queue, cpu, maxQueue)
 	}
@@ -101,9 +120,10 @@ func (s *CPUSteering) Set(cpu, queue int) error {
 
 // Queue is what Set set for a CPU.
 func (s *CPUSteering) Queue(cpu int) (int, error) {
-	if err := s.checkCPU(cpu); err != nil {
+	if err := s.enter(cpu); err != nil {
 		return 0, err
 	}
+	defer s.guard.leave()
 	var queue uint32
 	if err := s.queues.Lookup(uint32(cpu), &queue); err != nil {
 		return 0, fmt.Errorf("tunbpf: get the queue of CPU %d: %w", cpu, err)
@@ -111,14 +131,29 @@ func (s *CPUSteering) Queue(cpu int) (int, error) {
 	return int(queue), nil
 }
 
-func (s *CPUSteering) checkCPU(cpu int) error {
-	if cpu < 0 || cpu >= s.CPUs() {
-		return fmt.Errorf("tunbpf: CPU %d is not in 0..%d, those that this machine can have", cpu, s.CPUs()-1)
+// enter checks the CPU as well, and allows for nil.
+func (s *CPUSteering) enter(cpu int) error {
+	if s == nil {
+		return errClosed
 	}
-	return nil
+	if s.cpus > 0 && (cpu < 0 || cpu >= s.cpus) {
+		return fmt.Errorf("tunbpf: CPU %d is not in 0..%d, those that this machine can have", cpu, s.cpus-1)
+	}
+	return s.guard.enter()
 }
 
-// Close frees the program and the map, unless a device still has the program.
+// Close frees the program and the map, unless a device still has the program. Set
+// and Queue then fail with an error that wraps [os.ErrClosed]; a second Close does
+// nothing.
 func (s *CPUSteering) Close() error {
+	if s.enter(0) != nil {
+		return nil
+	}
+	defer s.guard.leave()
+	s.guard.open = false
+	return s.release()
+}
+
+func (s *CPUSteering) release() error {
 	return errors.Join(s.program.Close(), s.queues.Close())
 }

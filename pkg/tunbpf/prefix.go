@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/mytun/mytun/pkg/mytunev"
@@ -79,8 +78,8 @@ func (c PrefixConfig) validate() error {
 type PrefixFilter struct {
 	program *ebpf.Program
 	max     int
-	mu      sync.Mutex // keeps changes and walks apart
-	v4, v6  *ebpf.Map  // of prefix to nothing that counts
+	guard   guard     // of the maps; keeps changes and walks apart
+	v4, v6  *ebpf.Map // of prefix to nothing that counts
 }
 
 // NewPrefixFilter loads the program, with an empty list.
@@ -90,9 +89,10 @@ func NewPrefixFilter(c PrefixConfig) (*PrefixFilter, error) {
 	}
 	f := &PrefixFilter{max: cmp.Or(c.Max, defaultMax)}
 	if err := f.load(c); err != nil {
-		f.Close()
+		f.release()
 		return nil, err
 	}
+	f.guard.open = true
 	return f, nil
 }
 
@@ -107,8 +107,14 @@ func (f *PrefixFilter) load(c PrefixConfig) (err error) {
 	return err
 }
 
-// Program is what AttachFilter takes. It is closed by Close.
-func (f *PrefixFilter) Program() *ebpf.Program { return f.program }
+// Program is what AttachFilter takes. It is closed by Close; of the zero value it is
+// nil.
+func (f *PrefixFilter) Program() *ebpf.Program {
+	if f == nil {
+		return nil
+	}
+	return f.program
+}
 
 // Add puts prefixes on the list; those that are there already stay. If one is not
 // valid, none is added: one with bits set beyond its length (see
@@ -120,8 +126,10 @@ func (f *PrefixFilter) Add(prefixes ...netip.Prefix) error {
 	if err != nil {
 		return err
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	if err := f.enter(); err != nil {
+		return err
+	}
+	defer f.guard.leave()
 	added, err := addAll(f.v4, v4)
 	if err == nil {
 		var more int
@@ -143,15 +151,19 @@ func (f *PrefixFilter) Remove(prefixes ...netip.Prefix) error {
 	if err != nil {
 		return err
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	if err := f.enter(); err != nil {
+		return err
+	}
+	defer f.guard.leave()
 	return errors.Join(removeAll(f.v4, v4), removeAll(f.v6, v6))
 }
 
 // Prefixes returns the list: IPv4 first, then by address, then by length.
 func (f *PrefixFilter) Prefixes() ([]netip.Prefix, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	if err := f.enter(); err != nil {
+		return nil, err
+	}
+	defer f.guard.leave()
 	all, err := walk[key4](f.v4)
 	if err != nil {
 		return nil, err
@@ -167,9 +179,28 @@ func (f *PrefixFilter) Prefixes() ([]netip.Prefix, error) {
 	return all, nil
 }
 
-// Close frees the program and the list, unless a device still has the program.
+// Close frees the program and the list, unless a device still has the program. The
+// other methods then fail with an error that wraps [os.ErrClosed]; a second Close
+// does nothing.
 func (f *PrefixFilter) Close() error {
+	if f.enter() != nil {
+		return nil
+	}
+	defer f.guard.leave()
+	f.guard.open = false
+	return f.release()
+}
+
+func (f *PrefixFilter) release() error {
 	return errors.Join(f.program.Close(), f.v4.Close(), f.v6.Close())
+}
+
+// enter allows for nil.
+func (f *PrefixFilter) enter() error {
+	if f == nil {
+		return errClosed
+	}
+	return f.guard.enter()
 }
 
 // sortOut makes keys of prefixes, or says which of them is not valid.
