@@ -21,6 +21,14 @@ func TestConfigErrors(t *testing.T) {
 			t.Errorf("%+v: %v, want %q", c, err, want)
 		}
 	}
+	ports := make([]uint16, maxPorts)
+	for _, c := range []FlowConfig{
+		{VXLANPorts: append(ports, 1)}, {GenevePorts: append(ports, 1)}, {VXLANPorts: ports, GenevePorts: ports[:1]},
+	} {
+		if _, err := NewFlowSteering(c); err == nil || !strings.Contains(err.Error(), "1001 ports of VXLAN and Geneve, more than 1000") {
+			t.Errorf("%d and %d ports: %v", len(c.VXLANPorts), len(c.GenevePorts), err)
+		}
+	}
 	if _, err := NewFlowSteering(FlowConfig{Mode: mytunev.Mode(-1)}); err == nil || !strings.Contains(err.Error(), "neither TUN nor TAP") {
 		t.Errorf("Mode -1: %v", err)
 	}

@@ -23,8 +23,19 @@ type FlowConfig struct {
 	VXLANPorts []uint16
 
 	// GenevePorts are the UDP ports to which Geneve is sent; nil means 6081, and
-	// an empty list none.
+	// an empty list none. A port in both lists is VXLAN's. Both have room for 1000
+	// ports together.
 	GenevePorts []uint16
+}
+
+// maxPorts keeps jumps shorter than their 16 bits.
+const maxPorts = 1000
+
+func (c FlowConfig) validate() error {
+	if n := len(c.VXLANPorts) + len(c.GenevePorts); n > maxPorts {
+		return fmt.Errorf("tunbpf: FlowConfig has %d ports of VXLAN and Geneve, more than %d", n, maxPorts)
+	}
+	return checkMode(c.Mode)
 }
 
 // levels is how many headers of a kind are looked at: a tunnel's and what is in it.
@@ -43,7 +54,9 @@ const levels = 2
 //
 // and no deeper than into one tunnel: of a tunnel in a tunnel, the flow is that
 // between the inner tunnel's ends. It looks past up to two VLAN tags and four
-// extension headers of IPv6. What it cannot look into goes by the outer flow:
+// extension headers of IPv6, as the kernel's own hash does: hop-by-hop and
+// destination options, routing and fragment headers. A flow of which some packets
+// have others, such as AH, may meet more than one queue. What it cannot look into goes by the outer flow:
 // encrypted or otherwise tunnelled frames, fragments of a tunnel's frames, frames
 // inside that are neither IPv4 nor IPv6. Fragments go by addresses and protocol
 // alone, so they may meet another queue than their flow; what is neither IPv4 nor
@@ -52,7 +65,7 @@ const levels = 2
 // The hash has a random seed: nobody outside can tell the queue. The program is
 // the caller's to close; a device that it is attached to keeps it.
 func NewFlowSteering(c FlowConfig) (*ebpf.Program, error) {
-	if err := checkMode(c.Mode); err != nil {
+	if err := c.validate(); err != nil {
 		return nil, err
 	}
 	return assembleFlow(c.withDefaults(), rand.Uint64()).program("tun_flow")

@@ -209,6 +209,22 @@ func TestModuleFlowPorts(t *testing.T) {
 	}
 }
 
+// TestModuleFlowManyPorts: the last of as many ports as there can be is as good as the first.
+func TestModuleFlowManyPorts(t *testing.T) {
+	ports := make([]uint16, maxPorts)
+	for i := range ports {
+		ports[i] = uint16(i + 1)
+	}
+	f := newFlow("10.1.0.1:1", "10.1.0.2:2")
+	p := newFlowSteering(t, FlowConfig{VXLANPorts: ports, GenevePorts: []uint16{}})
+	plain := run(t, p, f.packet())
+	for _, port := range []uint16{1, maxPorts, maxPorts + 1} {
+		if got := run(t, p, vxlan(port)(ends4, f.packet())); (got == plain) != (port <= maxPorts) {
+			t.Errorf("port %d: went to %d, the packet itself to %d", port, got, plain)
+		}
+	}
+}
+
 // TestModuleFlowPlain: frames without a tunnel.
 func TestModuleFlowPlain(t *testing.T) {
 	p := newFlowSteering(t, FlowConfig{})
