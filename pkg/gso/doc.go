@@ -18,9 +18,11 @@
 // VNetHeader says of itself is not trusted: lengths and offsets that lie end in an
 // error from a Splitter and Checksum, and a Coalescer leaves such frames alone.
 //
-// The code is its own because there is no library for both ways: the splitter that
-// github.com/tailscale/wireguard-go/tun exports knows no Ethernet header and brings
-// a WireGuard transport with it, what joins frames there is not exported, and
-// gVisor's gro package works on its stack's packet buffers alone. Header fields
-// and sums are gVisor's.
+// The code is its own because the libraries there are belong to something larger.
+// The splitter that github.com/tailscale/wireguard-go/tun exports knows no Ethernet
+// header and brings a WireGuard transport with it, and what joins frames there is not
+// exported. gVisor's gro package works on its stack's packet buffers alone. Nebula
+// (github.com/slackhq/nebula/overlay) does both ways, for IP packets without
+// Ethernet: it joins what its firewall has parsed, and cuts up in place, so that a
+// frame lent by a ring would be spent. Header fields and sums are gVisor's.
 package gso
