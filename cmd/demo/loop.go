@@ -67,8 +67,15 @@ func (l *loop) handle(b *mytunev.Batch) error {
 	return nil
 }
 
+// A transmitter is what a loop needs of a batch to send answers.
+type transmitter interface {
+	Reserve(n int) ([]byte, error)
+	WaitSpace(n int) error
+	Commit(n int) error
+}
+
 // one answers one frame.
-func (l *loop) one(b *mytunev.Batch, frame []byte, t *tally) error {
+func (l *loop) one(tx transmitter, frame []byte, t *tally) error {
 	n, v := l.responder.answer(frame)
 	left := int64(1)
 	if v.echo() {
@@ -77,7 +84,7 @@ func (l *loop) one(b *mytunev.Batch, frame []byte, t *tally) error {
 		}
 	}
 	if n > 0 {
-		if err := reply(b, frame[:n]); err != nil {
+		if err := reply(tx, frame[:n]); err != nil {
 			return err
 		}
 	}
@@ -92,17 +99,17 @@ func (l *loop) one(b *mytunev.Batch, frame []byte, t *tally) error {
 
 // reply copies frame into the tx ring and waits for room if there is none, so
 // that the kernel holds back its requests rather than lose the replies.
-func reply(b *mytunev.Batch, frame []byte) error {
-	slot, err := b.Reserve(len(frame))
+func reply(tx transmitter, frame []byte) error {
+	slot, err := tx.Reserve(len(frame))
 	for err == mytunev.ErrFull {
-		if err = b.WaitSpace(len(frame)); err == nil {
-			slot, err = b.Reserve(len(frame))
+		if err = tx.WaitSpace(len(frame)); err == nil {
+			slot, err = tx.Reserve(len(frame))
 		}
 	}
 	if err != nil {
 		return err
 	}
-	return b.Commit(copy(slot, frame))
+	return tx.Commit(copy(slot, frame))
 }
 
 // tally returns the sum over all queues.

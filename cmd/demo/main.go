@@ -45,10 +45,19 @@ func run(args []string) error {
 	return d.run(ctx, stop, marks)
 }
 
+// A device is what a demo needs of a mytunev.Device.
+type device interface {
+	Name() string
+	Mode() mytunev.Mode
+	Run(ctx context.Context, h mytunev.Handler) error
+	Stats() (mytunev.Stats, error)
+	Close() error
+}
+
 // A demo is the program once it is set up.
 type demo struct {
 	options *options
-	device  *mytunev.Device
+	device  device
 	loop    *loop
 	counter *syscount.Counter // nil without -syscalls
 	open    descriptors       // nil without -syscalls
@@ -86,10 +95,11 @@ func (d *demo) openDevice() error {
 		time.AfterFunc(time.Hour, func() {}).Stop()
 		before = openDescriptors()
 	}
-	var err error
-	if d.device, err = mytunev.Open(d.options.config()); err != nil {
+	opened, err := mytunev.Open(d.options.config())
+	if err != nil {
 		return explainOpen(d.options.name, err)
 	}
+	d.device = opened
 	if d.counter != nil {
 		d.open = openDescriptors()
 		d.open.markQueues(before)
