@@ -25,7 +25,7 @@ targets() {
 			names=()
 			;;
 		esac
-	done < <("$GO" test -list '^Fuzz' ./pkg/...)
+	done < <("$GO" test -list '^Fuzz' ./pkg/... ./cmd/...)
 }
 
 # fuzz PACKAGE NAME: go's own lines are the progress. To make an input shorter that is merely interesting takes a minute each, if nobody says otherwise.
@@ -37,7 +37,7 @@ main() {
 	local package name passed=0 failed=0 found
 	cd "$TOP" || exit 1
 	found=$(targets "${1:-}")
-	[ -n "$found" ] || die "no Fuzz function in pkg/ matches '${1:-}'"
+	[ -n "$found" ] || die "no Fuzz function in pkg/ or cmd/ matches '${1:-}'"
 	while read -r -u 3 package name; do
 		say "$name in $package, $SECONDS_EACH s"
 		if fuzz "$package" "$name"; then
