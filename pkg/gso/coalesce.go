@@ -114,7 +114,7 @@ func (c *Coalescer) place() {
 // placeAlone makes a group of the last frame that nothing can be added to.
 func (c *Coalescer) placeAlone() *group {
 	at := len(c.frames) - 1
-	c.groups = append(c.groups, group{first: at, last: at, next: -1, count: 1})
+	c.groups = append(c.groups, group{first: at, last: at, count: 1})
 	return &c.groups[len(c.groups)-1]
 }
 

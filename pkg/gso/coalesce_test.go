@@ -423,6 +423,24 @@ func TestCoalesceLimits(t *testing.T) {
 	}
 }
 
+// TestCoalesceSegments: Linux 6.1 takes 64 datagrams in one, and no more.
+func TestCoalesceSegments(t *testing.T) {
+	for count, want := range map[int][]int{64: {64}, 65: {64, 1}, 129: {64, 64, 1}} {
+		r := recipe{udp: true}
+		var got []int
+		for _, s := range coalesce(t, NewCoalescer(r.mode), mytunev.VNetHeader{}, r.parts(slices.Repeat([]int{10}, count)...)...) {
+			frames, err := split(r.mode, s.data, s.vnet)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, len(frames))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%d datagrams: super-packets of %v, want %v", count, got, want)
+		}
+	}
+}
+
 func TestCoalesceFlows(t *testing.T) {
 	const flows, rounds = 300, 5
 	c := NewCoalescer(mytunev.TUN)

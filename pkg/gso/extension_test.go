@@ -83,6 +83,23 @@ func behind(r recipe, frame, options []byte, chain ...element) []byte {
 	return frame
 }
 
+// TestParseToTheEnd: a header may end where the packet does.
+func TestParseToTheEnd(t *testing.T) {
+	r := recipe{v6: true}
+	frame := behind(r, r.build(), nil, element{"", 60, inUnits(1, 4, 0, 0, 0, 0)}, element{"", 59, nothing})
+	frame = frame[:48]
+	frame[5] = 8
+	if _, err := parsed(r.mode, frame); err != errProtocol {
+		t.Errorf("%v, want %v", err, errProtocol)
+	}
+	for end := range frame {
+		frame[5] = byte(end)
+		if _, err := parsed(r.mode, frame[:end]); err == nil || err == errProtocol {
+			t.Errorf("cut at %d: %v", end, err)
+		}
+	}
+}
+
 // TestSplitUnknownHeaders: a super-packet is not cut up if what the checksum covers
 // cannot be told.
 func TestSplitUnknownHeaders(t *testing.T) {
@@ -99,6 +116,7 @@ func TestSplitUnknownHeaders(t *testing.T) {
 		"no operation":         {false, []byte{1, 1, 1, 1}, nil, nil},
 		"end of options":       {false, []byte{1, 0, 131, 4}, nil, nil},
 		"other option":         {false, []byte{7, 4, 131, 137}, nil, nil},
+		"shortest option":      {false, []byte{1, 1, 7, 2}, nil, nil},
 		"loose source route":   {false, []byte{1, 131, 3, 4}, nil, errRouting},
 		"strict source route":  {false, []byte{7, 2, 137, 3, 4, 0, 0, 0}, nil, errRouting},
 		"option cut off":       {false, []byte{1, 1, 1, 7}, nil, errTruncated},
@@ -109,6 +127,7 @@ func TestSplitUnknownHeaders(t *testing.T) {
 		"home address":         {true, nil, chain{named("home address")}, errRouting},
 		"home address, second": {true, nil, chain{named("hop-by-hop"), named("home address")}, errRouting},
 		"one byte of padding":  {true, nil, chain{{"", 60, inUnits(0, 0, 0, 1, 1, 0)}}, nil},
+		"shortest padding":     {true, nil, chain{{"", 60, inUnits(1, 2, 0, 0, 1, 0)}}, nil},
 		"IPv6 option cut off":  {true, nil, chain{{"", 60, inUnits(0, 0, 0, 0, 0, 5)}}, errTruncated},
 		"IPv6 option too long": {true, nil, chain{{"", 60, inUnits(5, 5, 0, 0, 0, 0)}}, errLength},
 		"mobility":             {true, nil, chain{named("mobility")}, errUnknown},

@@ -155,6 +155,29 @@ func TestFlushGoesOn(t *testing.T) {
 	}
 }
 
+// TestFlushLetsGo: whatever came of Flush, nothing of the frames is kept, so that their
+// memory can be freed, and nothing is joined to them.
+func TestFlushLetsGo(t *testing.T) {
+	r := recipe{flags: header.TCPFlagAck}
+	for _, tx := range []*recorder{{}, {plain: true}, {err: mytunev.ErrClosed}, {full: 1, err: mytunev.ErrClosed}} {
+		c := NewCoalescer(r.mode)
+		frames := r.parts(100, 100, 100)
+		c.Add(frames[0], mytunev.VNetHeader{})
+		c.Add(frames[1], mytunev.VNetHeader{})
+		c.Flush(tx)
+		for i, f := range c.frames[:cap(c.frames)] {
+			if f.data != nil {
+				t.Errorf("%+v: frame %d is kept", tx, i)
+			}
+		}
+		if c.splitter.frame != nil || c.Len() != 0 {
+			t.Errorf("%+v: the Splitter keeps a frame, or %d are left", tx, c.Len())
+		}
+		all := coalesce(t, c, mytunev.VNetHeader{}, frames[2])
+		mustKeep(t, r.mode, frames[2:], all)
+	}
+}
+
 // TestFlushStops: when the queue is of no more use, nothing more is tried.
 func TestFlushStops(t *testing.T) {
 	r := recipe{flags: header.TCPFlagAck}
