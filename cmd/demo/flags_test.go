@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"io"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -92,5 +93,14 @@ func TestExample(t *testing.T) {
 	r := newResponder(false)
 	if a, b := r.example(r.net4), r.example(r.net6); a != other4 || b != other6 {
 		t.Errorf("got %s and %s", a, b)
+	}
+	for own, want := range map[string]string{
+		"10.77.0.0/31": "10.77.0.1", "10.77.0.1/31": "10.77.0.0", "10.77.0.1/30": "10.77.0.2", "10.77.0.2/30": "10.77.0.1",
+		"fd77::/127": "fd77::1", "fd77::1/127": "fd77::",
+	} {
+		p := netip.MustParsePrefix(own)
+		if got := (&responder{net4: p, net6: p}).example(p); got != netip.MustParseAddr(want) {
+			t.Errorf("%s: got %s, want %s", own, got, want)
+		}
 	}
 }

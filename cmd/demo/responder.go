@@ -134,9 +134,12 @@ func (r *responder) isHost(a netip.Addr) bool {
 
 // example returns an address of subnet that is answered for.
 func (r *responder) example(subnet netip.Prefix) netip.Addr {
-	a := subnet.Masked().Addr().Next()
-	for subnet.Contains(a) && !r.answersFor(a) {
-		a = a.Next()
+	first := subnet.Masked().Addr()
+	second := first.Next()
+	for _, a := range []netip.Addr{second, second.Next()} {
+		if r.answersFor(a) {
+			return a
+		}
 	}
-	return a
+	return first
 }
