@@ -108,7 +108,7 @@ func ping6(to netip.Addr, data []byte) []byte {
 }
 
 func solicit(from, to, target netip.Addr, hops byte, options []byte) []byte {
-	b := append([]byte{135, 0, 0, 0, 0, 0, 0, 0}, target.AsSlice()...)
+	b := append([]byte{135, 0, 0, 0, 0xde, 0xad, 0xbe, 0xef}, target.AsSlice()...)
 	return ip6Packet(from, to, 58, hops, append(b, options...))
 }
 
@@ -286,8 +286,8 @@ func TestEthernet(t *testing.T) {
 	} {
 		frame := slices.Clone(test.frame)
 		n, v := newResponder(true).answer(frame)
-		if v != test.verdict {
-			t.Errorf("%s: verdict %d, want %d", test.name, v, test.verdict)
+		if v != test.verdict || (n > 0) != v.answered() {
+			t.Errorf("%s: verdict %d, want %d, length %d", test.name, v, test.verdict, n)
 		}
 		if n > 0 && !bytes.Equal(frame[:12], append(slices.Clone(kernelMAC[:]), responderMAC[:]...)) {
 			t.Errorf("%s: answer goes from and to %x", test.name, frame[:12])
@@ -356,8 +356,8 @@ func TestSolicitation(t *testing.T) {
 	} {
 		frame := ethernet([6]byte{0x33, 0x33, 0xff, 0, 0, 2}, 0x86dd, test.packet)
 		n, v := newResponder(true).answer(frame)
-		if v != test.verdict {
-			t.Errorf("%s: verdict %d, want %d", test.name, v, test.verdict)
+		if v != test.verdict || (n > 0) != v.answered() {
+			t.Errorf("%s: verdict %d, want %d, length %d", test.name, v, test.verdict, n)
 		}
 		if v == solicitation && n != 14+test.length {
 			t.Errorf("%s: length %d, want %d", test.name, n, 14+test.length)

@@ -154,7 +154,7 @@ func equivalent(mode mytunev.Mode, a, b []byte) bool {
 // TestCoalesceAround puts one frame of a flow, behind something, between two others that
 // fit together. If it may be of their flow, it must stay between them.
 func TestCoalesceAround(t *testing.T) {
-	others := []string{"ICMP", "ICMPv6", "no next header", "SCTP", "GRE", "IPv4 in IP", "IPv6 in IP"}
+	others := []string{"ICMP", "IGMP", "ICMPv6", "DCCP", "UDP-Lite", "no next header", "SCTP", "GRE", "IPv4 in IP", "IPv6 in IP"}
 	for _, r := range kinds() {
 		for _, e := range elements {
 			middle := r
