@@ -210,7 +210,7 @@ func TestCoalesceAroundOptions(t *testing.T) {
 
 // TestCoalesceChains plays flows whose frames change their headers at random.
 func TestCoalesceChains(t *testing.T) {
-	const rounds, length = 400, 40
+	const rounds, length = 150, 40
 	for i, r := range kinds() {
 		joined := 0
 		for round := range rounds {
