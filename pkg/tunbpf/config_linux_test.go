@@ -12,10 +12,11 @@ import (
 
 func TestConfigErrors(t *testing.T) {
 	for want, c := range map[string]PrefixConfig{
-		"Mode is Mode(7)":           {Mode: 7},
-		"PrefixConfig.Match is 2":   {Match: 2},
-		"PrefixConfig.Policy is -1": {Policy: -1},
-		"PrefixConfig.Max is -1":    {Max: -1},
+		"Mode is Mode(7)":                {Mode: 7},
+		"PrefixConfig.Match is 2":        {Match: 2},
+		"PrefixConfig.Policy is -1":      {Policy: -1},
+		"PrefixConfig.Max is -1":         {Max: -1},
+		"PrefixConfig.Max is 2147483649": {Max: 1<<31 + 1},
 	} {
 		if _, err := NewPrefixFilter(c); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %q", c, err, want)
