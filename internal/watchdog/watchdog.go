@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+
+// Package watchdog ends a test that hangs, while the reason can still be seen.
+package watchdog
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Bound is long for a test that waits for nothing but its own goroutines, also on a
+// busy machine and under the race detector.
+const Bound = 20 * time.Second
+
+// bark ends the process. The tests of this package replace it.
+var bark = func(text string) { panic(text) }
+
+var dogs = struct {
+	sync.Mutex
+	timers map[testing.TB]*time.Timer
+}{timers: make(map[testing.TB]*time.Timer)}
+
+// Watch ends the process, with the name of the test and the stacks of all goroutines,
+// unless within bound t ends or Watch is called again for it.
+func Watch(t testing.TB, bound time.Duration) {
+	dogs.Lock()
+	defer dogs.Unlock()
+	if timer := dogs.timers[t]; timer != nil {
+		timer.Reset(bound)
+		return
+	}
+	dogs.timers[t] = time.AfterFunc(bound, func() {
+		bark(fmt.Sprintf("%s hangs: it made no progress for %v\n\n%s", t.Name(), bound, stacks()))
+	})
+	t.Cleanup(func() { forget(t) })
+}
+
+func forget(t testing.TB) {
+	dogs.Lock()
+	defer dogs.Unlock()
+	dogs.timers[t].Stop()
+	delete(dogs.timers, t)
+}
+
+func stacks() []byte {
+	for text := make([]byte, 1<<16); ; text = make([]byte, 2*len(text)) {
+		if n := runtime.Stack(text, true); n < len(text) {
+			return text[:n]
+		}
+	}
+}
