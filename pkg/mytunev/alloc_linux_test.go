@@ -22,7 +22,7 @@ func newAllocRig(t *testing.T) *allocRig {
 		t.Skip("the race detector makes system calls allocate")
 	}
 	q, k := newFake(t)
-	return &allocRig{t, q, k, &Batch{Tx: Tx{q: q, ctx: t.Context()}}, pattern(1400, 1), make([]byte, 2000)}
+	return &allocRig{t, q, k, newBatch(q, t.Context()), pattern(1400, 1), make([]byte, 2000)}
 }
 
 // measure runs f again and again, and drains the tx ring in between.
@@ -120,7 +120,7 @@ func TestAllocsOfWaiting(t *testing.T) {
 	r := newAllocRig(t)
 	r.measure("sleep", 0, func() {
 		r.k.rxBell.Signal()
-		if err := r.q.sleepForFrames(r.b.ctx, nil); err != nil {
+		if err := r.q.sleepForFrames(r.b.s.ctx, nil); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -131,13 +131,13 @@ func TestAllocsOfWaiting(t *testing.T) {
 	})
 	r.measure("busy poll", 0, func() {
 		r.q.loop.busyPoll = time.Microsecond
-		if r.q.lookOn(r.b.ctx, &r.q.readDeadline) {
+		if r.q.lookOn(r.b.s.ctx, &r.q.readDeadline) {
 			t.Fatal("a frame in an empty ring")
 		}
 		r.k.put(r.payload, 0)
 		r.k.show()
 		r.q.loop.busyPoll = time.Hour
-		if !r.q.lookOn(r.b.ctx, &r.q.readDeadline) {
+		if !r.q.lookOn(r.b.s.ctx, &r.q.readDeadline) {
 			t.Fatal("no frame")
 		}
 		r.receive()

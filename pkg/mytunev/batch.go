@@ -2,7 +2,10 @@
 
 package mytunev
 
-import "iter"
+import (
+	"context"
+	"iter"
+)
 
 // batchFrames is how many frames a batch hands out at most: then their room
 // goes back to the kernel.
@@ -12,12 +15,20 @@ const batchFrames = 256
 // send others. It belongs to the goroutine that the Handler was called on and
 // ends when the Handler returns. A Batch allocates nothing.
 type Batch struct {
-	// Tx sends frames on the same queue. It takes the tx ring for itself at
-	// the first Reserve and keeps it until the Handler returns.
+	// Tx sends frames on the same queue, until the Handler returns.
 	Tx
 
+	q    *Queue
+	call *callback
 	left int   // frames that may still be handed out
 	err  error // the ring broke on the way
+}
+
+func newBatch(q *Queue, ctx context.Context) *Batch {
+	s := newSender(q, ctx)
+	c := newCallback()
+	c.s = s
+	return &Batch{Tx: s.tx, q: q, call: c}
 }
 
 // Queue returns the queue that the frames came through.
@@ -53,7 +64,7 @@ func (b *Batch) Frames() iter.Seq[Frame] {
 }
 
 func (b *Batch) begin() {
-	b.Tx.open = true
+	b.s.open = true
 	b.left = batchFrames
 	b.err = nil
 }
@@ -65,6 +76,6 @@ func (b *Batch) end() error {
 	q.counters.batches.Add(1)
 	q.counters.frames.Add(uint64(batchFrames - b.left))
 	b.left = 0
-	b.Tx.open = false
-	return q.giveBack(b.Tx.unlock(), b.err)
+	b.s.open = false
+	return q.giveBack(b.s.endTurn(), b.err)
 }

@@ -41,7 +41,7 @@ func BenchmarkReceive(b *testing.B) {
 		q, k := newBenchQueue(b, size, batch)
 		batches := prepareRx(k, size, batch)
 		step := uint32(batch) * frameSize(uint32(size))
-		view := &Batch{Tx: Tx{q: q, ctx: b.Context()}}
+		view := newBatch(q, b.Context())
 		sum := 0
 		handler := func(batch *Batch) error {
 			for f := range batch.Frames() {
@@ -110,7 +110,7 @@ func BenchmarkForward(b *testing.B) {
 		q, k := newBenchQueue(b, size, batch)
 		batches := prepareRx(k, size, batch)
 		step := uint32(batch) * frameSize(uint32(size))
-		view := &Batch{Tx: Tx{q: q, ctx: b.Context()}}
+		view := newBatch(q, b.Context())
 		handler := func(batch *Batch) error {
 			for f := range batch.Frames() {
 				if err := batch.SendFrame(f); err != nil {

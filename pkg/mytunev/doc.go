@@ -73,6 +73,11 @@
 // if it sleeps. A frame is sent once it is in the ring; a frame that the kernel
 // then refuses is counted in [KernelStats].
 //
+// A Handler, or a function given to SendBatch, may send on any other queue too. It
+// gives up the tx rings that it has whenever it has to wait, so such functions never
+// wait for each other. A reservation it cannot give up: between Reserve and Commit a
+// call that would have to wait fails.
+//
 // # Super-packets
 //
 // With Config.Offload one frame may stand for many: Frame.SegmentSize tells. From

@@ -61,7 +61,7 @@ func (g *gate) leave() { <-g.turn }
 
 // An armFunc asks the kernel to signal, and reports true if what was to be
 // waited for is there already.
-type armFunc func(q *Queue, n uint32) (bool, error)
+type armFunc func(q *Queue, ctx context.Context, d *deadline, n uint32) (bool, error)
 
 // sleep waits at g for what arm asks for. It may return early: the caller looks
 // again in any case. It fails when the queue, ctx or d end.
@@ -88,7 +88,7 @@ func (q *Queue) sleepForFrames(ctx context.Context, d *deadline) error {
 
 // wait is sleep without taking the turn, which the caller has.
 func (q *Queue) wait(ctx context.Context, g *gate, d *deadline, arm armFunc, n uint32) error {
-	if ready, err := arm(q, n); ready || err != nil {
+	if ready, err := arm(q, ctx, d, n); ready || err != nil {
 		return err
 	}
 	if d.over() {
@@ -103,7 +103,7 @@ func (q *Queue) wait(ctx context.Context, g *gate, d *deadline, arm armFunc, n u
 		return nil
 	}
 	// The file is of no more use, but what came before that counts.
-	if ready, err := arm(q, n); ready || err != nil {
+	if ready, err := arm(q, ctx, d, n); ready || err != nil {
 		return err
 	}
 	return failure

@@ -110,19 +110,22 @@ func (q *Queue) lookOn(ctx context.Context, d *deadline) bool {
 			q.counters.busyPollHits.Add(1)
 			return true
 		}
-		if q.closed.Load() || ctx.Err() != nil || d.over() {
+		if !q.open.Load() || ctx.Err() != nil || d.over() {
 			break // sleep finds out which
 		}
 	}
 	return false
 }
 
-// look holds rxMu for a short time, so that Close is not kept waiting.
+// look has the ring for a short time, so that Close is not kept waiting. While
+// somebody else has it, there is nothing to see.
 func (q *Queue) look() bool {
-	q.rxMu.Lock()
-	defer q.rxMu.Unlock()
+	if !q.rxTurn.try(brief) {
+		return false
+	}
+	defer q.rxTurn.release()
 	for range looksPerTurn {
-		if q.closed.Load() {
+		if !q.open.Load() {
 			return false
 		}
 		if ready, err := q.rx.poll(); ready || err != nil {

@@ -3,11 +3,9 @@
 package mytunev
 
 import (
+	"cmp"
 	"context"
 	"io"
-	"runtime"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -61,19 +59,22 @@ type Queue struct {
 
 	framesGate, spaceGate       gate
 	readDeadline, writeDeadline deadline
-	closed                      atomic.Bool
-	done                        chan struct{} // closed when closed is set
+	open                        atomic.Bool
+	done                        chan struct{} // closed when open is cleared
 	counters                    counters
 
-	// Lock order: framesGate's turn, rxMu, spaceGate's turn, txMu. A Handler
-	// runs with rxMu held; nobody sleeps with txMu held.
-	_    [64]byte // keep the two directions on cache lines of their own
-	rxMu sync.Mutex
-	rx   consumer
-	_    [64]byte
-	txMu sync.Mutex
-	tx   producer
-	_    [64]byte
+	// Order: framesGate's turn, rxTurn, spaceGate's turn, txTurn. No lock is held
+	// while a function of the program runs: what it has are turns, rxTurn while
+	// a Handler runs and txTurn from its first Reserve on. All who wait for a turn
+	// can be told to stop, have given up every txTurn before (see letGo), and do
+	// not wait for rxTurn inside such a function. Nobody sleeps with txTurn.
+	_      [64]byte // keep the two directions on cache lines of their own
+	rxTurn turn
+	rx     consumer
+	_      [64]byte
+	txTurn turn
+	tx     producer
+	_      [64]byte
 }
 
 var (
@@ -89,10 +90,13 @@ func newQueue(dev *Device, index int, p port) *Queue {
 		framesGate: newGate(p.frames),
 		spaceGate:  newGate(p.space),
 		done:       make(chan struct{}),
+		rxTurn:     newTurn(),
 		rx:         newConsumer(p.rx, p.maxFrame),
+		txTurn:     newTurn(),
 		tx:         newProducer(p.tx, p.maxFrame),
 	}
 	q.rx.ahead = p.ahead
+	q.open.Store(true)
 	return q
 }
 
@@ -107,7 +111,7 @@ func (q *Queue) Name() string { return q.dev.Name() }
 
 // usable tells why the queue no longer carries frames, if so.
 func (q *Queue) usable() error {
-	if q.closed.Load() {
+	if !q.open.Load() {
 		return ErrClosed
 	}
 	state := q.port.state.Load()
@@ -133,7 +137,7 @@ func (q *Queue) Run(ctx context.Context, h Handler) error {
 	}
 	defer leave()
 	defer context.AfterFunc(ctx, q.kick)()
-	b := &Batch{Tx: Tx{q: q, ctx: ctx}}
+	b := newBatch(q, ctx)
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -150,9 +154,11 @@ func (q *Queue) Run(ctx context.Context, h Handler) error {
 
 // deliver calls h once, unless there are no frames.
 func (q *Queue) deliver(b *Batch, h Handler) (idle bool, err error) {
-	q.rxMu.Lock()
-	defer q.rxMu.Unlock()
-	if q.closed.Load() {
+	if err := q.takeRx(lent, b.s.ctx, nil); err != nil {
+		return false, err
+	}
+	defer q.rxTurn.release()
+	if !q.open.Load() {
 		return false, ErrClosed
 	}
 	if ready, err := q.rx.poll(); err != nil || !ready {
@@ -161,7 +167,6 @@ func (q *Queue) deliver(b *Batch, h Handler) (idle bool, err error) {
 	return false, q.callHandler(b, h)
 }
 
-// callHandler is known by name to insideCallback.
 func (q *Queue) callHandler(b *Batch, h Handler) (err error) {
 	b.begin()
 	defer func() {
@@ -169,14 +174,28 @@ func (q *Queue) callHandler(b *Batch, h Handler) (err error) {
 			err = e
 		}
 	}()
-	return h(b)
+	return b.call.descend(b.call.path, h, b, nil)
+}
+
+// takeRx takes the rx ring.
+func (q *Queue) takeRx(as uint32, ctx context.Context, d *deadline) error {
+	if q.rxTurn.try(as) {
+		return nil
+	}
+	inside, err := letGo()
+	if inside { // the frames of a Handler cannot be given up
+		return q.rxTurn.insist(as, q, cmp.Or(err, errNested))
+	}
+	return q.rxTurn.wait(as, q, ctx, d)
 }
 
 // armRx asks for a doorbell at the next frame.
-func (q *Queue) armRx(uint32) (bool, error) {
-	q.rxMu.Lock()
-	defer q.rxMu.Unlock()
-	if q.closed.Load() {
+func (q *Queue) armRx(ctx context.Context, d *deadline, _ uint32) (bool, error) {
+	if err := q.takeRx(brief, ctx, d); err != nil {
+		return false, err
+	}
+	defer q.rxTurn.release()
+	if !q.open.Load() {
 		return false, ErrClosed
 	}
 	if ready, err := q.rx.arm(); ready || err != nil {
@@ -191,12 +210,16 @@ func (q *Queue) armRx(uint32) (bool, error) {
 // copied without its VNetHeader: use Run for those.
 //
 // Waiting ends with an error that wraps [os.ErrDeadlineExceeded] at the read
-// deadline, and with ErrClosed at Close.
+// deadline, and with ErrClosed at Close. While a Handler of q runs, Read waits;
+// called from within a Handler it does not, but fails.
 func (q *Queue) Read(p []byte) (int, error) {
 	for {
 		n, idle, err := q.tryRead(p)
 		if !idle {
 			return n, err
+		}
+		if _, err := letGo(); err != nil {
+			return 0, err
 		}
 		if err = q.sleepForFrames(context.Background(), &q.readDeadline); err != nil {
 			return 0, err
@@ -205,9 +228,14 @@ func (q *Queue) Read(p []byte) (int, error) {
 }
 
 func (q *Queue) tryRead(p []byte) (n int, idle bool, err error) {
-	q.rxMu.Lock()
-	defer q.rxMu.Unlock()
-	if q.closed.Load() {
+	if !q.open.Load() {
+		return 0, false, ErrClosed
+	}
+	if err := q.takeRx(brief, context.Background(), &q.readDeadline); err != nil {
+		return 0, false, err
+	}
+	defer q.rxTurn.release()
+	if !q.open.Load() {
 		return 0, false, ErrClosed
 	}
 	if ready, err := q.rx.poll(); err != nil || !ready {
@@ -230,7 +258,7 @@ func (q *Queue) tryRead(p []byte) (n int, idle bool, err error) {
 }
 
 // giveBack ends the loan of all peeked frames and rings the doorbell if that,
-// or what the caller did before, calls for it. The caller holds rxMu.
+// or what the caller did before, calls for it. The caller has rxTurn.
 func (q *Queue) giveBack(ring bool, err error) error {
 	if q.rx.skipped != 0 {
 		q.counters.malformed.Add(q.rx.skipped)
@@ -248,7 +276,8 @@ func (q *Queue) giveBack(ring bool, err error) error {
 	return err
 }
 
-// ring wakes the kernel. The caller holds rxMu or txMu, so q is not torn down.
+// ring wakes the kernel. The caller has rxTurn or txTurn, so q is not
+// torn down.
 func (q *Queue) ring() error {
 	q.counters.doorbells.Add(1)
 	return q.port.doorbell.Signal()
@@ -266,7 +295,7 @@ func (q *Queue) SetDeadline(t time.Time) error {
 // SetReadDeadline sets the time at which a Read that waits, now or later, gives
 // up. The zero time means never. It has no effect on Run.
 func (q *Queue) SetReadDeadline(t time.Time) error {
-	if q.closed.Load() {
+	if !q.open.Load() {
 		return ErrClosed
 	}
 	q.readDeadline.set(t, q.port.frames.kick)
@@ -276,7 +305,7 @@ func (q *Queue) SetReadDeadline(t time.Time) error {
 // SetWriteDeadline sets the time at which a Send, Write or WaitSpace that waits
 // for room, now or later, gives up. The zero time means never.
 func (q *Queue) SetWriteDeadline(t time.Time) error {
-	if q.closed.Load() {
+	if !q.open.Load() {
 		return ErrClosed
 	}
 	q.writeDeadline.set(t, q.port.space.kick)
@@ -320,7 +349,7 @@ func (q *Queue) Close() error {
 // shutdown makes everything that uses q come to an end, and reports whether it
 // was the first to do so.
 func (q *Queue) shutdown() bool {
-	if !q.closed.CompareAndSwap(false, true) {
+	if !q.open.CompareAndSwap(true, false) {
 		return false
 	}
 	close(q.done)
@@ -332,39 +361,8 @@ func (q *Queue) shutdown() bool {
 // that it takes it keeps.
 func (q *Queue) tearDown() error {
 	q.framesGate.turn <- struct{}{}
-	q.rxMu.Lock()
-	defer q.rxMu.Unlock()
+	q.rxTurn.take()
 	q.spaceGate.turn <- struct{}{}
-	q.txMu.Lock()
-	defer q.txMu.Unlock()
+	q.txTurn.take()
 	return q.port.close()
-}
-
-// insideCallback reports whether the calling goroutine is inside a function that
-// was given to Run or SendBatch.
-func insideCallback() bool {
-	var pcs [64]uintptr
-	for skip := 2; ; skip += len(pcs) {
-		n := runtime.Callers(skip, pcs[:])
-		if n == 0 {
-			return false
-		}
-		if hasCallback(pcs[:n]) {
-			return true
-		}
-	}
-}
-
-func hasCallback(pcs []uintptr) bool {
-	frames := runtime.CallersFrames(pcs)
-	for {
-		f, more := frames.Next()
-		if strings.HasSuffix(f.Function, "mytunev.(*Queue).callHandler") ||
-			strings.HasSuffix(f.Function, "mytunev.(*Queue).callSender") {
-			return true
-		}
-		if !more {
-			return false
-		}
-	}
 }

@@ -131,7 +131,7 @@ func (u *user) use(what byte, value uint32) {
 
 // run hands a batch to a Handler that takes so many frames, as Run does.
 func (u *user) run(frames uint32, each func(*Batch, Frame) error) error {
-	b := &Batch{Tx: Tx{q: u.q, ctx: context.Background()}}
+	b := newBatch(u.q, context.Background())
 	_, err := u.q.deliver(b, func(b *Batch) error {
 		for range frames%batchFrames + 1 {
 			f, ok := b.Next()

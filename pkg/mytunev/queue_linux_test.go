@@ -872,10 +872,10 @@ func TestSleepAfterTheEnd(t *testing.T) {
 				t.Errorf("waiting for room: %v, want %v", err, end.want)
 			}
 		})
-		if _, err := q.armRx(0); err != end.want {
+		if _, err := q.armRx(context.Background(), nil, 0); err != end.want {
 			t.Errorf("armRx: %v, want %v", err, end.want)
 		}
-		if _, err := q.armTx(1); err != end.want {
+		if _, err := q.armTx(context.Background(), nil, 1); err != end.want {
 			t.Errorf("armTx: %v, want %v", err, end.want)
 		}
 	}
@@ -1052,7 +1052,7 @@ func TestCloseRaces(t *testing.T) {
 			group.Add(1)
 			go func() {
 				defer group.Done()
-				for !d.queues[0].closed.Load() {
+				for d.queues[0].open.Load() {
 					f()
 				}
 				f()

@@ -9,7 +9,7 @@ import "syscall"
 // not call Close. Its Read and Write, which would have to wait for a file that is
 // neither read nor written, return ErrNotSupported.
 func (q *Queue) SyscallConn() (syscall.RawConn, error) {
-	if q.closed.Load() {
+	if !q.open.Load() {
 		return nil, ErrClosed
 	}
 	return rawConn{q.port.file}, nil

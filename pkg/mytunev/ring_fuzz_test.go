@@ -231,7 +231,7 @@ func FuzzSend(f *testing.F) {
 	f.Fuzz(func(t *testing.T, start uint32, doing []byte) {
 		defer guard()()
 		p := newProducer(heapRing(fuzzSize, start), testMaxFrame)
-		s := sender{t: t, p: &p}
+		s := fuzzedProducer{t: t, p: &p}
 		for what, value := range script(doing, txSteps) {
 			s.step(what, value)
 			s.check()
@@ -239,13 +239,13 @@ func FuzzSend(f *testing.F) {
 	})
 }
 
-// A sender is a producer beside its test.
-type sender struct {
+// A fuzzedProducer is a producer beside its test.
+type fuzzedProducer struct {
 	t *testing.T
 	p *producer
 }
 
-func (s *sender) step(what byte, value uint32) {
+func (s *fuzzedProducer) step(what byte, value uint32) {
 	p := s.p
 	switch what {
 	case txSetConsumer:
@@ -272,7 +272,7 @@ func (s *sender) step(what byte, value uint32) {
 }
 
 // reserve writes to all that it got.
-func (s *sender) reserve(n int) {
+func (s *fuzzedProducer) reserve(n int) {
 	slot, err := s.p.reserve(n)
 	switch {
 	case err == nil && len(slot) == n:
@@ -283,14 +283,14 @@ func (s *sender) reserve(n int) {
 	}
 }
 
-func (s *sender) commit(n int, m *metadata) {
+func (s *fuzzedProducer) commit(n int, m *metadata) {
 	if err := s.p.commit(n, m); err != nil && err != errNoReservation && err != errShortReserve {
 		s.t.Fatalf("commit(%d): %v", n, err)
 	}
 }
 
 // wait asks for room as WaitSpace does, which has checked the length before.
-func (s *sender) wait(ask func(uint32) (bool, error), n uint32) {
+func (s *fuzzedProducer) wait(ask func(uint32) (bool, error), n uint32) {
 	if s.p.check(int(int32(n))) != nil {
 		return
 	}
@@ -300,7 +300,7 @@ func (s *sender) wait(ask func(uint32) (bool, error), n uint32) {
 	}
 }
 
-func (s *sender) check() {
+func (s *fuzzedProducer) check() {
 	p := s.p
 	used, shown := p.head-p.tail, p.published-p.tail
 	if p.head%frameAlign != 0 || p.tail%frameAlign != 0 || used > p.size || shown > used || p.producer.Load()&^(frameAlign-1) != p.published {

@@ -5,16 +5,32 @@ package mytunev
 import "context"
 
 // A Tx puts frames into the tx ring of one queue. The kernel sees them all at
-// once, when the function that got the Tx returns or when it waits for room.
-// From its first Reserve on a Tx has the ring for itself: whoever else sends on
-// the queue waits until the function returns. For that reason the function must
-// not call Send, Write or SendBatch of the same queue: it would wait for itself.
-// A Tx belongs to one goroutine and allocates nothing.
+// once, when the function that got the Tx returns or waits for anything of this
+// package. Others who send on the queue meanwhile wait until then.
+//
+// The function may send on other queues, and on this one by other means. But
+// between a Reserve and its Commit it has memory of the ring that others may need:
+// a call that would have to wait for them then fails instead of waiting.
+//
+// A Tx belongs to one goroutine and allocates nothing. A copy of it is the same Tx.
 type Tx struct {
+	s *sender // nil in the zero value, which sends nothing
+}
+
+// A sender is what a Tx and its copies share.
+type sender struct {
 	q    *Queue
 	ctx  context.Context
-	open bool // the function that got the Tx has not returned
-	held bool // this Tx holds txMu
+	kind uint32 // how it takes its turn: lent to a function of the program, or brief
+	open bool   // the function that got the Tx has not returned
+	held bool   // it has the turn of the tx ring
+	tx   Tx     // of this sender
+}
+
+func newSender(q *Queue, ctx context.Context) *sender {
+	s := &sender{q: q, ctx: ctx, kind: lent}
+	s.tx.s = s
+	return s
 }
 
 // Reserve returns n bytes of ring memory to write a frame into, with the content
@@ -25,18 +41,16 @@ type Tx struct {
 // WaitSpace waits for, with ErrTooLong if there never will be, and with
 // ErrClosed, ErrDetached or ErrRingBroken when the queue is of no more use.
 func (t *Tx) Reserve(n int) ([]byte, error) {
-	if !t.held {
-		if err := t.lock(); err != nil {
-			return nil, err
-		}
+	if t.s == nil {
+		return nil, errExpired
 	}
-	return t.q.tx.reserve(n)
+	return t.s.reserve(n)
 }
 
 // Commit makes a frame of the first n bytes of what Reserve returned. A Commit
 // of 0 drops the reservation; one of more than was reserved does too, and fails.
 func (t *Tx) Commit(n int) error {
-	return t.commit(n, nil)
+	return t.s.commit(n, nil)
 }
 
 // CommitVNet is Commit for a frame whose checksum or segmentation is left to the
@@ -44,7 +58,7 @@ func (t *Tx) Commit(n int) error {
 // if v is not zero and the device was opened without Config.Offload.
 func (t *Tx) CommitVNet(n int, v VNetHeader) error {
 	m := vnetMetadata(v)
-	return t.commit(n, &m)
+	return t.s.commit(n, &m)
 }
 
 // CommitHash is CommitVNet for a frame whose flow has this hash: the kernel
@@ -53,36 +67,20 @@ func (t *Tx) CommitVNet(n int, v VNetHeader) error {
 func (t *Tx) CommitHash(n int, v VNetHeader, hash uint32) error {
 	m := vnetMetadata(v)
 	m.flags, m.hash = flagHash, hash
-	return t.commit(n, &m)
-}
-
-func (t *Tx) commit(n int, m *metadata) error {
-	if !t.held {
-		return errNoReservation
-	}
-	if m != nil {
-		if m.vnet != [vnetSize]byte{} && !t.q.port.vnet {
-			t.q.tx.reserved = 0
-			return ErrNotSupported
-		}
-		if !t.q.port.hash {
-			m.flags, m.hash = 0, 0
-		}
-	}
-	return t.q.tx.commit(n, m)
+	return t.s.commit(n, &m)
 }
 
 // Send copies p into the ring as one frame. Unlike Reserve it waits for room, as
 // WaitSpace does.
 func (t *Tx) Send(p []byte) error {
-	return t.send(p, nil)
+	return t.s.send(p, nil)
 }
 
 // SendVNet is Send for a frame whose checksum or segmentation is left to the
 // kernel, as v says. It fails as CommitVNet does.
 func (t *Tx) SendVNet(p []byte, v VNetHeader) error {
 	m := vnetMetadata(v)
-	return t.send(p, &m)
+	return t.s.send(p, &m)
 }
 
 // SendFrame is Send for a frame that came from a queue, of this device or another:
@@ -96,20 +94,7 @@ func (t *Tx) SendFrame(f Frame) error {
 	if f.HashValid {
 		m.flags, m.hash = flagHash, f.Hash
 	}
-	return t.send(f.Data, &m)
-}
-
-func (t *Tx) send(p []byte, m *metadata) error {
-	slot, err := t.Reserve(len(p))
-	if err == ErrFull {
-		if err = t.WaitSpace(len(p)); err == nil {
-			slot, err = t.Reserve(len(p))
-		}
-	}
-	if err != nil {
-		return err
-	}
-	return t.commit(copy(slot, p), m)
+	return t.s.send(f.Data, &m)
 }
 
 // WaitSpace waits until a Reserve of n bytes will succeed. It drops an open
@@ -118,98 +103,10 @@ func (t *Tx) send(p []byte, m *metadata) error {
 // given to Run is done, with an error that wraps [os.ErrDeadlineExceeded] at the
 // write deadline, and as Reserve does.
 func (t *Tx) WaitSpace(n int) error {
-	for {
-		if err := t.lock(); err != nil {
-			return err
-		}
-		tx := &t.q.tx
-		tx.reserved = 0
-		if err := tx.check(n); err != nil {
-			return err
-		}
-		if ok, err := tx.fits(uint32(n)); ok || err != nil {
-			return err
-		}
-		if err := t.pause(uint32(n)); err != nil {
-			return err
-		}
-	}
-}
-
-// pause lets go of the ring and sleeps until there may be room.
-func (t *Tx) pause(n uint32) error {
-	q := t.q
-	if t.publish() {
-		if err := q.ring(); err != nil {
-			return err
-		}
-	}
-	t.held = false
-	q.txMu.Unlock()
-	q.counters.spaceWaits.Add(1)
-	return q.sleep(t.ctx, &q.spaceGate, &q.writeDeadline, (*Queue).armTx, n)
-}
-
-// armTx asks for a signal when there is room.
-func (q *Queue) armTx(n uint32) (bool, error) {
-	q.txMu.Lock()
-	defer q.txMu.Unlock()
-	if err := q.usable(); err != nil {
-		return false, err
-	}
-	return q.tx.arm(n)
-}
-
-// lock takes the tx ring, unless t has it.
-func (t *Tx) lock() error {
-	if t.held {
-		return nil
-	}
-	if !t.open {
+	if t.s == nil {
 		return errExpired
 	}
-	t.q.txMu.Lock()
-	if err := t.q.usable(); err != nil {
-		t.q.txMu.Unlock()
-		return err
-	}
-	t.held = true
-	return nil
-}
-
-// publish drops an open reservation, shows what was committed to the kernel, and
-// reports whether that calls for a doorbell.
-func (t *Tx) publish() bool {
-	t.q.tx.reserved = 0
-	return t.q.tx.publish()
-}
-
-// unlock publishes and lets go of the ring, if t has it. It reports whether the
-// doorbell is to be rung.
-func (t *Tx) unlock() (ring bool) {
-	if !t.held {
-		return false
-	}
-	ring = t.publish()
-	t.held = false
-	t.q.txMu.Unlock()
-	return ring
-}
-
-// finish is unlock for a Tx that is not part of a Batch.
-func (t *Tx) finish() error {
-	t.open = false
-	if !t.held {
-		return nil
-	}
-	q := t.q
-	ring := t.publish()
-	t.held = false
-	defer q.txMu.Unlock()
-	if ring {
-		return q.ring()
-	}
-	return nil
+	return t.s.waitSpace(n)
 }
 
 // Send copies p into the tx ring as one frame and shows it to the kernel; a
@@ -230,9 +127,9 @@ func (q *Queue) SendVNet(p []byte, v VNetHeader) error {
 }
 
 func (q *Queue) send(p []byte, m *metadata) error {
-	t := Tx{q: q, ctx: context.Background(), open: true}
-	err := t.send(p, m)
-	if e := t.finish(); err == nil {
+	s := sender{q: q, ctx: context.Background(), kind: brief, open: true}
+	err := s.send(p, m)
+	if e := s.finish(); err == nil {
 		err = e
 	}
 	return err
@@ -246,21 +143,20 @@ func (q *Queue) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// SendBatch calls fn with a Tx that has the ring for itself from its first
-// Reserve on, then shows everything committed to the kernel with at most one
-// system call. It returns the error of fn; what fn committed is sent all the
-// same.
-func (q *Queue) SendBatch(fn func(tx *Tx) error) error {
-	t := &Tx{q: q, ctx: context.Background(), open: true}
-	return q.callSender(t, fn)
-}
-
-// callSender is known by name to insideCallback.
-func (q *Queue) callSender(t *Tx, fn func(tx *Tx) error) (err error) {
+// SendBatch calls fn with a Tx, then shows everything committed to the kernel with
+// at most one system call. It returns the error of fn; what fn committed is sent
+// all the same.
+func (q *Queue) SendBatch(fn func(tx *Tx) error) (err error) {
+	s := newSender(q, context.Background())
+	s.open = true
+	c := idleCallbacks.Get().(*callback)
+	c.s = s
 	defer func() {
-		if e := t.finish(); err == nil {
+		c.s = nil
+		idleCallbacks.Put(c)
+		if e := s.finish(); err == nil {
 			err = e
 		}
 	}()
-	return fn(t)
+	return c.descend(c.path, nil, nil, fn)
 }

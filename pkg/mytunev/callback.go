@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT
+
+package mytunev
+
+import (
+	"runtime"
+	"strings"
+	"sync"
+	"weak"
+)
+
+// The functions of the program that this package calls are Handlers and those given
+// to SendBatch. Inside one the program may call whatever it likes, of any queue. So
+// before a goroutine waits for anything, it gives up the rings that the functions
+// on its own stack have taken: nobody waits while having what another waits for.
+//
+// Which functions these are, nothing but the stack can tell. Each has a number
+// while it runs, and is called through functions whose names are the number's
+// digits. Only those who have to wait look.
+
+// A callback calls one function of the program at a time: a Handler with a Batch, or
+// else a function with a Tx. These are handed down instead of being kept here, so
+// that closures need not be in the heap.
+type callback struct {
+	path uint32  // the number, in the digits that descend goes by
+	s    *sender // of the function that is being called
+}
+
+const (
+	digitBits = 3
+	digitMask = 1<<digitBits - 1
+)
+
+// callbacks finds a callback by its number.
+var callbacks struct {
+	sync.Mutex
+	byNumber []weak.Pointer[callback]
+	unused   []uint32 // numbers
+}
+
+// idleCallbacks holds those that call nothing now.
+var idleCallbacks = sync.Pool{New: func() any { return newCallback() }}
+
+func newCallback() *callback {
+	c := &callback{}
+	callbacks.Lock()
+	defer callbacks.Unlock()
+	var number uint32
+	if last := len(callbacks.unused) - 1; last >= 0 {
+		number = callbacks.unused[last]
+		callbacks.unused = callbacks.unused[:last]
+		callbacks.byNumber[number] = weak.Make(c)
+	} else {
+		number = uint32(len(callbacks.byNumber))
+		callbacks.byNumber = append(callbacks.byNumber, weak.Make(c))
+	}
+	c.path = pathOf(number)
+	runtime.AddCleanup(c, forgetCallback, number)
+	return c
+}
+
+func forgetCallback(number uint32) {
+	callbacks.Lock()
+	defer callbacks.Unlock()
+	callbacks.unused = append(callbacks.unused, number)
+}
+
+// pathOf puts a 1 in front of the digits of a number, to mark their end.
+func pathOf(number uint32) uint32 {
+	end := uint32(1)
+	for rest := number; rest != 0; rest >>= digitBits {
+		end <<= digitBits
+	}
+	return end | number
+}
+
+// descend puts the digits of rest on the stack, the lowest first, and calls the
+// function.
+func (c *callback) descend(rest uint32, h Handler, b *Batch, fn func(*Tx) error) error {
+	if rest == 1 {
+		return c.function(h, b, fn)
+	}
+	digit, rest := rest&digitMask, rest>>digitBits
+	switch digit {
+	case 0:
+		return c.digit0(rest, h, b, fn)
+	case 1:
+		return c.digit1(rest, h, b, fn)
+	case 2:
+		return c.digit2(rest, h, b, fn)
+	case 3:
+		return c.digit3(rest, h, b, fn)
+	case 4:
+		return c.digit4(rest, h, b, fn)
+	case 5:
+		return c.digit5(rest, h, b, fn)
+	case 6:
+		return c.digit6(rest, h, b, fn)
+	}
+	return c.digit7(rest, h, b, fn)
+}
+
+//go:noinline
+func (c *callback) function(h Handler, b *Batch, fn func(*Tx) error) error {
+	if h != nil {
+		return h(b)
+	}
+	return fn(&c.s.tx)
+}
+
+//go:noinline
+func (c *callback) digit0(rest uint32, h Handler, b *Batch, fn func(*Tx) error) error {
+	return c.descend(rest, h, b, fn)
+}
+
+//go:noinline
+func (c *callback) digit1(rest uint32, h Handler, b *Batch, fn func(*Tx) error) error {
+	return c.descend(rest, h, b, fn)
+}
+
+//go:noinline
+func (c *callback) digit2(rest uint32, h Handler, b *Batch, fn func(*Tx) error) error {
+	return c.descend(rest, h, b, fn)
+}
+
+//go:noinline
+func (c *callback) digit3(rest uint32, h Handler, b *Batch, fn func(*Tx) error) error {
+	return c.descend(rest, h, b, fn)
+}
+
+//go:noinline
+func (c *callback) digit4(rest uint32, h Handler, b *Batch, fn func(*Tx) error) error {
+	return c.descend(rest, h, b, fn)
+}
+
+//go:noinline
+func (c *callback) digit5(rest uint32, h Handler, b *Batch, fn func(*Tx) error) error {
+	return c.descend(rest, h, b, fn)
+}
+
+//go:noinline
+func (c *callback) digit6(rest uint32, h Handler, b *Batch, fn func(*Tx) error) error {
+	return c.descend(rest, h, b, fn)
+}
+
+//go:noinline
+func (c *callback) digit7(rest uint32, h Handler, b *Batch, fn func(*Tx) error) error {
+	return c.descend(rest, h, b, fn)
+}
+
+// stackNumbers reads the numbers of callbacks off a stack, innermost call first.
+type stackNumbers struct {
+	number uint32
+	inside bool // between a function of the program and its highest digit
+	found  []uint32
+}
+
+// add takes the name of the next function.
+func (n *stackNumbers) add(name string) {
+	method, ours := strings.CutPrefix(name[strings.LastIndexByte(name, '/')+1:], "mytunev.(*callback).")
+	digit, isDigit := strings.CutPrefix(method, "digit")
+	switch {
+	case ours && method == "function":
+		n.number, n.inside = 0, true
+	case !n.inside || ours && method == "descend":
+	case ours && isDigit:
+		n.number = n.number<<digitBits | uint32(digit[0]-'0')
+	default:
+		n.found = append(n.found, n.number)
+		n.inside = false
+	}
+}
+
+// ownCallbacks returns those that the calling goroutine is inside of.
+func ownCallbacks() []*callback {
+	var (
+		pcs     [64]uintptr
+		numbers stackNumbers
+	)
+	for skip := 2; ; skip += len(pcs) {
+		n := runtime.Callers(skip, pcs[:])
+		for _, pc := range pcs[:n] {
+			numbers.add(runtime.FuncForPC(pc - 1).Name())
+		}
+		if n < len(pcs) {
+			return findCallbacks(numbers.found)
+		}
+	}
+}
+
+func findCallbacks(numbers []uint32) (found []*callback) {
+	if len(numbers) == 0 {
+		return nil
+	}
+	callbacks.Lock()
+	defer callbacks.Unlock()
+	for _, number := range numbers {
+		found = append(found, callbacks.byNumber[number].Value())
+	}
+	return found
+}
+
+// letGo gives up the rings that functions on the calling goroutine's stack have
+// taken, and shows what they committed. It reports whether there is such a
+// function. It fails with errReserved, and gives up nothing, if one of them has a
+// reservation open: what it is writing to cannot be given up.
+func letGo() (inside bool, err error) {
+	own := ownCallbacks()
+	for _, c := range own {
+		if c.s.held && c.s.q.tx.reserved != 0 {
+			return true, errReserved
+		}
+	}
+	for _, c := range own {
+		if e := c.s.finishTurn(); err == nil {
+			err = e
+		}
+	}
+	return len(own) != 0, err
+}
+
+// insideCallback reports whether the calling goroutine is inside a function that
+// was given to Run or SendBatch.
+func insideCallback() bool { return len(ownCallbacks()) != 0 }
