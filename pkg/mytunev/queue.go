@@ -204,10 +204,10 @@ func (q *Queue) armRx(ctx context.Context, d *deadline, _ uint32) (bool, error) 
 	return false, q.usable()
 }
 
-// Read waits for a frame, copies it into p and returns its length in bytes. If p
-// is too short, Read returns 0 and [io.ErrShortBuffer], and the frame stays where
-// it is for a Read with more room. An offloaded frame (Config.Offload) is
-// copied without its VNetHeader: use Run for those.
+// Read waits for a frame, copies it into p and returns the number of bytes copied.
+// A frame that is longer than p is cut: Read fills p, the rest is lost, and the
+// error is [io.ErrShortBuffer]. An offloaded frame (Config.Offload) is copied
+// without its VNetHeader: use Run for those.
 //
 // Waiting ends with an error that wraps [os.ErrDeadlineExceeded] at the read
 // deadline, and with ErrClosed at Close. While a Handler of q runs, Read waits;
@@ -247,12 +247,12 @@ func (q *Queue) tryRead(p []byte) (n int, idle bool, err error) {
 	case err != nil:
 	case !ok:
 		idle = true
-	case len(f.Data) > len(p):
-		q.rx.unpeek(len(f.Data))
-		err = io.ErrShortBuffer
 	default:
 		n = copy(p, f.Data)
 		q.counters.frames.Add(1)
+		if n < len(f.Data) {
+			err = io.ErrShortBuffer
+		}
 	}
 	return n, idle, q.giveBack(false, err)
 }

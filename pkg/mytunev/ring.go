@@ -130,11 +130,6 @@ func (c *consumer) peek(f *Frame) (bool, error) {
 	return false, nil
 }
 
-// unpeek undoes the last peek, which returned a frame of length n.
-func (c *consumer) unpeek(n int) {
-	c.head -= frameSize(uint32(n))
-}
-
 // release gives everything that was peeked back to the kernel, and reports
 // whether the kernel waits for that room and wants a doorbell.
 func (c *consumer) release() bool {
