@@ -36,7 +36,7 @@ const (
 	OffloadUSO6
 
 	// AllOffloads is all of them.
-	AllOffloads = 1<<iota - 1
+	AllOffloads Offload = 1<<iota - 1
 )
 
 var offloadNames = []string{"Tx", "Checksum", "TSO4", "TSO6", "TSOECN", "USO4", "USO6"}

@@ -7,6 +7,15 @@ import (
 	"testing"
 )
 
+// TestAllOffloadsHasAType: a variable of it takes the members away again.
+func TestAllOffloadsHasAType(t *testing.T) {
+	o := AllOffloads
+	o &^= OffloadTSOECN
+	if o.String() != "Tx|Checksum|TSO4|TSO6|USO4|USO6" {
+		t.Error(o)
+	}
+}
+
 func TestOffloadString(t *testing.T) {
 	for o, want := range map[Offload]string{
 		0:                                "none",
