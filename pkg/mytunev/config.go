@@ -138,9 +138,9 @@ func (c Config) validate() error {
 	case c.Queues < 1 || c.Queues > maxQueues:
 		return fmt.Errorf("mytunev: Config.Queues is %d, not in 1..%d", c.Queues, maxQueues)
 	case !isRingSize(c.RxRing):
-		return fmt.Errorf("mytunev: Config.RxRing is %d, not a power of two up to 1 GiB", c.RxRing)
+		return fmt.Errorf("mytunev: Config.RxRing is %d, not a power of two (from 128 KiB to 64 MiB)", c.RxRing)
 	case !isRingSize(c.TxRing):
-		return fmt.Errorf("mytunev: Config.TxRing is %d, not a power of two up to 1 GiB", c.TxRing)
+		return fmt.Errorf("mytunev: Config.TxRing is %d, not a power of two (from 128 KiB to 64 MiB)", c.TxRing)
 	case c.WakeBytes < 0 || c.WakeBytes > c.RxRing/2:
 		return fmt.Errorf("mytunev: Config.WakeBytes is %d, not in 0..%d, half of RxRing", c.WakeBytes, c.RxRing/2)
 	case c.Poll > maxPoll:

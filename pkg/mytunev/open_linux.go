@@ -153,7 +153,7 @@ func attachHint(err error, c Config) string {
 	case unix.EINVAL:
 		return "the name is not valid, or such a device exists and is not " + c.describe()
 	case unix.ENOTTY:
-		return c.Path + " is not mytun's device node"
+		return notOurs(c)
 	case unix.E2BIG:
 		return "the device has as many queues as it can have"
 	}
@@ -179,7 +179,7 @@ func makeRings(fd int, c Config, name string) (*abiInfo, error) {
 	info := &abiInfo{}
 	sizes := abiRingConfig{rxSize: uint32(c.RxRing), txSize: uint32(c.TxRing)}
 	if err := ioctl(fd, iocSetRings, &sizes); err != nil {
-		return nil, opError("set the ring sizes of", name, err, ringHint(fd, err))
+		return nil, opError("set the ring sizes of", name, err, ringHint(fd, c, err))
 	}
 	if err := ioctl(fd, iocGetInfo, info); err != nil {
 		return nil, opError("get the layout of", name, err, "")
@@ -187,13 +187,18 @@ func makeRings(fd int, c Config, name string) (*abiInfo, error) {
 	return info, info.validate(c.RxRing, c.TxRing)
 }
 
-func ringHint(fd int, err error) string {
+func ringHint(fd int, c Config, err error) string {
 	var info abiInfo
-	if err == unix.EINVAL && ioctl(fd, iocGetInfo, &info) == nil {
-		return fmt.Sprintf("a size is a power of two from %d to %d", info.ringSizeMin, info.ringSizeMax)
+	switch {
+	case err != unix.EINVAL && err != unix.ENOTTY:
+		return memoryHint(err)
+	case ioctl(fd, iocGetInfo, &info) != nil: // stock tun calls what it does not know invalid
+		return notOurs(c)
 	}
-	return memoryHint(err)
+	return fmt.Sprintf("a size is a power of two from %d to %d", info.ringSizeMin, info.ringSizeMax)
 }
+
+func notOurs(c Config) string { return c.Path + " is not mytun's device node" }
 
 func memoryHint(err error) string {
 	if err == unix.ENOMEM {
