@@ -46,6 +46,8 @@ var (
 	errShortReserve  = errors.New("mytunev: Commit of more bytes than were reserved")
 	errReserved      = errors.New("mytunev: this would wait for others, who may wait for an open reservation (Commit it first, or a Commit of 0 to drop it)")
 	errNested        = errors.New("mytunev: this would wait for a Handler from within another function that a queue called (call it from a goroutine of its own)")
+	errNoFunction    = errors.New("mytunev: the function is nil")
+	errNoContext     = errors.New("mytunev: the context is nil")
 	errExpired       = errors.New("mytunev: Batch or Tx used after its function returned")
 )
 

@@ -11,26 +11,44 @@ import (
 // An openFile is the file behind one queue. It is not an os.File, which would
 // join the runtime's poller and wake the runtime at every doorbell.
 type openFile struct {
-	mu sync.RWMutex // held for reading around every use of fd
-	fd int          // -1 once closed
+	mu       sync.RWMutex // held for reading around this package's uses of fd
+	fd       int
+	closed   bool
+	controls int // functions of the program that are using fd
 }
 
-// use calls f with the descriptor, which stays open until f returns.
+// use calls f with the descriptor, which stays open until f returns. f is of this
+// package.
 func (o *openFile) use(f func(fd int) error) error {
 	o.mu.RLock()
 	defer o.mu.RUnlock()
-	if o.fd < 0 {
+	if o.closed {
 		return ErrClosed
 	}
 	return f(o.fd)
 }
 
-// control implements kernelFile.
+// control implements kernelFile. No lock is held while f runs.
 func (o *openFile) control(f func(fd uintptr)) error {
-	return o.use(func(fd int) error {
-		f(uintptr(fd))
-		return nil
-	})
+	o.mu.Lock()
+	if o.closed {
+		o.mu.Unlock()
+		return ErrClosed
+	}
+	o.controls++
+	o.mu.Unlock()
+	defer o.endControl()
+	f(uintptr(o.fd))
+	return nil
+}
+
+func (o *openFile) endControl() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.controls--
+	if o.closed && o.controls == 0 {
+		unix.Close(o.fd)
+	}
 }
 
 // stats implements kernelFile.
@@ -47,17 +65,37 @@ func (o *openFile) stats() (KernelStats, error) {
 
 // mtu implements kernelFile. The device may have been renamed: the file knows.
 func (o *openFile) mtu() (int, error) {
-	ifr, err := unix.NewIfreq("")
+	name, err := o.deviceName()
 	if err != nil {
 		return 0, err
 	}
-	err = o.use(func(fd int) error { return unix.IoctlIfreq(fd, unix.TUNGETIFF, ifr) })
-	if err == ErrClosed {
-		return 0, err
-	} else if err != nil {
-		return 0, opError("get the name of", "device", err, "")
+	mtu, err := linkMTU(name)
+	if err != nil {
+		// Gone, or renamed once more?
+		if now, e := o.deviceName(); e != nil {
+			return 0, e
+		} else if now != name {
+			return linkMTU(now)
+		}
 	}
-	return linkMTU(ifr.Name())
+	return mtu, err
+}
+
+func (o *openFile) deviceName() (string, error) {
+	ifr, err := unix.NewIfreq("")
+	if err != nil {
+		return "", err
+	}
+	switch err := o.use(func(fd int) error { return unix.IoctlIfreq(fd, unix.TUNGETIFF, ifr) }); err {
+	case nil:
+		return ifr.Name(), nil
+	case ErrClosed:
+		return "", err
+	case unix.EBADFD:
+		return "", ErrDetached
+	default:
+		return "", opError("get the name of", "device", err, "")
+	}
 }
 
 // linkMTU asks for the MTU of a network device of this network namespace.
@@ -77,15 +115,18 @@ func linkMTU(name string) (int, error) {
 	return int(ifr.Uint32()), nil
 }
 
+// close closes the file, or leaves that to the last control that is using it.
 func (o *openFile) close() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.fd < 0 {
+	if o.closed {
 		return ErrClosed
 	}
-	fd := o.fd
-	o.fd = -1
-	if err := unix.Close(fd); err != nil {
+	o.closed = true
+	if o.controls != 0 {
+		return nil
+	}
+	if err := unix.Close(o.fd); err != nil {
 		return opError("close", "queue", err, "")
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -250,6 +251,12 @@ func TestModuleDetached(t *testing.T) {
 	if _, err := q.Read(nil); err != ErrDetached {
 		t.Errorf("Read: %v, want ErrDetached", err)
 	}
+	if _, err := d.MTU(); err != ErrDetached {
+		t.Errorf("MTU: %v, want ErrDetached", err)
+	}
+	if err := d.DetachFilter(); err != ErrDetached {
+		t.Errorf("DetachFilter: %v, want ErrDetached", err)
+	}
 	if err := d.Close(); err != nil {
 		t.Error(err)
 	}
@@ -300,6 +307,17 @@ func TestModuleOpenErrors(t *testing.T) {
 		t.Error(err)
 	}
 	openDevice(t, Config{Name: "taken0", Exclusive: true, Mode: TAP})
+}
+
+// TestModuleStockNode opens a device of another module by its node.
+func TestModuleStockNode(t *testing.T) {
+	if _, err := os.Stat("/dev/net/tun"); err != nil {
+		t.Skip("no stock tun here")
+	}
+	_, err := Open(Config{Path: "/dev/net/tun"})
+	if !errors.Is(err, syscall.EINVAL) || !strings.Contains(err.Error(), "/dev/net/tun is not mytun's device node") {
+		t.Errorf("%v, want what is wrong with the path", err)
+	}
 }
 
 func TestModuleNames(t *testing.T) {

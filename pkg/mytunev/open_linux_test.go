@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mytun/mytun/internal/watchdog"
 	"github.com/mytun/mytun/pkg/eventfd"
 
 	"golang.org/x/sys/unix"
@@ -56,8 +57,9 @@ func TestHints(t *testing.T) {
 		{attachHint(unix.EINVAL, Config{Mode: TAP, Queues: 2, Offload: OffloadTx}), "TAP with many queues with offload"},
 		{attachHint(unix.E2BIG, Config{}), "as many queues"},
 		{attachHint(unix.EIO, Config{}), ""},
-		{ringHint(-1, unix.ENOMEM), "memory cgroup"},
-		{ringHint(-1, unix.EINVAL), ""},
+		{ringHint(-1, Config{}, unix.ENOMEM), "memory cgroup"},
+		{ringHint(-1, Config{Path: "/dev/net/tun"}, unix.EINVAL), "/dev/net/tun is not mytun's"},
+		{ringHint(-1, Config{}, unix.EIO), ""},
 	} {
 		if !strings.Contains(c.hint, c.want) || (c.want == "") != (c.hint == "") {
 			t.Errorf("hint %q, want %q in it", c.hint, c.want)
@@ -264,6 +266,33 @@ func TestOpenFile(t *testing.T) {
 		if err != ErrClosed {
 			t.Errorf("after close: %v, want ErrClosed", err)
 		}
+	}
+}
+
+// TestCloseInsideControl: no lock is held while the program's function runs, and the
+// descriptor is its until it returns.
+func TestCloseInsideControl(t *testing.T) {
+	watchdog.Watch(t, watchdog.Bound)
+	fd, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &openFile{fd: fd}
+	if err := f.control(func(fd uintptr) {
+		if err := f.close(); err != nil {
+			t.Error(err)
+		}
+		if err := f.control(func(uintptr) {}); err != ErrClosed {
+			t.Errorf("control after close: %v, want ErrClosed", err)
+		}
+		if _, err := unix.FcntlInt(fd, unix.F_GETFD, 0); err != nil {
+			t.Errorf("closed under the function that uses it: %v", err)
+		}
+	}); err != nil {
+		t.Error(err)
+	}
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != unix.EBADF {
+		t.Errorf("F_GETFD afterwards: %v, want EBADF", err)
 	}
 }
 

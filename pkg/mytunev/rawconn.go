@@ -5,8 +5,9 @@ package mytunev
 import "syscall"
 
 // SyscallConn gives access to the file of the queue, for ioctls that this
-// package has no method for. Its Control works; the function that it calls must
-// not call Close. Its Read and Write, which would have to wait for a file that is
+// package has no method for. Its Control works. Close does not wait for the function
+// that Control calls: the file stays open until that has returned, and the device
+// with it. Its Read and Write, which would have to wait for a file that is
 // neither read nor written, return ErrNotSupported.
 func (q *Queue) SyscallConn() (syscall.RawConn, error) {
 	if !q.open.Load() {
@@ -17,7 +18,12 @@ func (q *Queue) SyscallConn() (syscall.RawConn, error) {
 
 type rawConn struct{ file kernelFile }
 
-func (c rawConn) Control(f func(fd uintptr)) error { return c.file.control(f) }
+func (c rawConn) Control(f func(fd uintptr)) error {
+	if f == nil {
+		return errNoFunction
+	}
+	return c.file.control(f)
+}
 
 func (c rawConn) Read(func(fd uintptr) bool) error { return ErrNotSupported }
 
