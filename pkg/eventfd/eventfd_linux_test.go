@@ -6,15 +6,20 @@ import (
 	"errors"
 	"math"
 	"os"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/mytun/mytun/internal/watchdog"
 
 	"golang.org/x/sys/unix"
 )
 
 func open(t *testing.T) *EventFD {
 	t.Helper()
+	watchdog.Watch(t, watchdog.Bound)
 	e, err := New()
 	if err != nil {
 		t.Fatal(err)
@@ -173,29 +178,35 @@ func TestWrap(t *testing.T) {
 	}
 }
 
-func TestUseAfterClose(t *testing.T) {
-	for _, polled := range []bool{false, true} {
-		e := open(t)
-		if polled {
-			e.SetDeadline(time.Time{})
-		}
-		if err := e.Close(); err != nil {
-			t.Fatal(err)
-		}
-		_, drainErr := e.Drain()
-		_, waitErr := e.Wait()
-		_, dupErr := e.Dup()
-		for name, err := range map[string]error{
-			"Close": e.Close(), "Signal": e.Signal(), "Add": e.Add(2), "Drain": drainErr,
-			"Wait": waitErr, "Dup": dupErr, "SetDeadline": e.SetDeadline(time.Now()),
-		} {
-			if !errors.Is(err, os.ErrClosed) {
-				t.Errorf("%s after Close: %v, want os.ErrClosed", name, err)
+// parked waits until a goroutine is in the runtime's poller on behalf of Wait.
+func parked(t *testing.T) {
+	t.Helper()
+	text := make([]byte, 1<<20)
+	for {
+		for g := range strings.SplitSeq(string(text[:runtime.Stack(text, true)]), "\n\n") {
+			if strings.Contains(g, "[IO wait") && strings.Contains(g, "eventfd.(*EventFD).Wait") {
+				return
 			}
 		}
-		if e.FD() != -1 {
-			t.Errorf("FD() after Close = %d, want -1", e.FD())
-		}
+		runtime.Gosched()
+	}
+}
+
+// TestCloseEndsParkedWait: the file is what is closed, not the descriptor under it.
+func TestCloseEndsParkedWait(t *testing.T) {
+	watchdog.Watch(t, watchdog.Bound)
+	e := open(t)
+	errs := make(chan error)
+	go func() {
+		_, err := e.Wait()
+		errs <- err
+	}()
+	parked(t)
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-errs; !errors.Is(err, os.ErrClosed) {
+		t.Errorf("Wait: %v, want os.ErrClosed", err)
 	}
 }
 
