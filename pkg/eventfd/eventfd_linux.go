@@ -15,13 +15,28 @@ import (
 // counterSize is the only size that reads and writes of an eventfd have.
 const counterSize = 8
 
-// An EventFD is an open eventfd. Its methods are safe for concurrent use, and
-// after Close they fail with an error that wraps [os.ErrClosed]. An EventFD
-// must not be copied.
+// An EventFD is an open eventfd. Its methods are safe for concurrent use. After
+// Close, and in the zero value, they fail with an error that wraps [os.ErrClosed].
+// A copy of an EventFD is the same EventFD.
 type EventFD struct {
+	h *handle // nil in the zero value
+}
+
+// A handle is what an EventFD and its copies share.
+type handle struct {
 	mu   sync.RWMutex // held for reading around every use of fd
 	fd   int          // -1 once closed
 	file *os.File     // owns fd from the first Wait or SetDeadline on
+}
+
+// none is the handle of every zero value: it is closed.
+var none = &handle{fd: -1}
+
+func (e *EventFD) handle() *handle {
+	if e == nil || e.h == nil {
+		return none
+	}
+	return e.h
 }
 
 // New creates an eventfd with counter 0. It is close-on-exec and non-blocking.
@@ -30,7 +45,7 @@ func New() (*EventFD, error) {
 	if err != nil {
 		return nil, fmt.Errorf("eventfd: create: %w", err)
 	}
-	return &EventFD{fd: fd}, nil
+	return &EventFD{&handle{fd: fd}}, nil
 }
 
 // Wrap makes an EventFD of fd, a descriptor of an eventfd that came from
@@ -40,31 +55,33 @@ func Wrap(fd int) (*EventFD, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, fmt.Errorf("eventfd: wrap descriptor %d: %w", fd, err)
 	}
-	return &EventFD{fd: fd}, nil
+	return &EventFD{&handle{fd: fd}}, nil
 }
 
 // Dup returns a second EventFD on the same counter, with a close-on-exec
 // descriptor of its own. Each of the two is to be closed.
 func (e *EventFD) Dup() (*EventFD, error) {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	if e.fd < 0 {
+	h := e.handle()
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if h.fd < 0 {
 		return nil, closed("dup")
 	}
-	fd, err := unix.FcntlInt(uintptr(e.fd), unix.F_DUPFD_CLOEXEC, 0)
+	fd, err := unix.FcntlInt(uintptr(h.fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("eventfd: dup descriptor %d: %w", e.fd, err)
+		return nil, fmt.Errorf("eventfd: dup descriptor %d: %w", h.fd, err)
 	}
-	return &EventFD{fd: fd}, nil
+	return &EventFD{&handle{fd: fd}}, nil
 }
 
 // FD returns the descriptor, to be registered in an epoll set or handed to the
 // kernel, or -1 after Close. The EventFD keeps owning it: the caller must not
 // close it, nor use it after Close.
 func (e *EventFD) FD() int {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	return e.fd
+	h := e.handle()
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.fd
 }
 
 // Signal adds one to the counter and so wakes whoever waits. It neither blocks
@@ -77,20 +94,21 @@ func (e *EventFD) Signal() error {
 // error that wraps EAGAIN if the counter would exceed 2^64-2: a waiter that
 // reads the counter is awake by then. It fails with EINVAL if n is 2^64-1.
 func (e *EventFD) Add(n uint64) error {
+	h := e.handle()
 	var buf [counterSize]byte
 	binary.NativeEndian.PutUint64(buf[:], n)
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	if e.fd < 0 {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if h.fd < 0 {
 		return closed("signal")
 	}
 	for {
-		_, err := unix.Write(e.fd, buf[:])
+		_, err := unix.Write(h.fd, buf[:])
 		if err == nil {
 			return nil
 		}
 		if err != unix.EINTR {
-			return fmt.Errorf("eventfd: signal descriptor %d: %w", e.fd, err)
+			return fmt.Errorf("eventfd: signal descriptor %d: %w", h.fd, err)
 		}
 	}
 }
@@ -98,14 +116,15 @@ func (e *EventFD) Add(n uint64) error {
 // Drain sets the counter to zero and returns what it was. It does not block: it
 // returns 0 if there was no signal.
 func (e *EventFD) Drain() (uint64, error) {
+	h := e.handle()
 	var buf [counterSize]byte
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	if e.fd < 0 {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if h.fd < 0 {
 		return 0, closed("drain")
 	}
 	for {
-		_, err := unix.Read(e.fd, buf[:])
+		_, err := unix.Read(h.fd, buf[:])
 		switch err {
 		case nil:
 			return binary.NativeEndian.Uint64(buf[:]), nil
@@ -113,7 +132,7 @@ func (e *EventFD) Drain() (uint64, error) {
 			return 0, nil
 		case unix.EINTR:
 		default:
-			return 0, fmt.Errorf("eventfd: drain descriptor %d: %w", e.fd, err)
+			return 0, fmt.Errorf("eventfd: drain descriptor %d: %w", h.fd, err)
 		}
 	}
 }
@@ -150,15 +169,16 @@ func (e *EventFD) SetDeadline(t time.Time) error {
 // Close closes the descriptor and ends every Wait. It waits for calls of other
 // methods that are under way. A second Close fails with [os.ErrClosed].
 func (e *EventFD) Close() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.fd < 0 {
+	h := e.handle()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.fd < 0 {
 		return closed("close")
 	}
-	fd := e.fd
-	e.fd = -1
-	if e.file != nil {
-		return e.file.Close()
+	fd := h.fd
+	h.fd = -1
+	if h.file != nil {
+		return h.file.Close()
 	}
 	if err := unix.Close(fd); err != nil {
 		return fmt.Errorf("eventfd: close descriptor %d: %w", fd, err)
@@ -168,15 +188,16 @@ func (e *EventFD) Close() error {
 
 // pollable returns the file that the runtime's poller watches.
 func (e *EventFD) pollable(op string) (*os.File, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.fd < 0 {
+	h := e.handle()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.fd < 0 {
 		return nil, closed(op)
 	}
-	if e.file == nil {
-		e.file = os.NewFile(uintptr(e.fd), "eventfd")
+	if h.file == nil {
+		h.file = os.NewFile(uintptr(h.fd), "eventfd")
 	}
-	return e.file, nil
+	return h.file, nil
 }
 
 func closed(op string) error {
