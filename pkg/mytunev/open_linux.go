@@ -19,9 +19,11 @@ const (
 	errMsgSize = unix.EMSGSIZE
 )
 
-// open opens the queues one by one. The first creates the device and so settles
+func open(c Config) (*Device, error) { return openQueues(c, openQueue) }
+
+// openQueues opens the queues one by one. The first creates the device and so settles
 // its name; the others attach to it.
-func open(c Config) (*Device, error) {
+func openQueues(c Config, openQueue func(c Config, name string, exclusive bool) (port, string, error)) (*Device, error) {
 	var ports []port
 	name, exclusive := c.Name, c.Exclusive
 	for range c.Queues {

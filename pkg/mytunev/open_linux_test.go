@@ -6,7 +6,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -35,6 +37,41 @@ func TestOpenOfAnotherFile(t *testing.T) {
 	}
 	if after := countFDs(t); after != before {
 		t.Errorf("%d descriptors, before %d", after, before)
+	}
+}
+
+// TestOpenQueues: the first queue creates the device, Exclusive or not; the others
+// attach to what it was named.
+func TestOpenQueues(t *testing.T) {
+	type call struct {
+		name      string
+		exclusive bool
+	}
+	for _, failing := range []bool{false, true} {
+		var calls []call
+		var kernels []*fakeKernel
+		d, err := openQueues(Config{Name: "vpn%d", Queues: 3, Exclusive: true}, func(_ Config, name string, exclusive bool) (port, string, error) {
+			calls = append(calls, call{name, exclusive})
+			if failing && len(calls) == 3 {
+				return port{}, "", errStop
+			}
+			k := newFakeKernel(t, heapRing(fakeRing, 0), heapRing(fakeRing, 0), new(atomic.Uint32))
+			kernels = append(kernels, k)
+			return k.port(nil), "vpn7", nil
+		})
+		if want := []call{{"vpn%d", true}, {"vpn7", false}, {"vpn7", false}}; !slices.Equal(calls, want) {
+			t.Errorf("opened %v, want %v", calls, want)
+		}
+		if failing {
+			if err != errStop || !kernels[0].unmapped.Load() || !kernels[1].unmapped.Load() {
+				t.Errorf("%v, want the queues before it closed", err)
+			}
+			continue
+		}
+		if err != nil || d.Name() != "vpn7" || len(d.Queues()) != 3 {
+			t.Fatalf("%v, %v", d, err)
+		}
+		d.Close()
 	}
 }
 
