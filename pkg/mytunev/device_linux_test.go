@@ -94,6 +94,46 @@ func TestDeviceRunFirstError(t *testing.T) {
 	}
 }
 
+// receiving reports whether a goroutine that is inside a function waits for a channel.
+func receiving(function string) bool {
+	text := make([]byte, 1<<20)
+	for g := range strings.SplitSeq(string(text[:runtime.Stack(text, true)]), "\n\n") {
+		if strings.Contains(g, "[chan receive") && strings.Contains(g, function) {
+			return true
+		}
+	}
+	return false
+}
+
+// TestDeviceRunWaitsForAllQueues: the error of the first queue that ends is returned
+// when all have ended.
+func TestDeviceRunWaitsForAllQueues(t *testing.T) {
+	d, kernels := newFakeDevice(t, 2)
+	contexts, leave := make(chan context.Context, 1), make(chan struct{})
+	result := make(chan error, 1)
+	go func() {
+		result <- d.Run(t.Context(), func(b *Batch) error {
+			if b.Queue().Index() == 1 {
+				contexts <- b.s.ctx
+				<-leave
+			}
+			return errStop
+		})
+	}()
+	kernels[1].send([]byte{1})
+	ctx := <-contexts
+	kernels[0].send([]byte{1})
+	<-ctx.Done() // the first queue has ended
+	until(t, "the wait for the second queue", func() bool { return len(result) > 0 || receiving("mytunev.(*Device).Run(") })
+	if len(result) > 0 {
+		t.Error("Run returned while a Handler was running")
+	}
+	close(leave)
+	if err := <-result; err != errStop {
+		t.Error(err)
+	}
+}
+
 func TestDeviceClose(t *testing.T) {
 	d, kernels := newFakeDevice(t, 3)
 	wait := start(t.Context(), d, func(*Batch) error { return nil })
