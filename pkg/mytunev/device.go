@@ -81,15 +81,34 @@ func (d *Device) Mode() Mode { return d.mode }
 // Queues returns the queues of d. The caller must not change the slice.
 func (d *Device) Queues() []*Queue { return d.queues }
 
-// MTU asks the kernel for the device's MTU in bytes, Ethernet header excluded.
-func (d *Device) MTU() (int, error) { return d.queues[0].port.file.mtu() }
+// first returns the queue that those methods are of that Device has of a Queue. That of
+// the zero Device is closed.
+func (d *Device) first() *Queue {
+	if len(d.queues) == 0 {
+		return &Queue{}
+	}
+	return d.queues[0]
+}
+
+// MTU asks the kernel for the device's MTU in bytes, Ethernet header excluded. It
+// fails with ErrClosed after Close, and with ErrDetached once the device is gone.
+func (d *Device) MTU() (int, error) {
+	q := d.first()
+	if q.port.file == nil {
+		return 0, ErrClosed
+	}
+	return q.port.file.mtu()
+}
 
 // Run calls Run on every queue, each on a goroutine of its own, and returns when
 // all have ended: the first that does ends the others. Its error is returned; it
 // is never nil.
 func (d *Device) Run(ctx context.Context, h Handler) error {
-	if len(d.queues) == 1 {
-		return d.queues[0].Run(ctx, h)
+	if len(d.queues) < 2 {
+		return d.first().Run(ctx, h)
+	}
+	if err := checkRun(ctx, h); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -110,31 +129,34 @@ func (d *Device) Read(p []byte) (int, error) {
 	if n := len(d.queues); n > 1 {
 		return 0, fmt.Errorf("mytunev: Read from %s, which has %d queues (read from each of Queues, or use Run)", d.name, n)
 	}
-	return d.queues[0].Read(p)
+	return d.first().Read(p)
 }
 
 // Write is Queue.Write of the first queue. What is sent so comes back on that queue:
 // a device with several is sent to through each of Queues, or a Batch.
-func (d *Device) Write(p []byte) (int, error) { return d.queues[0].Write(p) }
+func (d *Device) Write(p []byte) (int, error) { return d.first().Write(p) }
 
 // Send is Queue.Send of the first queue, with what Write says of several.
-func (d *Device) Send(p []byte) error { return d.queues[0].Send(p) }
+func (d *Device) Send(p []byte) error { return d.first().Send(p) }
 
 // SetDeadline is Queue.SetDeadline of the first queue.
-func (d *Device) SetDeadline(t time.Time) error { return d.queues[0].SetDeadline(t) }
+func (d *Device) SetDeadline(t time.Time) error { return d.first().SetDeadline(t) }
 
 // SetReadDeadline is Queue.SetReadDeadline of the first queue.
-func (d *Device) SetReadDeadline(t time.Time) error { return d.queues[0].SetReadDeadline(t) }
+func (d *Device) SetReadDeadline(t time.Time) error { return d.first().SetReadDeadline(t) }
 
 // SetWriteDeadline is Queue.SetWriteDeadline of the first queue.
-func (d *Device) SetWriteDeadline(t time.Time) error { return d.queues[0].SetWriteDeadline(t) }
+func (d *Device) SetWriteDeadline(t time.Time) error { return d.first().SetWriteDeadline(t) }
 
 // SyscallConn is Queue.SyscallConn of the first queue.
-func (d *Device) SyscallConn() (syscall.RawConn, error) { return d.queues[0].SyscallConn() }
+func (d *Device) SyscallConn() (syscall.RawConn, error) { return d.first().SyscallConn() }
 
 // Stats returns the sum of the counters of all queues.
 func (d *Device) Stats() (Stats, error) {
 	var sum Stats
+	if len(d.queues) == 0 {
+		return sum, ErrClosed
+	}
 	for _, q := range d.queues {
 		s, err := q.Stats()
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mytun/mytun/internal/watchdog"
 	"github.com/mytun/mytun/pkg/eventfd"
 
 	"golang.org/x/sys/unix"
@@ -49,6 +50,7 @@ func newFake(t testing.TB) (*Queue, *fakeKernel) {
 }
 
 func newFakeKernel(t testing.TB, rx, tx ringMemory, state *atomic.Uint32) *fakeKernel {
+	watchdog.Watch(t, watchdog.Bound)
 	k := &fakeKernel{
 		t: t, rx: rx, tx: tx, state: state,
 		rxBell: newEvent(t), txBell: newEvent(t), txSpace: newEvent(t),
@@ -79,7 +81,7 @@ func newEvent(t testing.TB) *eventfd.EventFD {
 func (k *fakeKernel) port(free func()) port {
 	p := port{
 		rx: k.rx, tx: k.tx, maxFrame: testMaxFrame, state: k.state, vnet: true, hash: true,
-		doorbell: k.txBell, file: fakeFile{},
+		doorbell: k.txBell, file: fakeFile{k},
 	}
 	frames, err := newEpollSleeper(k.rxBell.FD(), -1)
 	if err != nil {
@@ -100,11 +102,35 @@ func (k *fakeKernel) port(free func()) port {
 	return p
 }
 
-type fakeFile struct{}
+// A fakeFile is the file of a queue that is open for as long as its kernel, if any, has
+// not seen it closed.
+type fakeFile struct{ k *fakeKernel }
 
-func (fakeFile) stats() (KernelStats, error)      { return KernelStats{RxFrames: 7, KthreadSleeps: 9}, nil }
-func (fakeFile) mtu() (int, error)                { return 1500, nil }
-func (fakeFile) control(f func(fd uintptr)) error { f(42); return nil }
+func (f fakeFile) err() error {
+	if f.k != nil && f.k.unmapped.Load() {
+		return ErrClosed
+	}
+	return nil
+}
+
+func (f fakeFile) stats() (KernelStats, error) {
+	return KernelStats{RxFrames: 7, KthreadSleeps: 9}, f.err()
+}
+
+func (f fakeFile) mtu() (int, error) {
+	if f.k != nil && f.k.state.Load()&stateDetached != 0 {
+		return 0, ErrDetached
+	}
+	return 1500, f.err()
+}
+
+func (f fakeFile) control(use func(fd uintptr)) error {
+	if err := f.err(); err != nil {
+		return err
+	}
+	use(42)
+	return nil
+}
 
 // watch turns tx doorbells into tokens, as the module's wait-queue entry does.
 func (k *fakeKernel) watch() {

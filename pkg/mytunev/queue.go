@@ -107,7 +107,12 @@ func (q *Queue) Device() *Device { return q.dev }
 func (q *Queue) Index() int { return q.index }
 
 // Name returns the name of the network device, as Device.Name.
-func (q *Queue) Name() string { return q.dev.Name() }
+func (q *Queue) Name() string {
+	if q.dev == nil {
+		return ""
+	}
+	return q.dev.Name()
+}
 
 // usable tells why the queue no longer carries frames, if so.
 func (q *Queue) usable() error {
@@ -131,6 +136,12 @@ func (q *Queue) usable() error {
 // way is never interrupted. Config.LockThreads and Config.CPUs say on which thread
 // h is called.
 func (q *Queue) Run(ctx context.Context, h Handler) error {
+	if err := checkRun(ctx, h); err != nil {
+		return err
+	}
+	if !q.open.Load() {
+		return ErrClosed
+	}
 	leave, err := q.loop.enterThread(q)
 	if err != nil {
 		return err
@@ -150,6 +161,17 @@ func (q *Queue) Run(ctx context.Context, h Handler) error {
 			return err
 		}
 	}
+}
+
+// checkRun finds what Run cannot begin with.
+func checkRun(ctx context.Context, h Handler) error {
+	switch {
+	case ctx == nil:
+		return errNoContext
+	case h == nil:
+		return errNoFunction
+	}
+	return nil
 }
 
 // deliver calls h once, unless there are no frames.
@@ -312,8 +334,12 @@ func (q *Queue) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-// Stats returns the counters of q. It costs a system call.
+// Stats returns the counters of q. It costs a system call. After Close it fails with
+// ErrClosed, and returns what was counted on this side.
 func (q *Queue) Stats() (Stats, error) {
+	if q.port.file == nil {
+		return Stats{}, ErrClosed
+	}
 	kernel, err := q.port.file.stats()
 	s := q.counters.snapshot()
 	s.KernelStats = kernel

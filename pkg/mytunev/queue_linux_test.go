@@ -742,7 +742,7 @@ func TestCancel(t *testing.T) {
 	q, k := newFake(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := q.Run(ctx, nil); err != context.Canceled {
+	if err := q.Run(ctx, func(*Batch) error { return nil }); err != context.Canceled {
 		t.Errorf("Run with a done context: %v", err)
 	}
 	ctx, cancel = context.WithCancel(t.Context())

@@ -147,6 +147,9 @@ func (q *Queue) Write(p []byte) (int, error) {
 // at most one system call. It returns the error of fn; what fn committed is sent
 // all the same.
 func (q *Queue) SendBatch(fn func(tx *Tx) error) (err error) {
+	if fn == nil {
+		return errNoFunction
+	}
 	s := newSender(q, context.Background())
 	s.open = true
 	c := idleCallbacks.Get().(*callback)
