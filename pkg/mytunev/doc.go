@@ -5,6 +5,9 @@
 // load no system call is made for frames in either direction; when there is
 // nothing to do, nothing spins.
 //
+// The ev is for events: frames come by callback, and both sides sleep on eventfds and
+// epoll, where programs for a tun device call read and write.
+//
 // The mytun module must be loaded (modprobe mytun), and creating a device takes
 // CAP_NET_ADMIN. On systems other than Linux the package builds, and [Open]
 // returns [ErrNotSupported].
