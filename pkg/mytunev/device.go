@@ -110,6 +110,9 @@ func (d *Device) Run(ctx context.Context, h Handler) error {
 	if err := checkRun(ctx, h); err != nil {
 		return err
 	}
+	if _, err := letGo(); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	errs := make(chan error, len(d.queues))

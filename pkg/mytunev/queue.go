@@ -149,12 +149,16 @@ func (q *Queue) Run(ctx context.Context, h Handler) error {
 	defer leave()
 	defer context.AfterFunc(ctx, q.kick)()
 	b := newBatch(q, ctx)
+	nested := insideCallback()
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		idle, err := q.deliver(b, h)
-		if idle {
+		if idle && nested {
+			_, err = letGo()
+		}
+		if idle && err == nil {
 			err = q.sleepForFrames(ctx, nil)
 		}
 		if err != nil {

@@ -285,3 +285,65 @@ func TestHandlersThatReadFromEachOther(t *testing.T) {
 		t.Errorf("%v, want %v", errs, errNested)
 	}
 }
+
+// TestWaitsInsideAHandlerGiveItsRingUp: whatever a Handler waits for, others can send on
+// its queue meanwhile.
+func TestWaitsInsideAHandlerGiveItsRingUp(t *testing.T) {
+	for name, c := range map[string]struct {
+		queues int // of the other device
+		wait   func(ctx context.Context, d *Device) error
+		want   error
+	}{
+		"Run":         {1, func(ctx context.Context, d *Device) error { return d.Run(ctx, takeAll) }, context.Canceled},
+		"Run of many": {2, func(ctx context.Context, d *Device) error { return d.Run(ctx, takeAll) }, context.Canceled},
+		"Read":        {1, func(_ context.Context, d *Device) error { _, err := d.Read(make([]byte, 9)); return err }, ErrClosed},
+		"Send, full":  {1, func(_ context.Context, d *Device) error { return sendForever(d.queues[0]) }, ErrClosed},
+		"a reservation": {1, func(_ context.Context, d *Device) error {
+			return d.queues[0].SendBatch(func(tx *Tx) error {
+				if _, err := tx.Reserve(1); err != nil {
+					return err
+				}
+				_, err := d.Read(make([]byte, 9))
+				return err
+			})
+		}, errReserved},
+	} {
+		t.Run(name, func(t *testing.T) {
+			q, k := newFake(t)
+			other, _ := newFakeDevice(t, c.queues)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			inside := make(chan struct{})
+			k.send([]byte{1})
+			wait := start(t.Context(), q, func(b *Batch) error {
+				if err := b.Send([]byte{1}); err != nil {
+					t.Error(err)
+				}
+				close(inside)
+				if err := c.wait(ctx, other); err != c.want {
+					t.Errorf("%v, want %v", err, c.want)
+				}
+				return errStop
+			})
+			<-inside
+			if err := q.Send([]byte{2}); err != nil {
+				t.Error(err)
+			}
+			if c.want == ErrClosed {
+				other.Close()
+			}
+			cancel()
+			if err := wait(); err != errStop {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func sendForever(q *Queue) error {
+	for {
+		if err := q.Send(make([]byte, 60000)); err != nil {
+			return err
+		}
+	}
+}
