@@ -47,7 +47,14 @@ func SetFIFO(t testing.TB, name string, queues int) {
 // and has many queues comes up faster so, as none is made for each.
 func SetNoQueue(t testing.TB, name string) {
 	t.Helper()
-	replaceQdisc(t, name, "noqueue", netlink.MakeHandle(1, 0), netlink.HANDLE_ROOT)
+	SetQdisc(t, name, "noqueue")
+}
+
+// SetQdisc makes one of a kind hold a device's frames.
+func SetQdisc(t testing.TB, name, kind string) {
+	t.Helper()
+	// one with a number of its own can only be changed, not made another kind
+	replaceQdisc(t, name, kind, netlink.HANDLE_NONE, netlink.HANDLE_ROOT)
 }
 
 func replaceQdisc(t testing.TB, name, kind string, handle, parent uint32) {

@@ -21,6 +21,8 @@ type TCPPeer struct {
 	IPv6 bool
 	Conn net.Conn // the kernel's side
 
+	Answer Header // of the frame with which the kernel answered the first
+
 	source, destination uint16
 	sequence, ack       uint32
 }
@@ -56,7 +58,7 @@ func (p *TCPPeer) handshake(t testing.TB) {
 	q := p.Link.Queue()
 	q.SendVnet(t, VnetHeader{}, p.frame(header.TCPFlagSyn, nil, false))
 	p.sequence++
-	_, frame := q.Receive(t, func(_ Header, frame []byte) bool {
+	h, frame := q.Receive(t, func(_ Header, frame []byte) bool {
 		s, err := dissect(frame, p.Link.LinkHeader())
 		return err == nil && s.protocol == uint8(header.TCPProtocolNumber) &&
 			header.TCP(frame[s.transport:]).DestinationPort() == p.source
@@ -65,7 +67,7 @@ func (p *TCPPeer) handshake(t testing.TB) {
 	if answer.Flags() != header.TCPFlagSyn|header.TCPFlagAck {
 		t.Fatalf("answer to SYN: flags %v", answer.Flags())
 	}
-	p.ack = answer.SequenceNumber() + 1
+	p.Answer, p.ack = h, answer.SequenceNumber()+1
 	q.SendVnet(t, VnetHeader{}, p.frame(header.TCPFlagAck, nil, false))
 }
 
