@@ -11,7 +11,9 @@ set -eu
 TOP=$(cd "$(dirname "$0")/../.." && pwd)
 
 # Kernel modules; those that they depend on come along.
-MODULES="tun veth ifb dummy bridge macvlan ip_gre vhost_net pktgen
+MODULES="tun veth ifb dummy bridge macvlan ipvlan 8021q macsec vhost_net pktgen
+	ip_gre ip6_gre ipip sit ip6_tunnel vxlan geneve fou fou6 l2tp_eth l2tp_ip l2tp_ip6 wireguard
+	gcm ghash_generic ctr seqiv
 	sch_fq sch_netem sch_ingress sch_tbf cls_matchall cls_u32 cls_bpf act_mirred act_bpf
 	inet_diag tcp_diag udp_diag raw_diag unix_diag af_packet_diag netlink_diag nfnetlink nf_tables"
 

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+
+//go:build mytun_device
+
+// Package tunnels tests that a device takes back what it has handed out: a process that carries the
+// frames of one device to another need not know what they are. The kernel's tunnels go over the device,
+// each kind of them, and what arrives at their far end is compared, beside the kernel's own tun.
+package tunnels
+
+import (
+	"testing"
+
+	"github.com/mytun/mytun/test/device"
+)
+
+func TestGRE(t *testing.T)          { tryAll(t, greKinds) }
+func TestIPInIP(t *testing.T)       { tryAll(t, ipKinds) }
+func TestUDPTunnels(t *testing.T)   { tryAll(t, udpKinds) }
+func TestOverEthernet(t *testing.T) { tryAll(t, ethernetKinds) }
+
+// seen is what a device left to the process while a tunnel was tried.
+type seen struct{ unfinished, supers bool }
+
+func tryAll(t *testing.T, kinds []kind) {
+	for _, k := range kinds {
+		t.Run(k.name, func(t *testing.T) {
+			k.load(t)
+			found := map[string]seen{}
+			for _, way := range device.Ways {
+				t.Run(way.Name, func(t *testing.T) { found[way.Name] = k.try(t, way) })
+			}
+			for _, way := range device.Ways[1:] {
+				if found[way.Name].unfinished != found["stock"].unfinished {
+					t.Errorf("%s: unfinished checksums, super-packets: %+v, and of stock tun %+v", way.Name, found[way.Name], found["stock"])
+				}
+			}
+		})
+	}
+}
+
+// try makes a tunnel and takes traffic through it: the process sends frames on as they came, and then
+// with nothing left to do.
+func (k kind) try(t *testing.T, way device.Way) seen {
+	w := newWire(t, way, k.tap)
+	var sides [2]side
+	for i, e := range w.ends {
+		sides[i] = k.side(e.Device())
+		device.Inside(t, w.namespaces[i], func() { k.build(t, sides[i]) })
+	}
+	for _, complete := range []bool{false, true} {
+		w.complete.Store(complete)
+		from := sides[0].inside(k)
+		for i, to := range sides[1].inside(k) {
+			w.traffic(t, from[i], to)
+		}
+	}
+	if err := w.problem(t); err != nil {
+		t.Error(err)
+	}
+	t.Logf("%d frames with a checksum to complete, %d super-packets", w.unfinished.Load(), w.supers.Load())
+	return seen{w.unfinished.Load() > 0, w.supers.Load() > 0}
+}
