@@ -196,15 +196,3 @@ func filtered(t *testing.T, f *device.File) string {
 	}
 	return name
 }
-
-// TestForeignKindsOfHardwareAreRefused: other code of the kernel would take the
-// device's private part for its own.
-func TestForeignKindsOfHardwareAreRefused(t *testing.T) {
-	device.Sandbox(t)
-	f := device.Open(t)
-	f.Attach(t, "", device.TUN)
-	const ieee802154, sixLoWPAN = 804, 825
-	for _, kind := range []uintptr{ieee802154, sixLoWPAN} {
-		refused(t, f, "TUNSETLINK", unix.EINVAL, func() error { return device.IoctlValue(f.FD, unix.TUNSETLINK, kind) })
-	}
-}

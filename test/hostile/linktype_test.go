@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+
+//go:build mytun_device
+
+package hostile
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/mytun/mytun/test/device"
+	"golang.org/x/sys/unix"
+)
+
+// harmless are the kinds of hardware of linux/if_arp.h that a device may be of: no part of the kernel takes devices of these for its
+// own, to read or write what only its own have.
+var harmless = []int{
+	0,                  // NETROM
+	1,                  // ETHER
+	3,                  // AX25
+	6,                  // IEEE802
+	256, 257, 258, 259, // SLIP, CSLIP, SLIP6, CSLIP6
+	270,          // ROSE
+	271,          // X25
+	pointToPoint, // PPP
+	513,          // HDLC
+	516,          // LAPB
+	518,          // RAWHDLC
+	519,          // RAWIP
+	768, 769,     // TUNNEL, TUNNEL6
+	772,           // LOOPBACK
+	774,           // FDDI
+	776,           // SIT
+	778,           // IPGRE
+	780,           // HIPPI
+	801, 802, 803, // IEEE80211, IEEE80211_PRISM, IEEE80211_RADIOTAP
+	805,      // IEEE802154_MONITOR
+	820, 821, // PHONET, PHONET_PIPE
+	823,    // IP6GRE
+	824,    // NETLINK
+	826,    // VSOCKMON
+	noType, // NONE
+	0xffff, // VOID
+}
+
+const (
+	pointToPoint = 512    // ARPHRD_PPP: on a TAP device, appletalk calls what need not be there
+	noType       = 0xfffe // ARPHRD_NONE
+)
+
+// foreign are kinds that some part of the kernel knows by nothing else.
+var foreign = []int{
+	19,  // ATM: clip reads what its devices have behind each neighbour
+	32,  // INFINIBAND: ipoib takes a pointer out of the parent's private memory
+	280, // CAN: isotp unregisters what could not be registered
+	773, // LOCALTLK: appletalk calls ndo_do_ioctl, which need not be there
+	804, // IEEE802154: its sockets look at ieee802154_ptr
+	822, // CAIF: a function pointer is written into private memory as a device appears
+	825, // 6LOWPAN: private memory is its own
+}
+
+const allTypes = 1 << 16
+
+// TestLinkTypesOfOthersAreRefused: of all 65,536.
+func TestLinkTypesOfOthersAreRefused(t *testing.T) {
+	for _, tap := range []bool{false, true} {
+		device.Sandbox(t)
+		f := device.Open(t)
+		flags := uint16(device.TUN)
+		if tap {
+			flags = device.TAP
+		}
+		f.Attach(t, "mytest%d", flags)
+		var taken []int
+		for kind := range allTypes {
+			switch err := setType(f, kind); {
+			case err == nil:
+				taken = append(taken, kind)
+			case !errors.Is(err, unix.EINVAL):
+				t.Errorf("TUNSETLINK %d: %v", kind, err)
+			}
+		}
+		for _, kind := range foreign {
+			if slices.Contains(taken, kind) {
+				t.Errorf("kind %d, which belongs to others, is taken", kind)
+			}
+		}
+		want := harmless
+		if tap {
+			want = slices.DeleteFunc(slices.Clone(harmless), func(kind int) bool { return kind == pointToPoint })
+		}
+		if !slices.Equal(taken, want) {
+			t.Errorf("%d kinds are taken, not the %d that are known to be harmless", len(taken), len(want))
+		}
+		f.Close()
+	}
+}
+
+func setType(f *device.File, kind int) error {
+	return device.IoctlValue(f.FD, unix.TUNSETLINK, uintptr(kind))
+}
+
+// TestDeviceOfEachTypeAppearsElsewhere: moved to another namespace and back, a device is shown to
+// everybody who waits for devices to appear. It still carries frames then.
+func TestDeviceOfEachTypeAppearsElsewhere(t *testing.T) {
+	here := device.Sandbox(t)
+	there := device.NewNamespace(t)
+	l := device.NewLink(t, device.Config{})
+	for _, kind := range slices.Concat(foreign, harmless) {
+		device.Down(t, l.Name)
+		if err := setType(l.Queue().File, kind); err != nil && !errors.Is(err, unix.EINVAL) {
+			t.Fatalf("TUNSETLINK %d: %v", kind, err)
+		}
+		device.Move(t, l.Name, there)
+		device.Inside(t, there, func() { device.Move(t, l.Name, here) })
+		if err := setType(l.Queue().File, noType); err != nil {
+			t.Fatal(err)
+		}
+		device.Up(t, l.Name)
+		device.AddAddress(t, l.Name, l.Host4.String()+"/24")
+		l.Exchange(t, false, 1, 1000)
+	}
+}
