@@ -92,6 +92,7 @@ var Known = []Difference{
 		in(Place{Call: "mtu 655*", Stock: "EINVAL", Mytun: "0"}, "mtu"),
 		in(Place{Call: "link mtu", Stock: "f1ff0000", Mytun: "ffff0000"}, "mtu"))},
 	{ID: "queue-length", Where: in(Place{Call: "link txqlen", Stock: "f4010000", Mytun: "e8030000"}, looks...)},
+	{ID: "queue-shrinks", Where: in(Place{Call: "waiting after it shrank", Stock: "5", Mytun: "50"}, "length")},
 	{ID: "ethtool-rings", Where: in(Place{Call: "ethtool rings"}, "ethtool")},
 	{ID: "ethtool-coalesce", Where: in(Place{Call: "ethtool coalescing"}, "ethtool")},
 	{ID: "bad-filter-remembered", Where: []Place{{"bpf/what is no filter", "file TUNGETFILTER *", "0, wrote *", "0"}}},
@@ -121,5 +122,6 @@ var Known = []Difference{
 		{"rights/of an ordinary user", `file TUNSETIFF "conf" TUN|NO_PI`, "EBUSY*", "EPERM*"},
 	}},
 	{ID: "ethtool-channels", Before: "6.12", Where: in(Place{Call: "ethtool channels", Stock: "ENOTSUP*", Mytun: "0*"}, "ethtool")},
+	{ID: "nowait", Before: "6.4", Where: in(Place{Call: "file preadv2 *", Stock: "ENOTSUP*", Mytun: ""}, "nowait")},
 	{ID: "uso", Before: "6.2", Where: []Place{{"ioctl/vnet", "TUNSETOFFLOAD  0x61", "EINVAL", "0"}}},
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/mytun/mytun/test/device"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -256,4 +257,62 @@ func TestFilteredReads(t *testing.T) {
 			second.read(100)
 		}},
 	})
+}
+
+// TestQueueLength: what waits when the queue is made shorter than that, and what comes after.
+func TestQueueLength(t *testing.T) {
+	compare(t, "length", []scenario{{"tap", func(w *world) {
+		f := w.open("file")
+		f.attach("conf", device.TAP)
+		device.Up(w, "conf")
+		device.SetFIFO(w, "conf", 1)
+		socket := device.NewVnetSocket(w, "conf", 0)
+		const waiting, left = 50, 5
+		setLength := func(what string, size int) {
+			w.log(what, "%s", outcome(netlink.LinkSetTxQLen(device.LinkOf(w, "conf"), size)))
+		}
+		send := func() {
+			for range waiting {
+				socket.Send(w, device.VnetFrame{Data: frame(device.TAP, 100)})
+			}
+		}
+		for _, size := range []int{waiting, left, waiting} {
+			setLength(fmt.Sprintf("txqueuelen %d", size), size)
+			send()
+			w.log(fmt.Sprintf("waiting with %d", size), "%d", f.drain())
+		}
+		send()
+		setLength("shrink", left)
+		w.log("waiting after it shrank", "%d", f.drain())
+	}}})
+}
+
+// drain reads all frames that wait, and counts them.
+func (f *file) drain() (frames int) {
+	b := make([]byte, 1<<16)
+	for {
+		if _, err := unix.Read(f.fd, b); err != nil {
+			return frames
+		}
+		frames++
+	}
+}
+
+// TestReadsThatDoNotWait: asked for by a flag of the one call, on a file that would.
+func TestReadsThatDoNotWait(t *testing.T) {
+	compare(t, "nowait", onEachFraming(func(w *world, f *file, set uint16) {
+		if err := unix.SetNonblock(f.fd, false); err != nil {
+			w.Fatal(err)
+		}
+		device.Up(w, "conf")
+		read := func(what string) {
+			b := make([]byte, 200)
+			n, err := unix.Preadv2(f.fd, [][]byte{b}, -1, unix.RWF_NOWAIT)
+			f.log("preadv2 "+what, "%s, %x", result(n, err), bytes.TrimRight(b, "\x00"))
+		}
+		read("with nothing there")
+		w.sendFrame("conf", frame(set, 100))
+		read("with a frame")
+		read("with nothing left")
+	}))
 }

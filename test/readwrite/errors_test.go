@@ -121,6 +121,39 @@ func TestVnetHeadersThatDoNotFitAreRefused(t *testing.T) {
 	})
 }
 
+// TestHeadersShorterThanTheLinkHeader: a frame of a TAP device that says so is no frame by write(), and an ordinary one by a ring
+// or among many, where nothing but the frame itself is asked where its headers end.
+func TestHeadersShorterThanTheLinkHeader(t *testing.T) {
+	onBoth(t, func(t *testing.T, node string) {
+		f := format{tap: true, vnet: 12}
+		p := f.newPort(t, node)
+		for _, length := range []uint16{1, 13} {
+			b := f.wrap(up(p.Link, []byte("frame")))
+			(&device.VnetHeader{HdrLen: length}).Encode(b)
+			if _, err := unix.Write(p.FD, b); err != unix.EINVAL {
+				t.Errorf("hdr_len %d: %v, want EINVAL", length, err)
+			}
+		}
+	})
+	device.Sandbox(t)
+	l := device.NewLink(t, device.Config{TAP: true, Flags: device.Vnet})
+	batch := newBatch(t, device.Config{TAP: true, Flags: device.Vnet, Name: "mybatch%d", NoAddresses: true})
+	received := receive(t, l)
+	frame := up(l, []byte("frame"))
+	for _, length := range []uint16{1, 13} {
+		vnet := device.VnetHeader{HdrLen: length}
+		l.Queue().SendVnet(t, vnet, frame)
+		received.expect(t, []byte("frame"))
+		record := device.Record(device.Header{Length: uint32(len(frame)), Vnet: vnet}, frame)
+		if n, err := unix.Write(batch.FD, record); err != nil || n != len(record) {
+			t.Errorf("hdr_len %d among many: %d, %v", length, n, err)
+		}
+	}
+	if n := batch.Stats(t).Refused(); n != 0 {
+		t.Errorf("%d frames among many were refused", n)
+	}
+}
+
 func TestBadAddressesAreFaults(t *testing.T) {
 	onBoth(t, func(t *testing.T, node string) {
 		for _, f := range formats {
