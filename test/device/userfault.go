@@ -22,6 +22,22 @@ const (
 // called.
 func Stuck(t testing.TB, size int) (b []byte, release func()) {
 	t.Helper()
+	fd := userfault(t)
+	b = Reserved(t, size)
+	registerMissing(t, fd, b)
+	release = func() {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+		fd = -1
+	}
+	t.Cleanup(release)
+	return b, release
+}
+
+// userfault is a new userfaultfd, which the caller closes.
+func userfault(t testing.TB) int {
+	t.Helper()
 	fd, _, errno := unix.Syscall(unix.SYS_USERFAULTFD, unix.O_CLOEXEC|unix.O_NONBLOCK, 0, 0)
 	if errno == unix.ENOSYS {
 		t.Skip("the kernel was built without CONFIG_USERFAULTFD")
@@ -29,20 +45,20 @@ func Stuck(t testing.TB, size int) (b []byte, release func()) {
 	if errno != 0 {
 		t.Fatalf("userfaultfd: %v", errno)
 	}
-	b = Reserved(t, size)
-	err := Ioctl(int(fd), uffdAPI, encode([3]uint64{uffdVersion}))
-	if err == nil {
-		err = Ioctl(int(fd), uffdRegister, encode([4]uint64{uint64(Address(b)), uint64(size), uffdMissing}))
+	if err := Ioctl(int(fd), uffdAPI, encode([3]uint64{uffdVersion})); err != nil {
+		unix.Close(int(fd))
+		t.Fatalf("userfaultfd, UFFDIO_API: %v", err)
 	}
+	return int(fd)
+}
+
+// registerMissing lets a userfaultfd decide what becomes of who touches memory
+// that nobody has touched yet.
+func registerMissing(t testing.TB, fd int, b []byte) {
+	t.Helper()
+	err := Ioctl(fd, uffdRegister, encode([4]uint64{uint64(Address(b)), uint64(len(b)), uffdMissing}))
 	if err != nil {
-		t.Fatalf("userfaultfd, ioctl: %v", err)
+		unix.Close(fd)
+		t.Fatalf("userfaultfd, UFFDIO_REGISTER: %v", err)
 	}
-	release = func() {
-		if fd != 0 {
-			unix.Close(int(fd))
-		}
-		fd = 0
-	}
-	t.Cleanup(release)
-	return b, release
 }

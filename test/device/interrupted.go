@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+
+//go:build linux
+
+package device
+
+import (
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	uffdCopy = 0xc028aa03
+	pageSize = 4096
+)
+
+// Interrupted is memory with the bytes of b that the kernel finds the page of
+// one byte missing of, the first time that it comes there. It gets the page
+// after between was called, on another thread. The memory is there until the end
+// of the test.
+func Interrupted(t testing.TB, b []byte, at int, between func()) []byte {
+	t.Helper()
+	fd := userfault(t)
+	copied := Reserved(t, (len(b)+pageSize-1)/pageSize*pageSize)
+	from := at / pageSize * pageSize
+	missing := copied[from : from+pageSize]
+	registerMissing(t, fd, missing)
+	content := Reserved(t, pageSize)
+	copy(content, b[from:])
+	copy(copied, b[:from])
+	copy(copied[min(from+pageSize, len(b)):], b[min(from+pageSize, len(b)):])
+	end := Eventfd(t)
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		if waitFault(fd, end) {
+			between()
+		}
+		// whoever comes too late finds zeros, and waits for nobody
+		Ioctl(fd, uffdCopy, encode([5]uint64{uint64(Address(missing)), uint64(Address(content)), pageSize}))
+	}()
+	t.Cleanup(func() {
+		Signal(end)
+		<-gone
+		unix.Close(fd)
+	})
+	return copied[:len(b)]
+}
+
+// waitFault waits until a thread wants a page, or until another descriptor says
+// that none will.
+func waitFault(fault, end int) bool {
+	fds := []unix.PollFd{{Fd: int32(fault), Events: unix.POLLIN}, {Fd: int32(end), Events: unix.POLLIN}}
+	_, err := Restart(func() (int, error) { return unix.Poll(fds, -1) })
+	return err == nil && fds[0].Revents&unix.POLLIN != 0
+}
