@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -16,29 +17,42 @@ import (
 
 // kernelLog is what the kernel says from now on.
 type kernelLog struct {
-	fd       int
-	patterns []*regexp.Regexp
+	fd      int
+	allowed []*regexp.Regexp
 }
 
-// openKernelLog reads the patterns of what the kernel must not say, one a line.
-func openKernelLog(complaints string) (*kernelLog, error) {
-	text, err := os.ReadFile(complaints)
+// openKernelLog reads the patterns of what the kernel may say, one a line, each
+// below a comment that says why. All else is a complaint: nothing that a process
+// does makes the kernel print.
+func openKernelLog(allowed string) (*kernelLog, error) {
+	text, err := os.ReadFile(allowed)
 	if err != nil {
 		return nil, err
 	}
 	k := &kernelLog{}
-	for line := range strings.Lines(string(text)) {
-		pattern, err := regexp.Compile(strings.TrimSuffix(line, "\n"))
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", complaints, err)
-		}
-		k.patterns = append(k.patterns, pattern)
+	if k.allowed, err = patterns(string(text)); err != nil {
+		return nil, fmt.Errorf("%s: %w", allowed, err)
 	}
 	if k.fd, err = unix.Open("/dev/kmsg", unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0); err != nil {
 		return nil, fmt.Errorf("/dev/kmsg: %w", err)
 	}
 	_, err = unix.Seek(k.fd, 0, unix.SEEK_END)
 	return k, err
+}
+
+func patterns(text string) (found []*regexp.Regexp, err error) {
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		pattern, err := regexp.Compile(line)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, pattern)
+	}
+	return found, nil
 }
 
 // news is all that was said since the last time, if there is a complaint in it.
@@ -65,10 +79,6 @@ func (k *kernelLog) news() string {
 }
 
 func (k *kernelLog) isComplaint(text string) bool {
-	for _, p := range k.patterns {
-		if p.MatchString(text) {
-			return true
-		}
-	}
-	return false
+	line := firstLine(text)
+	return !slices.ContainsFunc(k.allowed, func(p *regexp.Regexp) bool { return p.MatchString(line) })
 }

@@ -54,7 +54,7 @@ func runFlags(args []string) (o options) {
 	f.DurationVar(&o.duration, "for", 2*time.Minute, "how long new programs are made")
 	f.StringVar(&o.replay, "replay", "", "run this program alone")
 	f.IntVar(&o.repeat, "repeat", 20, "how often to run it")
-	f.StringVar(&o.complaints, "complaints", "test/complaints", "patterns of what the kernel must not say")
+	f.StringVar(&o.allowed, "allowed", "test/fuzz/allowed", "patterns of what the kernel may say")
 	f.StringVar(&o.module, "module", loadedModule(), "the file of the module that is loaded")
 	corpus := f.String("corpus", "test/fuzz/corpus", "directories of programs to begin with, separated by commas")
 	f.Parse(args)

@@ -16,13 +16,13 @@ import (
 
 // options are what "fuzz run" is asked for.
 type options struct {
-	seed       uint64
-	duration   time.Duration
-	corpus     []string
-	replay     string
-	repeat     int
-	complaints string
-	module     string
+	seed     uint64
+	duration time.Duration
+	corpus   []string
+	replay   string
+	repeat   int
+	allowed  string
+	module   string
 }
 
 // run is a run in the guest.
@@ -47,7 +47,7 @@ const every = 10 * time.Second
 func fuzz(o options) (well bool, err error) {
 	r := &run{options: o, stream: stream{os.Stdout}, start: time.Now(), said: time.Now()}
 	r.summary.Seed, r.summary.Spent = o.seed, map[string]float64{}
-	log, err := openKernelLog(o.complaints)
+	log, err := openKernelLog(o.allowed)
 	if err != nil {
 		return false, err
 	}
@@ -58,7 +58,7 @@ func fuzz(o options) (well bool, err error) {
 	if err := forgetLeaks(); err != nil {
 		return false, err
 	}
-	if err := attempt(func(t *tb) { device.Sandbox(t) }); err != nil {
+	if err := attempt(prepare); err != nil {
 		return false, err
 	}
 	if err := r.begin(); err != nil {
@@ -71,6 +71,14 @@ func fuzz(o options) (well bool, err error) {
 	r.finish()
 	r.executor.stop()
 	return len(r.summary.Findings) == 0, r.stream.summary(r.summary)
+}
+
+// prepare makes the kernel say all that it has to say, however often, and gives
+// the programs a namespace to be in.
+func prepare(t *tb) {
+	device.Sysctl(t, "net/core/message_cost", "0")
+	device.Sysctl(t, "kernel/printk_ratelimit", "0")
+	device.Sandbox(t)
 }
 
 // begin makes sure that all is well before the first program: what is found
