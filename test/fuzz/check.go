@@ -5,6 +5,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -36,7 +37,7 @@ const freshEvery = 8
 // checks tell what is wrong after the number-th program: something is left, the
 // kernel complained, or now and then that a new device does not work.
 func (m *machine) checks(number uint64) []step {
-	checks := []step{{"delete", deleteDevices}}
+	checks := []step{{"delete", func() error { return errors.Join(deleteDevices(), deleteOthers()) }}}
 	if number%freshEvery == 0 {
 		checks = append(checks, step{"fresh", checkFresh})
 	}

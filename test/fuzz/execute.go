@@ -24,21 +24,28 @@ import (
 // all queues, says ready, gets a program's text and run, says done with what
 // came of the operations, and so on.
 const (
-	readyLine = "ready"
-	runLine   = "run"
-	doneWord  = "done"
+	readyLine  = "ready"
+	runLine    = "run"
+	doneFormat = "done %d %d %d %q"
+
+	// an argument of the process: what became of each operation goes to stderr
+	tellWord = "tell"
 )
 
 // Outcome is how many operations of a program were run, how many of them the
-// kernel did, and how many ended in a fault of the process.
-type Outcome struct{ Operations, Succeeded, Faults int64 }
+// kernel did, and how many ended in a fault of the process. Harm is what one of
+// them found wrong, if any.
+type Outcome struct {
+	Operations, Succeeded, Faults int64
+	Harm                          string
+}
 
 // thread is what an operation knows of who runs it.
 type thread struct{ tb }
 
 // execute is the process that does what programs say. It ends with its input,
 // or by a program.
-func execute(in io.Reader, out io.Writer) error {
+func execute(in io.Reader, out io.Writer, tell bool) error {
 	runtime.GOMAXPROCS(threadsMax)
 	os.ReadFile("/proc/self/comm") // the runtime opens what it needs for files while it can
 	lines := bufio.NewScanner(in)
@@ -50,6 +57,8 @@ func execute(in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	w.tell = tell
+	expedite(true) // whoever executed before may have died in a storm
 	fmt.Fprintln(out, readyLine)
 	for {
 		text, ok := readProgram(lines)
@@ -64,7 +73,7 @@ func execute(in io.Reader, out io.Writer) error {
 		if err := w.reset(); err != nil {
 			return fmt.Errorf("reserve the arena again: %w", err)
 		}
-		fmt.Fprintln(out, doneWord, outcome.Operations, outcome.Succeeded, outcome.Faults)
+		fmt.Fprintf(out, doneFormat+"\n", outcome.Operations, outcome.Succeeded, outcome.Faults, outcome.Harm)
 	}
 }
 
@@ -83,6 +92,7 @@ func readProgram(lines *bufio.Scanner) (text string, ok bool) {
 // perform runs a program: phase after phase, the threads of each at once.
 func (w *world) perform(p Program) Outcome {
 	var operations, succeeded, faults atomic.Int64
+	var found atomic.Pointer[harm]
 	for _, phase := range p.phases() {
 		var threads sync.WaitGroup
 		for number := range uint8(threadsMax) {
@@ -94,18 +104,30 @@ func (w *world) perform(p Program) Outcome {
 						continue
 					}
 					operations.Add(1)
-					switch err := w.step(t, o); {
+					err := w.step(t, o)
+					if w.tell {
+						fmt.Fprintf(os.Stderr, "fuzz: %v: %v\n", o, err)
+					}
+					switch {
 					case err == nil:
 						succeeded.Add(1)
 					case errors.As(err, new(fault)):
 						faults.Add(1)
+					default:
+						if h := new(harm); errors.As(err, h) {
+							found.Store(h)
+						}
 					}
 				}
 			})
 		}
 		threads.Wait()
 	}
-	return Outcome{operations.Load(), succeeded.Load(), faults.Load()}
+	outcome := Outcome{Operations: operations.Load(), Succeeded: succeeded.Load(), Faults: faults.Load()}
+	if h := found.Load(); h != nil {
+		outcome.Harm = h.what
+	}
+	return outcome
 }
 
 // fault is an access to memory that is not there, or not for that.

@@ -94,7 +94,7 @@ func TestResetRestoresTheLimitOfDescriptors(t *testing.T) {
 
 func TestProcessThatIsNotToldTheGeometryEnds(t *testing.T) {
 	for _, input := range []string{"", "0 open f0\n" + runLine + "\n"} {
-		if err := execute(strings.NewReader(input), io.Discard); err == nil {
+		if err := execute(strings.NewReader(input), io.Discard, false); err == nil {
 			t.Errorf("%q was taken for a geometry", input)
 		}
 	}

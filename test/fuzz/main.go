@@ -31,7 +31,7 @@ func main() {
 	case "collect":
 		well, err = collectMain(os.Args[2:])
 	case "execute":
-		well, err = true, execute(os.Stdin, os.Stdout)
+		well, err = true, execute(os.Stdin, os.Stdout, len(os.Args) > 2 && os.Args[2] == tellWord)
 	default:
 		err = fmt.Errorf("%s", usage)
 	}

@@ -69,8 +69,8 @@ var (
 	excess     = number{interesting: []uint64{0, 0, 0, 0, 0, 0, 1, 32, 64, 65536, 1 << 31, 1<<32 - 1, 1<<32 - 32, 1<<32 - 64}}
 	vnetFlags  = number{interesting: []uint64{0, 0, 1, 1, 2, 3, 4}, limit: 255}
 	gsoTypes   = number{interesting: []uint64{0, 0, 1, 3, 4, 5, 0x81, 0x85}, limit: 255}
-	sizes      = number{interesting: []uint64{0, 1, 20, 28, 40, 100, 1400, 1472, 2049, 8000, 65000}, limit: 65535}
-	shorts     = number{interesting: []uint64{0, 1, 6, 14, 16, 20, 34, 40, 54, 100, 1400, 65535}, limit: 65535}
+	sizes      = number{interesting: []uint64{0, 1, 20, 28, 40, 100, 1400, 1472, 2049, 8000, 65000, 65540, device.FrameMax}, limit: device.FrameMax + 1}
+	shorts     = number{interesting: []uint64{0, 1, 6, 14, 16, 20, 34, 40, 54, 100, 1400, 65480, 65500, 65535}, limit: 65535}
 	counts     = number{interesting: []uint64{1, 2, 3, 16, 64, 65, 256, 300}, limit: 600}
 	flips      = number{interesting: []uint64{10, 100, 1000, 5000}, limit: 5000}
 	seeds      = number{limit: 1 << 16}
@@ -79,14 +79,16 @@ var (
 	pieces     = number{interesting: []uint64{1, 1, 2, 3, 17, 1024}, limit: 1024}
 	moves      = number{interesting: []uint64{0, 4, 14, 20, 60, 100, 256, 1000}, limit: 4096}
 	controlled = number{interesting: []uint64{0, 0, 1, 1, 2, 3, 10, 12, 20, 255, 4096, 1<<32 - 1}}
+	rounds     = number{interesting: []uint64{1, 2, 4}, limit: 8}
 	protocols  = number{interesting: []uint64{0, 0x0800, 0x86dd, 0x0806, 0xffff}, limit: 65535}
 
 	regions   = enum{"kernel", "user", "rx", "tx"}
 	sharings  = enum{"shared", "private"}
 	userWords = enum{"rx_consumer", "rx_need_wakeup", "tx_producer", "tx_need_space"}
 	targets   = enum{"headers", "words", "payloads", "producer", "consumer"}
-	packets   = enum{"udp4", "udp6", "tcp4", "tcp6", "fragment", "ipip", "arp", "vlan", "zeros", "noise"}
-	claims    = enum{"plain", "csum", "tcp4", "tcp6", "udp", "ecn"}
+	packets   = enum{"udp4", "udp6", "tcp4", "tcp6", "fragment", "ipip", "arp", "vlan", "zeros", "noise", "routed"}
+	claims    = enum{"plain", "csum", "tcp4", "tcp6", "udp", "ecn", "tiny"}
+	families  = enum{"ipv4", "ipv6"}
 	eventKind = enum{"eventfd", "semaphore", "pipe", "socket", "epoll", "device", "file"}
 	places    = enum{"null", "kernel", "readonly", "edge", "ring", "hole"}
 	commands  = enum{
@@ -99,9 +101,9 @@ var (
 	}
 	controls    = enum{"link", "carrier", "ifindex", "detachfilter", "sndbuf", "vnethdrsz", "vnetle", "vnetbe", "batch"}
 	screens     = enum{"address", "multicast", "accept", "drop", "cut"}
-	linkChanges = enum{"up", "down", "delete", "mtu", "queuelen", "address", "promiscuous", "rename", "rps", "qdisc"}
+	linkChanges = enum{"up", "down", "delete", "mtu", "queuelen", "address", "promiscuous", "rename", "rps", "qdisc", "bridge", "headroom", "unbridge", "vlan"}
 	ethtools    = enum{"driver", "channels", "rings", "statistics", "coalesce", "set_coalesce", "queue_coalesce", "gro", "gso", "tso"}
-	flows       = enum{"udp", "udp_segments", "raw", "raw_super", "tcp"}
+	flows       = enum{"udp", "udp_segments", "raw", "raw_super", "tcp", "tagged", "accelerated"}
 	blockers    = enum{"read", "write", "wait"}
 	programs    = enum{"steering", "filter"}
 	shapes      = enum{"as_is", "head", "tail", "meta"}
@@ -125,6 +127,9 @@ var specs = []Spec{
 	{"write", 5, []kind{fileSlot, packets, claims, sizes, pieces, counts}, (*world).write},
 	{"writeany", 5, []kind{fileSlot, packets, sizes, protocols, vnetFlags, gsoTypes, shorts, shorts, shorts, shorts, pieces}, (*world).writeAny},
 	{"writemany", 3, []kind{fileSlot, packets, claims, sizes, counts, excess, shorts}, (*world).writeMany},
+	{"sndbuf", 3, []kind{fileSlot, sndbufs}, (*world).sndbuf},
+	{"stream", 4, []kind{fileSlot, families, sizes, counts}, (*world).stream},
+	{"changing", 3, []kind{fileSlot, families, sizes, counts, sndbufs, sndbufs}, (*world).changing},
 	{"wait", 1, []kind{fileSlot}, (*world).wait},
 	{"block", 2, []kind{devices, portkinds, blockers}, (*world).block},
 	{"async", 1, []kind{fileSlot, small}, (*world).async},
@@ -146,6 +151,7 @@ var specs = []Spec{
 	{"unprogram", 1, []kind{fileSlot, programs}, (*world).unprogram},
 	{"query", 2, []kind{fileSlot}, (*world).query},
 	{"ioctl", 3, []kind{fileSlot, commands, places}, (*world).ioctl},
+	{"storm", 2, []kind{fileSlot, stormed, rounds}, (*world).storm},
 
 	{"map", 4, []kind{fileSlot, regions, protections, sharings}, (*world).mapRegion},
 	{"mapraw", 2, []kind{fileSlot, regions, indices, pages, protections}, (*world).mapRaw},
@@ -170,6 +176,10 @@ var specs = []Spec{
 	{"nofile", 1, []kind{number{interesting: []uint64{0, 3, 100, 104, 110, 118}, limit: 200}}, (*world).nofile},
 
 	{"link", 6, []kind{devices, linkChanges, small}, (*world).link},
+	{"type", 2, []kind{fileSlot, devices, hardware}, (*world).hardwareType},
+	{"move", 2, []kind{devices}, (*world).move},
+	{"redirect", 3, []kind{devices, tags, sizes, counts}, (*world).redirect},
+	{"tunnel", 2, []kind{tunnels, inners, sizes}, (*world).tunnel},
 	{"ethtool", 3, []kind{devices, ethtools, usecs, small}, (*world).ethtool},
 	{"xdp", 4, []kind{devices, shapes, directions, moves, verdicts, modes}, (*world).xdp},
 	{"unxdp", 1, []kind{devices}, (*world).unxdp},

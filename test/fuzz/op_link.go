@@ -23,6 +23,8 @@ func (w *world) link(_ *thread, a []uint64) error {
 		return err
 	}
 	switch linkChanges[a[1]] {
+	case "bridge", "headroom", "unbridge", "vlan":
+		return neighbour(link, linkChanges[a[1]])
 	case "up":
 		return netlink.LinkSetUp(link)
 	case "down":

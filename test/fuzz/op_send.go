@@ -29,6 +29,10 @@ func (w *world) send(_ *thread, a []uint64) error {
 		return w.sendRaw(name, size, int(a[3]), false)
 	case "raw_super":
 		return w.sendRaw(name, size, int(a[3]), true)
+	case "tagged":
+		return sendTo(devices[name], ethernet(sides(name), "vlan", size), int(a[3]))
+	case "accelerated":
+		return sendTo(vlanOf(devices[name]), ethernet(sides(name), "arp", size), int(a[3]))
 	default:
 		return connect(name)
 	}
@@ -83,6 +87,24 @@ func (w *world) sendRaw(name uint64, size, count int, super bool) error {
 		err = unix.SetsockoptInt(fd, unix.SOL_PACKET, packetVnetHeader, 1)
 		frame = append(encode(&vnet)[:10], frame...)
 	}
+	to := &unix.SockaddrLinklayer{Protocol: 0x0008, Ifindex: link.Attrs().Index, Halen: 6}
+	for range count {
+		err = errors.Join(err, unix.Sendto(fd, frame, unix.MSG_DONTWAIT, to))
+	}
+	return err
+}
+
+// sendTo sends a whole frame to an interface, past the stack.
+func sendTo(name string, frame []byte, count int) error {
+	link, err := netlink.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
 	to := &unix.SockaddrLinklayer{Protocol: 0x0008, Ifindex: link.Attrs().Index, Halen: 6}
 	for range count {
 		err = errors.Join(err, unix.Sendto(fd, frame, unix.MSG_DONTWAIT, to))

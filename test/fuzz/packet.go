@@ -14,6 +14,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
 
+func address(ip netip.Addr) tcpip.Address { return tcpip.AddrFromSlice(ip.AsSlice()) }
+
 // sides are the addresses of the interface of a name: its own, the process's.
 func sides(name uint64) *device.Link {
 	a := func(last byte) netip.Addr { return netip.AddrFrom4([4]byte{10, 99, byte(name), last}) }
@@ -26,7 +28,12 @@ func sides(name uint64) *device.Link {
 	}
 }
 
-const gsoSize = 1000
+// Sizes of the segments that super-packets claim: a usual one, and the smallest
+// that TCP has.
+const (
+	gsoSize     = 1000
+	gsoSizeTiny = 8
+)
 
 // packet is a packet for the kernel with about size bytes of payload, and what a
 // process that is honest would say of it. File i sends for the device "fzJ" with
@@ -40,6 +47,9 @@ func (w *world) packet(file uint64, what, claim string, size int) (device.VnetHe
 		frame = l.Frame(what == "udp6", device.Datagram{SrcPort: 5555, DstPort: 5556, Payload: make([]byte, min(size, 65000))})
 	case "tcp4", "tcp6":
 		frame = tcp(l, what == "tcp6", min(size, 65000))
+	case "routed":
+		l.Host4 = beyondSink
+		frame = tcp(l, false, min(size, 65000))
 	case "fragment":
 		frame = l.Frame(false, device.Datagram{SrcPort: 5555, DstPort: 5556, Payload: make([]byte, min(size, 65000))})
 		frame[l.LinkHeader()+6] = 0x20 // more fragments
@@ -107,7 +117,7 @@ func honest(l *device.Link, what, claim string, length int) device.VnetHeader {
 	if claim == "plain" {
 		return device.VnetHeader{}
 	}
-	isTCP, ipv6 := what == "tcp4" || what == "tcp6", what == "udp6" || what == "tcp6"
+	isTCP, ipv6 := what == "tcp4" || what == "tcp6" || what == "routed", what == "udp6" || what == "tcp6"
 	start := l.LinkHeader() + device.IPHeader(ipv6)
 	v := device.VnetHeader{Flags: device.VnetNeedsCsum, CsumStart: uint16(start), CsumOffset: 6}
 	headers := start + header.UDPMinimumSize
@@ -116,9 +126,13 @@ func honest(l *device.Link, what, claim string, length int) device.VnetHeader {
 	}
 	gso := map[string]uint8{
 		"tcp4": device.GSOTCPv4, "tcp6": device.GSOTCPv6, "udp": device.GSOUDPL4, "ecn": device.GSOTCPv4 | device.GSOECN,
+		"tiny": device.GSOTCPv4,
 	}[claim]
 	if gso != 0 {
 		v.GSOType, v.GSOSize, v.HdrLen = gso, gsoSize, uint16(min(headers, length))
+	}
+	if claim == "tiny" {
+		v.GSOSize = gsoSizeTiny
 	}
 	return v
 }

@@ -64,6 +64,7 @@ func fuzz(o options) (well bool, err error) {
 	if err := r.begin(); err != nil {
 		return false, err
 	}
+	r.executor.tell = o.replay != ""
 	if err := r.executor.begin(); err != nil {
 		return false, err
 	}
@@ -79,6 +80,7 @@ func prepare(t *tb) {
 	device.Sysctl(t, "net/core/message_cost", "0")
 	device.Sysctl(t, "kernel/printk_ratelimit", "0")
 	device.Sandbox(t)
+	makeSink(t)
 }
 
 // begin makes sure that all is well before the first program: what is found
@@ -169,6 +171,9 @@ func (r *run) do(steps []step) error {
 func (r *run) execute(p Program) error {
 	outcome, err := r.executor.run(p)
 	r.count(outcome, p)
+	if err == nil && outcome.Harm != "" {
+		err = errors.New(outcome.Harm)
+	}
 	return err
 }
 

@@ -32,6 +32,7 @@ const patience = 60 * time.Second
 // the next is started at once, to be ready when it is needed.
 type executor struct {
 	geometry []byte // for the process, in JSON
+	tell     bool   // what becomes of each operation
 	ready    bool
 
 	cmd    *exec.Cmd
@@ -58,6 +59,10 @@ func (e *executor) start() error {
 	e.ready = false
 	e.cmd = exec.Command("/proc/self/exe", "execute")
 	e.cmd.Stderr = &e.stderr
+	if e.tell {
+		e.cmd.Args = append(e.cmd.Args, tellWord)
+		e.cmd.Stderr = io.MultiWriter(&e.stderr, os.Stdout)
+	}
 	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	var err error
 	if e.in, err = e.cmd.StdinPipe(); err != nil {
@@ -136,7 +141,7 @@ func (e *executor) run(p Program) (outcome Outcome, err error) {
 		}
 		return outcome, err
 	}
-	_, err = fmt.Sscan(strings.TrimPrefix(line, doneWord), &outcome.Operations, &outcome.Succeeded, &outcome.Faults)
+	_, err = fmt.Sscanf(line, doneFormat, &outcome.Operations, &outcome.Succeeded, &outcome.Faults, &outcome.Harm)
 	return outcome, err
 }
 

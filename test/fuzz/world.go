@@ -7,9 +7,11 @@ package main
 import (
 	"encoding/binary"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"github.com/mytun/mytun/test/device"
+	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
 
@@ -45,6 +47,7 @@ type world struct {
 	arena    []byte
 	geometry device.Info // of any queue with rings; sizes are those of the smallest
 	limit    unix.Rlimit
+	tell     bool // what became of each operation
 
 	// of each file, as far as is known
 	flags [files]atomic.Uint32    // that it was attached with
@@ -52,6 +55,9 @@ type world struct {
 	size  [files][2]atomic.Uint32 // of the rings, rx and tx; a power of two
 
 	children atomic.Pointer[[]int]
+
+	otherOnce sync.Once
+	other     netns.NsHandle // see elsewhere
 }
 
 // newWorld reserves the arena. The geometry is what askGeometry said.
