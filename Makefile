@@ -15,6 +15,7 @@ help:
 	@echo "  make test-kasan-short  of test-kasan the suites about hostile processes and failing memory"
 	@echo "  make test-rt           the selftests on Debian's PREEMPT_RT kernel"
 	@echo "  make fuzz              programs made up to do harm, on the KASAN kernel: FUZZ_SECONDS=120 FUZZ_SEED=1 FUZZ_KERNEL=6.12-kasan; FUZZ_REPLAY=FILE runs one again"
+	@echo "  make fuzz-conform      of it the second part: random calls on mytun's node and on stock tun's, compared; FUZZ_ONLY=NUMBER makes one alone"
 	@echo "  make soak              both directions, processes killed, queues and rings changed, all frames checked: SOAK_MINUTES=10 SOAK_SEED=1"
 	@echo "  make fuzz-go           the Go packages' fuzz targets, FUZZ_SECONDS (120) each; TESTS=PATTERN chooses"
 	@echo "  make lint              gofmt, go vet, staticcheck, sparse, checkpatch, shellcheck"
@@ -57,6 +58,10 @@ fuzz-go:
 
 fuzz:
 	@test/fuzz/fuzz.sh
+	@[ -n "$(FUZZ_REPLAY)" ] || test/conform/fuzz.sh
+
+fuzz-conform:
+	@test/conform/fuzz.sh
 
 soak:
 	@KERNEL=$(KERNEL) test/soak/soak.sh
@@ -101,4 +106,4 @@ clean:
 distclean: clean
 	cd "$${MYTUN_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/mytun}" && rm -rf kernels qemu programs debug checkpatch go kvm-* .lock-*
 
-.PHONY: help demo shell test test-go test-race test-ring test-modules test-vm test-debug test-kasan test-kasan-short test-kcsan test-rt fuzz fuzz-go soak lint bench bench-quick bench-plot bench-doc bench-check bench-baseline modules install uninstall load unload clean distclean
+.PHONY: help demo shell test test-go test-race test-ring test-modules test-vm test-debug test-kasan test-kasan-short test-kcsan test-rt fuzz fuzz-conform fuzz-go soak lint bench bench-quick bench-plot bench-doc bench-check bench-baseline modules install uninstall load unload clean distclean

@@ -156,14 +156,21 @@ func TestAddressFilter(t *testing.T) {
 // ebpfProgram loads a program that returns a number, until the end of the test.
 func (w *world) ebpfProgram(kind ebpf.ProgramType, number int32) []byte {
 	w.Helper()
+	p := w.load(kind, number)
+	w.Cleanup(func() { p.Close() })
+	return le32(uint32(p.FD()))
+}
+
+// load is ebpfProgram where the caller closes it.
+func (w *world) load(kind ebpf.ProgramType, number int32) *ebpf.Program {
+	w.Helper()
 	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Type: kind, License: "MIT", Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, number), asm.Return()},
 	})
 	if err != nil {
 		w.Fatalf("eBPF program: %v", err)
 	}
-	w.Cleanup(func() { p.Close() })
-	return le32(uint32(p.FD()))
+	return p
 }
 
 // program gives a device an eBPF program. Its descriptor's number says nothing.

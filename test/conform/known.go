@@ -42,6 +42,14 @@ func refusedAlone(flag string) []Place {
 	}
 }
 
+// refusedAtRandom is what TUNSETIFF with a flag leads to in a random sequence.
+func refusedAtRandom(flags ...string) (places []Place) {
+	for _, flag := range flags {
+		places = append(places, Place{Scenario: "random/*", Call: "*TUNSETIFF *" + flag + "*", Stock: "0*", Mytun: "EINVAL*"})
+	}
+	return places
+}
+
 // refused is what TUNSETIFF with each of some flags leads to, for any queue.
 func refused(flags ...string) (places []Place) {
 	for _, flag := range flags {
@@ -55,7 +63,7 @@ func refused(flags ...string) (places []Place) {
 }
 
 // looks are the groups that look at a device as ip link does.
-var looks = []string{"attach", "persist", "queues", "look", "mtu", "type", "multicast"}
+var looks = []string{"random", "attach", "persist", "queues", "look", "mtu", "type", "multicast"}
 
 // Known are all differences. One that is seen and not listed here fails the
 // test; so does one that is listed and not seen.
@@ -64,10 +72,12 @@ var Known = []Difference{
 	{ID: "driver-name", Where: slices.Concat(
 		in(Place{Call: "link kind", Stock: "tun", Mytun: "mytun"}, looks...),
 		in(Place{Call: "ethtool driver"}, "ethtool"))},
-	{ID: "flag-ignored", Where: refused("TUN|TAP", "bit2", "bit3", "bit7", "ATTACH_QUEUE", "DETACH_QUEUE", "PERSIST")},
+	{ID: "flag-ignored", Where: slices.Concat(
+		refused("TUN|TAP", "bit2", "bit3", "bit7", "ATTACH_QUEUE", "DETACH_QUEUE", "PERSIST"),
+		refusedAtRandom("TUN|TAP", "bit2", "bit3", "bit7", "ATTACH_QUEUE", "DETACH_QUEUE", "PERSIST"))},
 	{ID: "napi-frags", Where: slices.Concat(
-		refusedAlone("NAPI_FRAGS"),
-		in(Place{Call: "TUNGETFEATURES*", Stock: "0, wrote ?3710000", Mytun: "0, wrote 53710000"}, "ioctl", "rights"))},
+		refusedAlone("NAPI_FRAGS"), refusedAtRandom("NAPI_FRAGS"),
+		in(Place{Call: "*TUNGETFEATURES*", Stock: "0, wrote ?3710000", Mytun: "0, wrote 53710000"}, "ioctl", "rights", "random"))},
 	{ID: "framing", Where: []Place{
 		{"further/*", "*T??|MULTI_QUEUE TUNSETIFF*", "0*", "EINVAL*"},
 		{"further/*", "*T??|MULTI_QUEUE TUNGETIFF", "0*", "EBADFD*"},
@@ -75,21 +85,21 @@ var Known = []Difference{
 		{"further/*", "*VNET_HDR TUNGETIFF", "0*", "EBADFD*"},
 	}},
 	{ID: "offload-without-vnet", Where: slices.Concat(
-		in(Place{Call: "*TUNSETOFFLOAD *", Stock: "0", Mytun: "EINVAL"}, "ioctl", "rights", "ethtool"),
+		in(Place{Call: "*TUNSETOFFLOAD *", Stock: "0", Mytun: "EINVAL"}, "ioctl", "rights", "ethtool", "random"),
 		in(Place{Call: "ethtool -k tx-*", Stock: "true", Mytun: "false"}, "ethtool"))},
 	{ID: "name-not-told", Where: []Place{{"attach/into read-only memory", "is there conf", "true", "false"}}},
 	{ID: "foreign-type", Where: slices.Concat(
-		in(Place{Call: "*TUNSETLINK *", Stock: "0", Mytun: "EINVAL"}, "ioctl", "rights", "type"),
+		in(Place{Call: "*TUNSETLINK *", Stock: "0", Mytun: "EINVAL"}, "ioctl", "rights", "type", "random"),
 		in(Place{Call: "8?? sysfs *"}, "type"),
 		in(Place{Call: "32 sysfs *"}, "type"),
 		in(Place{Call: "512 sysfs *"}, "type"),
 		in(Place{Call: "*SIOCSIFHWADDR, type *", Stock: "0", Mytun: "EINVAL"}, "type"))},
 	{ID: "debug", Where: slices.Concat(
-		in(Place{Call: "TUNSETDEBUG *", Stock: "0", Mytun: "EINVAL"}, "ioctl", "rights"),
+		in(Place{Call: "*TUNSETDEBUG *", Stock: "0", Mytun: "EINVAL"}, "ioctl", "rights", "random"),
 		in(Place{Call: "ethtool *message level", Stock: "0*", Mytun: "ENOTSUP*"}, "ethtool"))},
 	{ID: "tap-mtu", Where: slices.Concat(
-		in(Place{Call: "link max mtu", Stock: "f1ff0000", Mytun: "ffff0000"}, "attach", "persist", "look", "mtu", "type", "multicast"),
-		in(Place{Call: "mtu 655*", Stock: "EINVAL", Mytun: "0"}, "mtu"),
+		in(Place{Call: "link max mtu", Stock: "f1ff0000", Mytun: "ffff0000"}, "attach", "persist", "look", "mtu", "type", "multicast", "random"),
+		in(Place{Call: "mtu 655*", Stock: "EINVAL", Mytun: "0"}, "mtu", "random"),
 		in(Place{Call: "link mtu", Stock: "f1ff0000", Mytun: "ffff0000"}, "mtu"))},
 	{ID: "queue-length", Where: in(Place{Call: "link txqlen", Stock: "f4010000", Mytun: "e8030000"}, looks...)},
 	{ID: "queue-shrinks", Where: in(Place{Call: "waiting after it shrank", Stock: "5", Mytun: "50"}, "length")},

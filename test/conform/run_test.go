@@ -86,6 +86,8 @@ func compare(t *testing.T, group string, scenarios []scenario) {
 type knowledge struct {
 	places []*place
 	met    int
+
+	calls, refused int // of stock tun, in random sequences
 }
 
 type place struct {
