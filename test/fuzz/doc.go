@@ -14,6 +14,10 @@
 // whether the machine is still well. It gives them to "fuzz execute", which does
 // what they say, and may die of it.
 //
+// Harm is whatever the kernel says that test/fuzz/allowed does not list, what is
+// left when a program has ended, what others had to wait for too long (package
+// watch), and what an operation finds wrong itself.
+//
 // What a program reached is told by the module (kmod/mytun_cover.c), for all
 // contexts at once. Programs that reached a block that none before did are kept,
 // and most new programs are made from those.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mytun/mytun/test/watch"
 	"golang.org/x/sys/unix"
 )
 
@@ -21,6 +22,9 @@ const usage = `usage: fuzz run [flags]       in the virtual machine, as root
 `
 
 func main() {
+	if watch.Asked() {
+		watch.Serve()
+	}
 	if len(os.Args) < 2 {
 		fail(fmt.Errorf("%s", usage))
 	}

@@ -28,6 +28,7 @@ const (
 const (
 	deviceName = "device"
 	syncName   = "sync"
+	stormName  = "storm"
 	dieName    = "die"
 )
 
@@ -151,7 +152,7 @@ var specs = []Spec{
 	{"unprogram", 1, []kind{fileSlot, programs}, (*world).unprogram},
 	{"query", 2, []kind{fileSlot}, (*world).query},
 	{"ioctl", 3, []kind{fileSlot, commands, places}, (*world).ioctl},
-	{"storm", 2, []kind{fileSlot, stormed, rounds}, (*world).storm},
+	{stormName, 2, []kind{fileSlot, stormed, rounds}, (*world).storm},
 
 	{"map", 4, []kind{fileSlot, regions, protections, sharings}, (*world).mapRegion},
 	{"mapraw", 2, []kind{fileSlot, regions, indices, pages, protections}, (*world).mapRaw},

@@ -27,6 +27,12 @@ var stormed = enum{
 	"sndbuf", "vnethdrsz", "setaddress", "getdevnetns",
 }
 
+// underRTNL are those that hold rtnl, with both drivers.
+var underRTNL = []string{
+	"attachfilter", "detachfilter", "settxfilter", "steering", "filter", "setiff", "setqueue", "setpersist", "setowner",
+	"setoffload", "setlink", "setcarrier", "sndbuf", "vnethdrsz", "setaddress", "getdevnetns",
+}
+
 // storm is a crowd that makes one call, each so many times. Grace periods are as
 // long as everywhere meanwhile: who makes others wait for some is to be seen.
 func (w *world) storm(_ *thread, a []uint64) error {

@@ -33,6 +33,7 @@ type run struct {
 	cover    *coverage
 	corpus   []Program
 	executor executor
+	waiting  waiting
 	suspects []suspect
 	summary  Summary
 	start    time.Time
@@ -68,6 +69,10 @@ func fuzz(o options) (well bool, err error) {
 	if err := r.executor.begin(); err != nil {
 		return false, err
 	}
+	if err := r.waiting.begin(); err != nil {
+		return false, err
+	}
+	defer r.waiting.watcher.Stop()
 	r.programs()
 	r.finish()
 	r.executor.stop()
@@ -137,7 +142,7 @@ func (r *run) try(p Program) bool {
 	err := r.do(slices.Concat(
 		[]step{
 			{"print", func() error { r.stream.program(number, p); return nil }},
-			{"execute", func() error { return r.execute(p) }},
+			{"execute", func() error { return r.waiting.check(r.waiting.bounds(p), func() error { return r.execute(p) }) }},
 		},
 		r.machine.checks(number),
 		[]step{{"look", func() error { return r.look(number) }}},
@@ -227,4 +232,6 @@ func (r *run) finish() {
 	}
 	r.now()
 	r.summary.Missing = r.cover.missing()
+	r.summary.Waited, r.summary.WaitedStock = r.waiting.longest.Milliseconds(), r.waiting.stock.Milliseconds()
+	fmt.Printf("fuzz: others waited at most for %v\n", r.waiting.longest)
 }

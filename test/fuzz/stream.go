@@ -39,6 +39,10 @@ type Summary struct {
 	Findings   []string       `json:"findings"`
 	Missing    map[string]int `json:"blocks_missing,omitempty"`
 
+	// the longest, in milliseconds, beside programs and beside stock tun
+	Waited      map[string]int64 `json:"waited_ms,omitempty"`
+	WaitedStock map[string]int64 `json:"waited_stock_ms,omitempty"`
+
 	Spent map[string]float64 `json:"seconds_spent,omitempty"` // by what is done about each program
 }
 
