@@ -132,6 +132,11 @@ var Known = []Difference{
 		{"rights/of an ordinary user", `file TUNSETIFF "conf" TUN|NO_PI`, "EBUSY*", "EPERM*"},
 	}},
 	{ID: "ethtool-channels", Before: "6.12", Where: in(Place{Call: "ethtool channels", Stock: "ENOTSUP*", Mytun: "0*"}, "ethtool")},
-	{ID: "nowait", Before: "6.4", Where: in(Place{Call: "file preadv2 *", Stock: "ENOTSUP*", Mytun: ""}, "nowait")},
+	{ID: "nowait", Before: "6.4", Where: slices.Concat(
+		in(Place{Call: "file preadv2 *", Stock: "ENOTSUP*", Mytun: ""}, "nowait"),
+		[]Place{
+			{"random/*", "* flags 0x8", "ENOTSUP*", ""},
+			{"random/*", "* flags 0x8, byte *", "ENOTSUP", ""},
+		})},
 	{ID: "uso", Before: "6.2", Where: []Place{{"ioctl/vnet", "TUNSETOFFLOAD  0x61", "EINVAL", "0"}}},
 }
