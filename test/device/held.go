@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -61,12 +62,17 @@ func must(t testing.TB, count func() (int, error)) int {
 	return n
 }
 
-// ModuleReferences is how many files, mappings and devices hold the module.
-func ModuleReferences(t testing.TB) string {
-	t.Helper()
+// CountReferences is how many files, mappings and devices hold the module.
+func CountReferences() (int, error) {
 	text, err := os.ReadFile("/sys/module/mytun/refcnt")
 	if err != nil {
-		t.Fatal(err)
+		return 0, err
 	}
-	return string(bytes.TrimSpace(text))
+	return strconv.Atoi(string(bytes.TrimSpace(text)))
+}
+
+// ModuleReferences is CountReferences for a test.
+func ModuleReferences(t testing.TB) int {
+	t.Helper()
+	return must(t, CountReferences)
 }

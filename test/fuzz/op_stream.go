@@ -9,7 +9,6 @@ import (
 
 	"github.com/mytun/mytun/test/device"
 	"golang.org/x/sys/unix"
-	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
 
 // Streams of TCP that one call writes, whose segments the stack can merge, and
@@ -24,27 +23,10 @@ func (w *world) sndbuf(_ *thread, a []uint64) error {
 
 // segments are so many records of one connection, in sequence, as a file takes
 // them that was asked for many a call.
-func (w *world) segments(file uint64, ipv6 bool, size, count int) (b []byte) {
+func (w *world) segments(file uint64, ipv6 bool, size, count int) []byte {
 	l := sides(file & 1)
 	l.TAP = w.isTAP(file)
-	for i := range count {
-		frame := segment(l, ipv6, uint32(1+i*size), size)
-		b = append(b, device.Record(device.Header{Length: uint32(len(frame))}, frame)...)
-	}
-	return b
-}
-
-// segment is a TCP segment that is whole, its checksum too: others are not merged.
-func segment(l *device.Link, ipv6 bool, sequence uint32, size int) []byte {
-	frame := tcp(l, ipv6, size)
-	start := l.LinkHeader() + device.IPHeader(ipv6)
-	part := header.TCP(frame[start:])
-	part.SetSequenceNumber(sequence)
-	protocol := header.TCPProtocolNumber
-	sum := header.PseudoHeaderChecksum(protocol, address(l.Peer(ipv6)), address(l.Host(ipv6)), uint16(len(part)))
-	part.SetChecksum(sum)
-	device.VnetHeader{CsumStart: uint16(start), CsumOffset: header.TCPChecksumOffset}.FillChecksum(frame)
-	return frame
+	return l.Segments(ipv6, min(size, 65000), count)
 }
 
 // stream writes a part of a connection with one call.

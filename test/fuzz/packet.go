@@ -14,8 +14,6 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
 
-func address(ip netip.Addr) tcpip.Address { return tcpip.AddrFromSlice(ip.AsSlice()) }
-
 // sides are the addresses of the interface of a name: its own, the process's.
 func sides(name uint64) *device.Link {
 	a := func(last byte) netip.Addr { return netip.AddrFrom4([4]byte{10, 99, byte(name), last}) }

@@ -15,9 +15,9 @@ import (
 // A holdings is what the module and its users hold.
 type holdings struct {
 	threads, areas, files int
-	references            string // to the module
-	namespaces            int    // for the network, that have a number here
-	packets               int    // objects in the slab caches for packets
+	references            int // to the module
+	namespaces            int // for the network, that have a number here
+	packets               int // objects in the slab caches for packets
 }
 
 // packetSlack is how many packets the kernel may keep in stores of its own, for each CPU.
