@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/mytun/mytun/test/device"
+	"github.com/mytun/mytun/test/watch"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,7 +24,12 @@ const prompt = 10 * time.Second
 
 var children = map[string]func(testing.TB){"sleeper": sleeper}
 
-func TestMain(m *testing.M) { device.Main(m, children) }
+func TestMain(m *testing.M) {
+	if watch.Asked() {
+		watch.Serve()
+	}
+	device.Main(m, children)
+}
 
 // TestStuckProcessHoldsNobodyUp: the kernel waits for the process's memory in the
 // middle of a read and of a write, and the device can be deleted all the same.
@@ -123,66 +129,5 @@ func scramble(stop *atomic.Bool, b []byte) {
 		old := binary.NativeEndian.Uint32(b[at:])
 		binary.NativeEndian.PutUint32(b[at:], rand.Uint32()>>rand.UintN(32))
 		binary.NativeEndian.PutUint32(b[at:], old)
-	}
-}
-
-// TestEverythingAtOnce: calls of all kinds on one file, whose device comes and
-// goes, with traffic.
-func TestEverythingAtOnce(t *testing.T) {
-	ns := device.Sandbox(t)
-	f := device.OpenNode(t, device.Node, unix.O_NONBLOCK)
-	var stop atomic.Bool
-	var threads sync.WaitGroup
-	buffers := [][]byte{make([]byte, 1<<16), make([]byte, 20), make([]byte, 3)}
-	frame := append([]byte{0, 0, 8, 0}, make([]byte, 200)...)
-	for _, call := range []func(){
-		func() { unix.Read(f.FD, buffers[rand.IntN(len(buffers))]) },
-		func() { unix.Readv(f.FD, [][]byte{make([]byte, 10), make([]byte, 2000)}) },
-		func() {
-			b := make([]byte, len(frame))
-			copy(b, frame)
-			b[rand.IntN(40)] = byte(rand.Uint32())
-			unix.Write(f.FD, b[:rand.IntN(len(b))])
-		},
-		func() { unix.Poll([]unix.PollFd{{Fd: int32(f.FD), Events: unix.POLLIN | unix.POLLOUT}}, 0) },
-		func() {
-			f.TrySetBatch(rand.Uint32N(4))
-			f.SetInt(unix.TUNSETVNETHDRSZ, 10+rand.IntN(40))
-			f.SetInt(unix.TUNSETSNDBUF, 1+rand.IntN(10000))
-			f.TryWait()
-		},
-	} {
-		threads.Go(func() {
-			for !stop.Load() {
-				call()
-			}
-		})
-	}
-	for range 40 {
-		flags := []uint16{unix.IFF_TUN, unix.IFF_TAP, device.TUN, device.TAP | device.Vnet, unix.IFF_TUN | device.Vnet}[rand.IntN(5)]
-		name := f.Attach(t, "", flags)
-		device.Up(t, name)
-		device.Inside(t, ns, func() { flood(t, name, flags&unix.IFF_TAP != 0) })
-		device.Within(t, prompt, "deleting the device", func() { device.Delete(t, name) })
-	}
-	stop.Store(true)
-	threads.Wait()
-	device.CheckWorks(t)
-}
-
-// flood sends frames through a device, until some have been dealt with.
-func flood(t *testing.T, name string, tap bool) {
-	t.Helper()
-	socket, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(socket)
-	to := &unix.SockaddrLinklayer{Protocol: 0x0008, Ifindex: device.LinkOf(t, name).Attrs().Index}
-	if tap {
-		to.Halen = 6
-	}
-	for range 200 {
-		unix.Sendto(socket, make([]byte, 100), 0, to)
 	}
 }
