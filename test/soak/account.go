@@ -17,6 +17,7 @@ type tally struct {
 	drops, lost                uint64 // counted by the device; gone with a worker
 	kills, reopenings          int
 	additions, removals, stops int // of queues; of the process
+	streams                    int // written to another device
 }
 
 // settle holds senders up and makes up the accounts: everything has arrived, or was
@@ -126,7 +127,7 @@ func (h *host) summary() string {
 			inSpite = now - h.modeDrops
 		}
 	}
-	return fmt.Sprintf("seed %d, %d frames, %d bytes, %d kills (%d frames lost in them, of which %d came to a later worker), %d reopenings, %d queues added, %d removed, %d stops; "+
+	return fmt.Sprintf("seed %d, %d frames, %d bytes, %d kills (%d frames lost in them, of which %d came to a later worker), %d reopenings, %d queues added, %d removed, %d stops, %d streams written beside; others waited at most for %v (beside stock tun for %v); "+
 		"lost in the device: %d with back-pressure, %d without it and counted",
-		h.seed, frames.received, frames.bytes, d.kills, d.lost, h.late.Load(), d.reopenings, d.additions, d.removals, d.stops, inSpite, drops-inSpite)
+		h.seed, frames.received, frames.bytes, d.kills, d.lost, h.late.Load(), d.reopenings, d.additions, d.removals, d.stops, d.streams, h.waits.longest, h.waits.stock, inSpite, drops-inSpite)
 }

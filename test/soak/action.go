@@ -20,6 +20,7 @@ var actions = []func(*host) error{
 	(*host).addQueues, (*host).addQueues,
 	(*host).removeQueues, (*host).removeQueues,
 	(*host).stopProcess,
+	(*host).writeStreams,
 }
 
 // act lets traffic run for a while and then does something. What, and when, is the
@@ -28,7 +29,10 @@ func (h *host) act() error {
 	if err := h.letGo(h.someTime(time.Second)); err != nil {
 		return err
 	}
-	return actions[h.choice.IntN(len(actions))](h)
+	if err := actions[h.choice.IntN(len(actions))](h); err != nil {
+		return err
+	}
+	return h.waits.check()
 }
 
 // someTime is short rather than long.

@@ -16,5 +16,7 @@
 // was sent has come, once, unchanged and in order. With back-pressure there is no other
 // way; without it the device may have dropped frames, if it has counted each of them.
 // After a kill all that came has to be the gapless begin of what was sent; the rest is
-// counted as lost in kills. In the end the module holds as much as in the beginning.
+// counted as lost in kills. Beside it another device comes and goes that is written
+// without rings, in TCP streams (see writeStreams), and others must not have to wait
+// for any of this longer than a bound (package watch). In the end the module holds as much as in the beginning.
 package main

@@ -37,6 +37,7 @@ type host struct {
 	stop    chan struct{} // closed when the host's senders are to end
 	wrong   chan error    // what a sender or a receiver has found
 	done    tally
+	waits   waits
 }
 
 func newHost(length time.Duration, seed uint64) (*host, error) {
@@ -58,6 +59,9 @@ func newHost(length time.Duration, seed uint64) (*host, error) {
 
 // run lets traffic go and does one thing after the other.
 func (h *host) run() error {
+	if err := h.waits.begin(); err != nil {
+		return err
+	}
 	h.start = time.Now()
 	h.brake.on.Store(holdAll)
 	for _, e := range h.ends {
@@ -96,6 +100,7 @@ func (h *host) end() error {
 	if err := h.worker.end(); err != nil {
 		return fmt.Errorf("the worker's end: %w", err)
 	}
+	h.waits.watcher.Stop()
 	close(h.stop)
 	for _, e := range h.ends {
 		e.conn.Close()

@@ -9,12 +9,17 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"github.com/mytun/mytun/test/watch"
 )
 
 // patience is how long anything may take before it is called stuck.
 var patience = 20 * time.Second
 
 func main() {
+	if watch.Asked() {
+		watch.Serve()
+	}
 	if len(os.Args) == 2 && os.Args[1] == workerArgument {
 		if err := workerMain(deviceName); err != nil {
 			fail("worker: %v", err)

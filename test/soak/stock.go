@@ -15,6 +15,7 @@ import (
 type stock struct {
 	threads, areas int
 	packets        int // objects of the slab caches for packets
+	references     int // to the module
 }
 
 // packetSlack is how many packets the kernel may keep in its own stores.
@@ -23,7 +24,8 @@ const packetSlack = 2000
 func takeStock() (stock, error) {
 	areas, err := device.CountAreas()
 	packets, err2 := device.CountPackets()
-	return stock{len(device.Kthreads("")), areas, packets}, errors.Join(err, err2)
+	references, err3 := device.CountReferences()
+	return stock{len(device.Kthreads("")), areas, packets, references}, errors.Join(err, err2, err3)
 }
 
 // compare waits until everything is as it was.
@@ -32,7 +34,8 @@ func (s stock) compare() error {
 	err := waitFor("what the module holds to be given back", func() (bool, error) {
 		var err error
 		now, err = takeStock()
-		return now.threads == s.threads && now.areas == s.areas && now.packets <= s.packets+packetSlack, err
+		return now.threads == s.threads && now.areas == s.areas && now.references == s.references &&
+			now.packets <= s.packets+packetSlack, err
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %+v before, %+v now", err, s, now)
