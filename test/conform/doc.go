@@ -7,4 +7,6 @@
 // namespace. It runs once with each node and leaves a record, one line a call.
 // The two records must be equal, but for the differences that are known and
 // listed, with the reason in docs/compatibility.md.
+//
+// TestRandomCalls makes scenarios up: see fuzz.sh.
 package conform
