@@ -59,6 +59,23 @@ func readNet(t testing.TB, name string) string {
 	return string(text)
 }
 
+// Sockets is how many sockets the thread's namespace has. An open file of a tun device is
+// one, and stays one after it was closed for as long as a frame is charged to it.
+func Sockets(t testing.TB) (n int) {
+	t.Helper()
+	for line := range strings.Lines(readNet(t, "sockstat")) {
+		if used, found := strings.CutPrefix(line, "sockets: used "); found {
+			n, err := strconv.Atoi(strings.TrimSpace(used))
+			if err != nil {
+				t.Fatalf("sockstat: %q", line)
+			}
+			return n
+		}
+	}
+	t.Fatal("sockstat does not tell how many sockets there are")
+	return 0
+}
+
 // Realtime tells whether this is a kernel with PREEMPT_RT.
 func Realtime() bool {
 	_, err := os.Stat("/sys/kernel/realtime")

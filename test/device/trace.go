@@ -27,6 +27,12 @@ func TraceGRO(t testing.TB, name string) *Trace {
 	return newTrace(t, "net/napi_gro_receive_entry", `name == "`+name+`"`)
 }
 
+// TraceReceived records each packet of a device that the stack receives: those that GRO
+// has merged are one.
+func TraceReceived(t testing.TB, name string) *Trace {
+	return newTrace(t, "net/netif_receive_skb", `name == "`+name+`"`)
+}
+
 // TraceCopies records that the stack copies a packet's head to another place, where
 // there is more room, on behalf of the calling thread.
 func TraceCopies(t testing.TB) *Trace {

@@ -106,12 +106,13 @@ func TestDeviceEndWakesAReader(t *testing.T) {
 	})
 }
 
-// poll waits for events of a file in the background, and tells those that came.
+// poll waits for events of a file in the background, for longer than finish does, and
+// tells those that came.
 func poll(t *testing.T, f *device.File, events int16) <-chan result {
 	t.Helper()
 	return background(t, func() (int, error) {
 		fds := []unix.PollFd{{Fd: int32(f.FD), Events: events}}
-		_, err := unix.Poll(fds, int(device.Deadline/time.Millisecond))
+		_, err := unix.Poll(fds, int(2*device.Deadline/time.Millisecond))
 		return int(fds[0].Revents), err
 	})
 }
@@ -203,18 +204,9 @@ func TestSendBufferBoundsWhatIsInFlight(t *testing.T) {
 	onBoth(t, func(t *testing.T, node string) {
 		p := device.NewPort(t, node, device.Config{TAP: true, NoAddresses: true})
 		device.HoldFrames(t, p.Name)
-		if err := p.SetInt(unix.TUNSETSNDBUF, 4096); err != nil {
-			t.Fatal(err)
-		}
+		setSendBuffer(t, p.File, 4096)
 		frame := up(p.Link, device.Pattern(1, 1000))
-		err := error(nil)
-		for n := 0; err == nil; n++ {
-			if n == 100 {
-				t.Fatal("100 frames went into a buffer of 4096 bytes")
-			}
-			_, err = unix.Write(p.FD, frame)
-		}
-		expect(t, "write into a full buffer", err, unix.EAGAIN)
+		fill(t, p, frame)
 		if got := p.Events(t); got != 0 {
 			t.Errorf("poll says %#x beside a full buffer", got)
 		}
