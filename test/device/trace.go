@@ -33,6 +33,13 @@ func TraceReceived(t testing.TB, name string) *Trace {
 	return newTrace(t, "net/netif_receive_skb", `name == "`+name+`"`)
 }
 
+// TraceLargePages records each request for more than eight pages in a row by somebody
+// who cannot wait until there are such.
+func TraceLargePages(t testing.TB) *Trace {
+	const high = "0x20" // __GFP_HIGH, which GFP_ATOMIC has
+	return newTrace(t, "kmem/mm_page_alloc", "order > 3 && gfp_flags & "+high)
+}
+
 // TraceCopies records that the stack copies a packet's head to another place, where
 // there is more room, on behalf of the calling thread.
 func TraceCopies(t testing.TB) *Trace {
