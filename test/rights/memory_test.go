@@ -18,11 +18,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// group is a memory cgroup.
+// group is a cgroup.
 type group struct{ dir string }
 
-// newGroup makes one, below a mount of the test's own.
-func newGroup(t *testing.T) group {
+// newGroup makes one with a controller, below a mount of the test's own. It is removed at the
+// end of the test, for which all that was in it must have gone.
+func newGroup(t *testing.T, controller, name string) group {
 	t.Helper()
 	root := t.TempDir()
 	if err := unix.Mount("cgroup2", root, "cgroup2", 0, ""); err != nil {
@@ -30,11 +31,11 @@ func newGroup(t *testing.T) group {
 	}
 	t.Cleanup(func() { unix.Unmount(root, unix.MNT_DETACH) })
 	top := group{root}
-	if !strings.Contains(top.read(t, "cgroup.controllers"), "memory") {
-		t.Skip("the kernel has no memory controller in cgroup v2")
+	if !strings.Contains(top.read(t, "cgroup.controllers"), controller) {
+		t.Skipf("the kernel has no %s controller in cgroup v2", controller)
 	}
-	top.write(t, "cgroup.subtree_control", "+memory")
-	g := group{filepath.Join(root, "mytun-rights")}
+	top.write(t, "cgroup.subtree_control", "+"+controller)
+	g := group{filepath.Join(root, name)}
 	if err := os.Mkdir(g.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +153,7 @@ const slack = 4 << 20
 // TestRingsAreChargedToTheOpener: once, and until the file is closed.
 func TestRingsAreChargedToTheOpener(t *testing.T) {
 	device.Sandbox(t)
-	g := newGroup(t)
+	g := newGroup(t, "memory", "mytun-rights")
 	child := g.start(t, "rings")
 	device.WaitFor(t, "the device", func() bool { return device.LinkExists(ringDevice) })
 	for range 3 {
@@ -178,7 +179,7 @@ func TestRingsAreChargedToTheOpener(t *testing.T) {
 // leave nothing, nobody is killed, and smaller ones can be had afterwards.
 func TestMemoryLimitIsObeyed(t *testing.T) {
 	device.Sandbox(t)
-	g := newGroup(t)
+	g := newGroup(t, "memory", "mytun-rights")
 	child := g.start(t, "rings")
 	device.WaitFor(t, "the device", func() bool { return device.LinkExists(ringDevice) })
 	areas, before := device.ModuleAreas(t), g.current(t)

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+
+//go:build mytun_device
+
+package rights
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mytun/mytun/test/device"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// watcher makes a device whose kernel thread looks for frames as long as it may, and does
+// nothing with it.
+func watcher(t testing.TB) {
+	device.NewLink(t, device.Config{Name: ownedDevice}).Queue().SetPoll(t, device.PollMaxUsecs)
+	fmt.Println("made")
+	os.Stdin.Read(make([]byte, 1))
+}
+
+// spinner computes, and nothing else.
+func spinner(testing.TB) {
+	fmt.Println("spinning")
+	for {
+	}
+}
+
+// cgroupOf is the path of a task's cgroup.
+func cgroupOf(t *testing.T, task int) string {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", task))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if path, found := strings.CutPrefix(line, "0::"); found {
+			return strings.TrimSpace(path)
+		}
+	}
+	t.Fatalf("task %d is in no cgroup: %q", task, text)
+	return ""
+}
+
+// queueThread is the kernel thread of the only queue of ownedDevice.
+func queueThread(t *testing.T) int {
+	t.Helper()
+	return device.TaskNamed(t, device.Kthreads(ownedDevice)[0])
+}
+
+// TestQueueThreadIsInTheOpenersGroup: what is done for a process counts for it. It stays
+// there when the process goes elsewhere, and leaves nothing when it is killed.
+func TestQueueThreadIsInTheOpenersGroup(t *testing.T) {
+	device.Sandbox(t)
+	g, other := newGroup(t, "cpu", "mytun-rights"), newGroup(t, "cpu", "mytun-other")
+	child := g.start(t, "watcher")
+	child.ExpectLine(t, "made")
+	thread := queueThread(t)
+	want := cgroupOf(t, child.Process.Pid)
+	if got := cgroupOf(t, thread); got != want {
+		t.Errorf("the queue's thread is in the group %s, its opener in %s", got, want)
+	}
+	other.write(t, "cgroup.procs", strconv.Itoa(child.Process.Pid))
+	if got := cgroupOf(t, thread); got != want {
+		t.Errorf("the queue's thread is in the group %s after its opener left %s", got, want)
+	}
+	child.Process.Kill()
+	child.Wait()
+	device.WaitGone(t, ownedDevice)
+	device.WaitFor(t, "both groups to be empty", func() bool {
+		return g.read(t, "cgroup.procs") == "" && other.read(t, "cgroup.procs") == ""
+	})
+}
+
+// TestQueueThreadHasItsOpenersLimit: while it looks for frames, which it does for as long
+// as the process asked for, it is held up like the process.
+func TestQueueThreadHasItsOpenersLimit(t *testing.T) {
+	device.Sandbox(t)
+	g := newGroup(t, "cpu", "mytun-rights")
+	child := g.start(t, "watcher")
+	child.ExpectLine(t, "made")
+	g.write(t, "cpu.max", "1000 100000")
+	l := device.LinkNamed(ownedDevice)
+	conn := l.ListenUDP(t, false, 0)
+	// so often that its time to look on does not end, and so seldom that the ring has room
+	const pause = device.PollMaxUsecs / 2 * time.Microsecond
+	var sent time.Time
+	before := g.entry(t, "cpu.stat", "nr_throttled")
+	device.WaitFor(t, "the thread to be held up", func() bool {
+		if time.Since(sent) > pause {
+			sent = time.Now()
+			if _, err := conn.WriteToUDPAddrPort([]byte("look"), l.PeerAddr(false, device.PeerPort)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return g.entry(t, "cpu.stat", "nr_throttled") >= before+3
+	})
+	g.write(t, "cpu.max", "max")
+}
+
+// TestStarvedQueueThreadHoldsNobodyUp: its group has a thousandth of a processor, which
+// somebody else in it takes. The device goes all the same, and rtnl is free.
+func TestStarvedQueueThreadHoldsNobodyUp(t *testing.T) {
+	device.Sandbox(t)
+	g := newGroup(t, "cpu", "mytun-rights")
+	stranger, err := netlink.NewHandleAt(device.NewNamespace(t), unix.NETLINK_ROUTE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close()
+	lo, err := stranger.LinkByName("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	spinning := g.start(t, "spinner")
+	spinning.ExpectLine(t, "spinning")
+	var took []time.Duration
+	for range 5 {
+		took = append(took, deleteStarved(t, g, func(i int) {
+			if err := stranger.LinkSetTxQLen(lo, 1000+i); err != nil {
+				t.Errorf("txqueuelen: %v", err)
+			}
+		}))
+	}
+	slices.Sort(took)
+	t.Logf("deleting the device, or a request beside it, took at most %v", took)
+	// of a second, which is what the thread has to wait for
+	const most = 300 * time.Millisecond
+	if median := took[len(took)/2]; median > most && !device.Slow() {
+		t.Errorf("half of them took %v and more, %v would do", median, most)
+	}
+}
+
+// deleteStarved makes a device in the group, deletes it, and makes requests meanwhile. It
+// returns the longest time that one of all these took.
+func deleteStarved(t *testing.T, g group, request func(i int)) (longest time.Duration) {
+	t.Helper()
+	g.write(t, "cpu.max", "max")
+	child := g.start(t, "owner")
+	child.ExpectLine(t, "made")
+	thread := queueThread(t)
+	if cgroupOf(t, thread) != cgroupOf(t, child.Process.Pid) {
+		g.write(t, "cgroup.procs", strconv.Itoa(thread))
+	}
+	before := g.entry(t, "cpu.stat", "nr_throttled")
+	g.write(t, "cpu.weight", "1")
+	g.write(t, "cpu.max", "1000 1000000")
+	device.WaitFor(t, "the group to be held up", func() bool { return g.entry(t, "cpu.stat", "nr_throttled") > before })
+	deleted := make(chan time.Duration, 1)
+	link := device.LinkOf(t, ownedDevice)
+	rtnl, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rtnl.Close()
+	go func() {
+		start := time.Now()
+		if err := rtnl.LinkDel(link); err != nil {
+			t.Errorf("delete %s: %v", ownedDevice, err)
+		}
+		deleted <- time.Since(start)
+	}()
+	for i := 0; ; i++ {
+		start := time.Now()
+		request(i)
+		longest = max(longest, time.Since(start))
+		select {
+		case end := <-deleted:
+			g.write(t, "cpu.max", "max")
+			child.Process.Kill()
+			child.Wait()
+			device.WaitGone(t, ownedDevice)
+			return max(longest, end)
+		default:
+		}
+	}
+}
