@@ -113,8 +113,30 @@ func Sleeps(t testing.TB, task int) (n uint64) {
 	return 0
 }
 
-// TaskletRuns is how often each processor has gone through its tasklets.
+// IsAsleep tells whether a thread of this process sleeps in a system call.
+func IsAsleep(t testing.TB, thread int) bool {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/task/" + itoa(thread) + "/syscall")
+	return err == nil && strings.TrimSpace(string(text)) != "running"
+}
+
+// TaskletRuns is how often the processors have gone through their tasklets.
 func TaskletRuns(t testing.TB) (runs uint64) {
+	t.Helper()
+	for _, n := range taskletRuns(t) {
+		runs += n
+	}
+	return runs
+}
+
+// TaskletRunsOf is the same of one processor.
+func TaskletRunsOf(t testing.TB, cpu int) uint64 {
+	t.Helper()
+	return taskletRuns(t)[cpu]
+}
+
+// taskletRuns are the numbers of all processors, which are all online.
+func taskletRuns(t testing.TB) (runs []uint64) {
 	t.Helper()
 	text, err := os.ReadFile("/proc/softirqs")
 	if err != nil {
@@ -130,7 +152,7 @@ func TaskletRuns(t testing.TB) (runs uint64) {
 			if err != nil {
 				t.Fatalf("/proc/softirqs: %q", line)
 			}
-			runs += n
+			runs = append(runs, n)
 		}
 	}
 	return runs

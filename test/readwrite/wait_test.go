@@ -5,12 +5,10 @@
 package readwrite
 
 import (
-	"fmt"
 	"os"
 	"os/signal"
 	"runtime"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -35,11 +33,8 @@ func background(t *testing.T, call func() (int, error)) <-chan result {
 		n, err := device.Restart(call)
 		done <- result{n, err}
 	}()
-	file := fmt.Sprintf("/proc/self/task/%d/syscall", <-thread)
-	device.WaitFor(t, "the call to sleep", func() bool {
-		text, err := os.ReadFile(file)
-		return err == nil && strings.TrimSpace(string(text)) != "running"
-	})
+	id := <-thread
+	device.WaitFor(t, "the call to sleep", func() bool { return device.IsAsleep(t, id) })
 	return done
 }
 
