@@ -185,6 +185,8 @@ func checkNothingCharged(t *testing.T, f *device.File) {
 	})
 }
 
+const floodFrames = 200
+
 // flood sends frames through a device, until some have been dealt with.
 func flood(t *testing.T, name string, tap bool) {
 	t.Helper()
@@ -197,7 +199,7 @@ func flood(t *testing.T, name string, tap bool) {
 	if tap {
 		to.Halen = 6
 	}
-	for i := range 200 {
+	for i := range floodFrames {
 		frame := make([]byte, 100)
 		if to.Protocol = 0x0008; i%2 == 0 {
 			to.Protocol = 0x0081 // and the rest is a tag
