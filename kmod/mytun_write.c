@@ -68,10 +68,16 @@ static bool mytun_write_is_settled(const struct sock *sk)
 	return sk_wmem_alloc_get(sk) <= 1;
 }
 
+/* Who waits for room is told when half of it is free */
+static bool mytun_write_is_offered(const struct sock *sk)
+{
+	return sock_writeable(sk) || mytun_write_is_settled(sk);
+}
+
 /* Any context, and maybe after the file is closed: skbs keep the socket */
 void mytun_write_space(struct sock *sk)
 {
-	if (sock_writeable(sk) || mytun_write_is_settled(sk))
+	if (mytun_write_is_offered(sk))
 		mytun_write_wake(container_of(sk, struct mytun_queue, sk));
 }
 
@@ -84,7 +90,7 @@ static bool __mytun_write_is_possible(struct mytun_queue *queue)
 	device = rcu_dereference(queue->io_device);
 	running = device && netif_running(device->dev);
 	rcu_read_unlock();
-	return running && sock_writeable(&queue->sk);
+	return running && mytun_write_is_offered(&queue->sk);
 }
 
 /* For poll(): if not, whoever makes it possible wakes */

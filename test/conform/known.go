@@ -114,6 +114,11 @@ var Known = []Difference{
 		{"write/*", "file write too large", "70*", "EMSGSIZE"},
 		{"write/*", "received too large", "", "[], EAGAIN"},
 	}},
+	{ID: "far-checksum", Where: []Place{
+		{"vnet/far behind", "file write checksum at 16382", "20010", "EINVAL"},
+		{"vnet/far behind", "received checksum at 16382", "*", "[], EAGAIN"},
+	}},
+	{ID: "smallest-buffer", Where: in(Place{Call: "file poll with a send buffer of *", Stock: "0, 0x0", Mytun: "0, 0x104"}, "sndbuf")},
 	{ID: "vnet-errors", Where: []Place{{"vnet/metadata", "counters", "*errors 0,*frame ?; *", "*errors ?,*frame 0; *"}}},
 	{ID: "xdp-unfinished", Where: []Place{
 		{"xdp/*", "file unfinished, counted", "rx 0 *dropped 1; *", "rx 0 *dropped 0; *"},

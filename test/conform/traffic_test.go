@@ -220,6 +220,20 @@ func TestVnetHeaders(t *testing.T) {
 			}
 			w.counters("conf")
 		}},
+		{"far behind", func(w *world) {
+			f := w.open("file")
+			f.attach("conf", device.TUN|device.Vnet)
+			device.Up(w, "conf")
+			seen := w.capture("conf")
+			for _, start := range []uint16{16380, 16382} {
+				b := make([]byte, 12)
+				h := device.VnetHeader{Flags: device.VnetNeedsCsum, CsumStart: start, CsumOffset: 2}
+				h.Encode(b)
+				what := fmt.Sprintf("checksum at %d", start)
+				f.write(what, b[:10], ipv4(20000))
+				w.received(what, seen)
+			}
+		}},
 		{"byte order", func(w *world) {
 			f := w.open("file")
 			f.attach("conf", device.TUN|device.Vnet)
@@ -231,6 +245,17 @@ func TestVnetHeaders(t *testing.T) {
 			}
 		}},
 	})
+}
+
+func TestSendBuffers(t *testing.T) {
+	compare(t, "sndbuf", onEachFraming(func(w *world, f *file, _ uint16) {
+		device.Up(w, "conf")
+		for bytes := range uint32(6) {
+			what := fmt.Sprintf("with a send buffer of %d", bytes)
+			f.call("TUNSETSNDBUF "+what, unix.TUNSETSNDBUF, le32(bytes))
+			f.events(what)
+		}
+	}))
 }
 
 func TestFilteredReads(t *testing.T) {
