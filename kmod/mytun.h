@@ -13,7 +13,7 @@
  * Locks, outermost first: rtnl, queue->config, rx_lock, sk_receive_queue.lock;
  * state_lock is taken alone. Nothing waits (for RCU, a thread, memory that is
  * long in coming, a process) under rtnl or queue->config but the end of a queue,
- * which waits for one grace period.
+ * which waits for one grace period, and an attach that comes right after one.
  * mmap_lock may be held when mmap() comes in, so nothing touches user memory
  * under queue->config.
  */
@@ -460,7 +460,8 @@ extern const char *const mytun_counter_names[MYTUN_COUNTERS];
 /* mytun_queue.c: life of a queue, from attach to detach */
 struct mytun_queue *mytun_queue_create(struct net *net);
 void mytun_queue_destroy(struct mytun_queue *queue);
-int mytun_queue_attach(struct mytun_queue *queue, struct mytun_device *device);
+int mytun_queue_attach(struct mytun_queue *queue, struct mytun_device *device,
+		       bool filtered);
 void mytun_queue_detach(struct mytun_queue *queue);
 void mytun_queue_detach_all(struct mytun_device *device);
 void mytun_queue_leave(struct mytun_queue *queue);

@@ -159,14 +159,19 @@ static void mytun_eventfd_swap_tx(struct mytun_queue *queue,
 {
 	mytun_doorbell_unhook(queue);
 	swap(queue->tx_doorbell, eventfd->context);
-	if (!queue->tx_doorbell)
-		return;
-	init_waitqueue_func_entry(&queue->tx_doorbell_entry,
-				  mytun_doorbell_wake);
-	init_poll_funcptr(&queue->tx_doorbell_table, mytun_doorbell_hook);
-	vfs_poll(eventfd->file, &queue->tx_doorbell_table);
-	/* frames may have been announced on the old eventfd, or on none */
-	wake_up_process(queue->kthread);
+	if (queue->tx_doorbell) {
+		init_waitqueue_func_entry(&queue->tx_doorbell_entry,
+					  mytun_doorbell_wake);
+		init_poll_funcptr(&queue->tx_doorbell_table,
+				  mytun_doorbell_hook);
+		vfs_poll(eventfd->file, &queue->tx_doorbell_table);
+	}
+	/*
+	 * Frames may have been announced on the old eventfd, or on none; room in
+	 * the rx ring would have been, and is to be looked for without one
+	 */
+	if (queue->kthread)
+		wake_up_process(queue->kthread);
 }
 
 /* All three, as the process names them */

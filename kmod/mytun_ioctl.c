@@ -94,10 +94,9 @@ static int mytun_join(struct mytun_queue *queue, struct mytun_device *device,
 	if (err)
 		return err;
 
-	err = mytun_queue_attach(queue, device);
+	err = mytun_queue_attach(queue, device, !(flags & IFF_NOFILTER));
 	if (err)
 		return err;
-	mytun_filter_join(queue, !(flags & IFF_NOFILTER));
 	if (first)
 		mytun_renew(device, flags);
 	netdev_state_change(device->dev);
@@ -122,7 +121,7 @@ static int mytun_create(struct mytun_queue *queue, const char *name,
 	err = mytun_netdev_create(queue, name, flags & MYTUN_DEVICE_FLAGS, &dev);
 	if (err)
 		return err;
-	err = mytun_queue_attach(queue, netdev_priv(dev));
+	err = mytun_queue_attach(queue, netdev_priv(dev), false);
 	if (err)
 		unregister_netdevice(dev);
 	return err;

@@ -232,10 +232,16 @@ void mytun_kthread_dismiss(struct mytun_queue *queue)
 		wake_up_process(queue->kthread);
 }
 
-/* By the last user of the queue: nobody can wake it any more */
+/*
+ * By the last user of the queue: nobody can wake the thread any more. To end, it
+ * needs some CPU, and gets it as who waits for it does: that may be a worker of the
+ * kernel, behind which the files of others wait. If it can't, it has its own.
+ */
 void mytun_kthread_stop(struct mytun_queue *queue)
 {
-	if (queue->kthread)
-		mytun_kthread_end(queue->kthread);
+	if (!queue->kthread)
+		return;
+	mytun_kthread_join_cgroups(queue->kthread);
+	mytun_kthread_end(queue->kthread);
 	queue->kthread = NULL;
 }

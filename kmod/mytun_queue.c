@@ -153,7 +153,7 @@ static int mytun_set_real_queues(struct net_device *dev, unsigned int highest)
 }
 
 static int mytun_queue_publish(struct mytun_queue *queue,
-			       struct mytun_device *device)
+			       struct mytun_device *device, bool filtered)
 {
 	struct net_device *dev = device->dev;
 	unsigned int index = mytun_first_free(device);
@@ -180,14 +180,16 @@ static int mytun_queue_publish(struct mytun_queue *queue,
 		return err;
 	}
 	mytun_deliver_start(queue);
+	mytun_filter_join(queue, filtered);
 	rcu_assign_pointer(device->queues[index], queue);
 	rcu_assign_pointer(queue->io_device, device);
 	mytun_steer(device);
 	return 0;
 }
 
-/* The caller checked that it may */
-int mytun_queue_attach(struct mytun_queue *queue, struct mytun_device *device)
+/* The caller checked that it may. @filtered: by TUNATTACHFILTER, if there is one */
+int mytun_queue_attach(struct mytun_queue *queue, struct mytun_device *device,
+		       bool filtered)
 {
 	int err;
 
@@ -202,7 +204,7 @@ int mytun_queue_attach(struct mytun_queue *queue, struct mytun_device *device)
 	else if (queue->rings || queue->state & ~MYTUN_STATE_DETACHED)
 		err = -EBADFD;
 	else
-		err = mytun_queue_publish(queue, device);
+		err = mytun_queue_publish(queue, device, filtered);
 	if (!err) {
 		WRITE_ONCE(queue->state, 0);
 		WRITE_ONCE(queue->stopping, false);

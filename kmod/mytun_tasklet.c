@@ -33,8 +33,9 @@
 #define MYTUN_TX_RUNS		1
 #define MYTUN_TX_CALLED		2
 
-#define MYTUN_DRAIN_MIN_US	20
-#define MYTUN_DRAIN_MAX_US	50
+/* Between two looks at what goes on elsewhere */
+#define MYTUN_PAUSE_MIN_US	20
+#define MYTUN_PAUSE_MAX_US	50
 
 /*
  * @taken, @bytes and @segments count what left the ring since the run began, good
@@ -228,7 +229,7 @@ static void mytun_tx_work(struct irq_work *work)
 void mytun_tasklet_setup(struct mytun_queue *queue)
 {
 	tasklet_setup(&queue->tasklet, mytun_tasklet);
-	init_irq_work(&queue->tx_work, mytun_tx_work);
+	queue->tx_work = IRQ_WORK_INIT_HARD(mytun_tx_work);
 }
 
 /*
@@ -270,17 +271,20 @@ void mytun_tasklet_drain(struct mytun_queue *queue)
 		now = READ_ONCE(*queue->tx.shared_consumer);
 		/* it runs elsewhere: that may want this CPU */
 		if (now == seen)
-			usleep_range(MYTUN_DRAIN_MIN_US, MYTUN_DRAIN_MAX_US);
+			usleep_range(MYTUN_PAUSE_MIN_US, MYTUN_PAUSE_MAX_US);
 		cond_resched();
 	}
 }
 
 /*
  * After a grace period with @stopping set: neither the kthread nor a write() calls
- * for a run, and no doorbell rings; one that rang may still be on its way.
+ * for a run, and no doorbell rings; one that rang may still be on its way. Not
+ * irq_work_sync(): where a work is no interrupt it waits for RCU, and rtnl is held.
+ * What that is for, the memory, stays for longer.
  */
 void mytun_tasklet_kill(struct mytun_queue *queue)
 {
-	irq_work_sync(&queue->tx_work);
+	while (irq_work_is_busy(&queue->tx_work))
+		usleep_range(MYTUN_PAUSE_MIN_US, MYTUN_PAUSE_MAX_US);
 	tasklet_kill(&queue->tasklet);
 }
