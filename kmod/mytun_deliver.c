@@ -69,10 +69,19 @@ static bool mytun_is_gro_wanted(const struct sk_buff *skb)
 }
 
 /*
- * Held back until mytun_deliver_end(), unless somebody else has the instance.
- * What write() has charged says so to GRO: frames of one charge alone are
- * merged, and each is given back once.
+ * What write() has charged says so to GRO: frames of one charge alone are merged,
+ * and each is given back once. Not so what is in pages: GRO makes one piece of its
+ * headers, which changes its size and leaves the charge as it was. That ends here
  */
+static void mytun_deliver_settle(struct sk_buff *skb)
+{
+	if (skb_is_nonlinear(skb))
+		skb_orphan(skb);
+	else
+		skb_prepare_for_gro(skb);
+}
+
+/* Held back until mytun_deliver_end(), unless somebody else has the instance */
 static void mytun_deliver_gro(struct mytun_queue *queue, struct sk_buff *skb,
 			      bool *gro)
 {
@@ -82,7 +91,7 @@ static void mytun_deliver_gro(struct mytun_queue *queue, struct sk_buff *skb,
 		return;
 	}
 	if (unlikely(skb->sk))
-		skb_prepare_for_gro(skb);
+		mytun_deliver_settle(skb);
 	napi_gro_receive(&queue->napi, skb);
 }
 

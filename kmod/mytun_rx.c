@@ -32,12 +32,15 @@ struct mytun_rx_batch {
 
 /*
  * What is left to do to the frame is said in @vnet, or done. A super-packet that
- * an earlier owner of the device had asked for may still be on its way.
+ * an earlier owner of the device had asked for may still be on its way, and what
+ * another device's XDP program has cut off may be where the checksum was.
  * @flags: the device's
  */
 int mytun_rx_finish(unsigned int flags, struct sk_buff *skb,
 		    struct virtio_net_hdr_v1 *vnet)
 {
+	if (unlikely(!mytun_vnet_fits(skb)))
+		return -EINVAL;
 	if (flags & IFF_VNET_HDR)
 		return mytun_vnet_describe(skb, vnet);
 	if (skb_is_gso(skb))

@@ -36,6 +36,8 @@
 /* Between two looks at what goes on elsewhere */
 #define MYTUN_PAUSE_MIN_US	20
 #define MYTUN_PAUSE_MAX_US	50
+/* Many times as long as a run takes */
+#define MYTUN_DRAIN_PAUSES	5000
 
 /*
  * @taken, @bytes and @segments count what left the ring since the run began, good
@@ -254,25 +256,29 @@ bool mytun_tasklet_is_wanted(const struct mytun_queue *queue)
 
 /*
  * By who closes the file, without locks: what was put into the ring before goes to
- * the stack, as what was written to stock tun has gone.
+ * the stack, as what was written to stock tun has gone. Who still has the page with
+ * the producer index may change it: neither word nor patience is endless.
  */
 void mytun_tasklet_drain(struct mytun_queue *queue)
 {
+	unsigned int patience = MYTUN_DRAIN_PAUSES;
 	u32 end, seen, now;
 
 	if (!mytun_has_tx_ring(queue))
 		return;
 	end = READ_ONCE(*queue->tx.shared_producer);
 	now = READ_ONCE(*queue->tx.shared_consumer);
-	while ((u32)(end - now) - 1 < queue->tx.size &&
+	while ((u32)(end - now) - 1 < queue->tx.size && patience &&
 	       !READ_ONCE(queue->stopping) && !READ_ONCE(queue->state)) {
 		seen = now;
 		mytun_tasklet_schedule(queue);
 		now = READ_ONCE(*queue->tx.shared_consumer);
-		/* it runs elsewhere: that may want this CPU */
-		if (now == seen)
-			usleep_range(MYTUN_PAUSE_MIN_US, MYTUN_PAUSE_MAX_US);
 		cond_resched();
+		if (now != seen)
+			continue;
+		/* it runs elsewhere: that may want this CPU */
+		usleep_range(MYTUN_PAUSE_MIN_US, MYTUN_PAUSE_MAX_US);
+		patience--;
 	}
 }
 

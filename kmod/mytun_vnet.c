@@ -106,8 +106,7 @@ u32 mytun_vnet_segments(const struct mytun_frame *header)
 
 	if (likely(header->vnet.gso_type == VIRTIO_NET_HDR_GSO_NONE))
 		return 1;
-	/* it takes no smaller ones */
-	return header->length / max(size, 8U) + 1;
+	return header->length / max(size, 1U) + 1;
 }
 
 /* False if the header does not fit a frame of @length bytes, or the device */
