@@ -187,9 +187,8 @@ func TestRunFails(t *testing.T) {
 		t.Errorf("no statistics at the end: %v", err)
 	}
 	_, stderr := printed(t, func() {
-		marks, ctx, cancel := make(chan os.Signal), context.Background(), func() {}
-		ctx, cancel = context.WithCancel(ctx)
-		done := make(chan struct{})
+		marks, done := make(chan os.Signal), make(chan struct{})
+		ctx, cancel := context.WithCancel(context.Background())
 		go func() { d.setMarks(ctx, marks); close(done) }()
 		marks <- syscall.SIGUSR1
 		marks <- syscall.SIGUSR1
