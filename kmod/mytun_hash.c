@@ -13,7 +13,7 @@
  */
 
 #include <linux/etherdevice.h>
-#include <linux/if_vlan.h>
+#include <linux/if_ether.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/jhash.h>
@@ -22,9 +22,6 @@
 #include <net/flow_dissector.h>
 
 #include "mytun.h"
-
-/* Of a frame; one with more is hashed by its link header's type */
-#define MYTUN_TAGS_MAX	2
 
 static u32 mytun_hash_seed __read_mostly;
 static struct flow_dissector mytun_dissector __read_mostly;
@@ -64,12 +61,6 @@ struct mytun_flow {
 	u8 protocol;
 };
 
-/* Where the network header is, and of which protocol; behind tags */
-struct mytun_network {
-	int offset;
-	__be16 protocol;
-};
-
 /* Of either direction, in front of all else that the protocol's header has */
 static bool mytun_has_ports(u8 protocol)
 {
@@ -85,70 +76,69 @@ static u32 mytun_fold_address(const struct in6_addr *address)
 		      mytun_hash_seed);
 }
 
-static bool mytun_dissect_ipv4(const struct sk_buff *skb, int offset,
+static void mytun_set_ports(struct mytun_flow *flow, u8 protocol,
+			    const __be16 *ports)
+{
+	flow->a_port = (__force u16)ports[0];
+	flow->b_port = (__force u16)ports[1];
+	flow->protocol = protocol;
+}
+
+static bool mytun_dissect_ipv4(const struct iphdr *ip, unsigned int length,
 			       struct mytun_flow *flow)
 {
-	struct {
-		struct iphdr ip;
-		__be16 ports[2];
-	} __packed buffer, *header;
-
-	header = skb_header_pointer(skb, offset, sizeof(buffer), &buffer);
-	if (!header || header->ip.version != 4 || header->ip.ihl != 5 ||
-	    ip_is_fragment(&header->ip) ||
-	    !mytun_has_ports(header->ip.protocol))
+	if (length < sizeof(*ip) + 2 * sizeof(__be16) || ip->version != 4 ||
+	    ip->ihl != 5 || ip_is_fragment(ip) ||
+	    (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP))
 		return false;
 
-	flow->a = (__force u32)header->ip.saddr;
-	flow->b = (__force u32)header->ip.daddr;
-	flow->a_port = (__force u16)header->ports[0];
-	flow->b_port = (__force u16)header->ports[1];
-	flow->protocol = header->ip.protocol;
+	flow->a = (__force u32)ip->saddr;
+	flow->b = (__force u32)ip->daddr;
+	mytun_set_ports(flow, ip->protocol, (const __be16 *)(ip + 1));
 	return true;
 }
 
-static bool mytun_dissect_ipv6(const struct sk_buff *skb, int offset,
+static bool mytun_dissect_ipv6(const struct ipv6hdr *ip, unsigned int length,
 			       struct mytun_flow *flow)
 {
-	struct {
-		struct ipv6hdr ip;
-		__be16 ports[2];
-	} __packed buffer, *header;
-
-	header = skb_header_pointer(skb, offset, sizeof(buffer), &buffer);
-	if (!header || header->ip.version != 6 ||
-	    !mytun_has_ports(header->ip.nexthdr))
+	if (length < sizeof(*ip) + 2 * sizeof(__be16) || ip->version != 6 ||
+	    (ip->nexthdr != IPPROTO_TCP && ip->nexthdr != IPPROTO_UDP))
 		return false;
 
-	flow->a = mytun_fold_address(&header->ip.saddr);
-	flow->b = mytun_fold_address(&header->ip.daddr);
-	flow->a_port = (__force u16)header->ports[0];
-	flow->b_port = (__force u16)header->ports[1];
-	flow->protocol = header->ip.nexthdr;
+	flow->a = mytun_fold_address(&ip->saddr);
+	flow->b = mytun_fold_address(&ip->daddr);
+	mytun_set_ports(flow, ip->nexthdr, (const __be16 *)(ip + 1));
 	return true;
 }
 
-static bool mytun_dissect_plain(const struct sk_buff *skb,
-				const struct mytun_network *network,
-				struct mytun_flow *flow)
+/* False also for one whose headers are not in the skb's linear part */
+static bool mytun_dissect_plain(const struct sk_buff *skb, int offset,
+				__be16 protocol, struct mytun_flow *flow)
 {
-	if (network->protocol == htons(ETH_P_IP))
-		return mytun_dissect_ipv4(skb, network->offset, flow);
-	if (network->protocol == htons(ETH_P_IPV6))
-		return mytun_dissect_ipv6(skb, network->offset, flow);
+	int length = skb_headlen(skb) - offset;
+
+	if (unlikely(length < 0))
+		return false;
+	if (protocol == htons(ETH_P_IP))
+		return mytun_dissect_ipv4((void *)skb->data + offset, length,
+					  flow);
+	if (protocol == htons(ETH_P_IPV6))
+		return mytun_dissect_ipv6((void *)skb->data + offset, length,
+					  flow);
 	return false;
 }
 
-/* Any packet; a part of what makes a flow is a flow too. Looks at skb->dev */
-static void mytun_dissect_any(const struct sk_buff *skb,
-			      const struct mytun_network *network,
-			      struct mytun_flow *flow)
+/*
+ * Any packet; a part of what makes a flow is a flow too. Behind tags, as those are
+ * of the link and not of the flow. Looks at skb->dev
+ */
+static noinline void mytun_dissect_any(const struct sk_buff *skb, int offset,
+				       __be16 protocol, struct mytun_flow *flow)
 {
 	struct mytun_flow_keys keys = {};
 
 	__skb_flow_dissect(NULL, skb, &mytun_dissector, &keys, skb->data,
-			   network->protocol, network->offset,
-			   skb_headlen(skb), 0);
+			   protocol, offset, skb_headlen(skb), 0);
 	*flow = (struct mytun_flow) { .protocol = keys.basic.ip_proto };
 	if (keys.control.addr_type == FLOW_DISSECTOR_KEY_IPV4_ADDRS) {
 		flow->a = (__force u32)keys.addrs.v4addrs.src;
@@ -176,34 +166,18 @@ static void mytun_order(struct mytun_flow *flow)
 	swap(flow->a_port, flow->b_port);
 }
 
-static u32 mytun_hash_network(const struct sk_buff *skb,
-			      const struct mytun_network *network)
+/* @protocol: of what is @offset bytes behind the skb's data; a tag, too */
+static __always_inline u32 mytun_hash_at(const struct sk_buff *skb, int offset,
+					 __be16 protocol)
 {
 	struct mytun_flow flow;
 
-	if (!mytun_dissect_plain(skb, network, &flow))
-		mytun_dissect_any(skb, network, &flow);
+	if (!mytun_dissect_plain(skb, offset, protocol, &flow))
+		mytun_dissect_any(skb, offset, protocol, &flow);
 	mytun_order(&flow);
 	return jhash_3words(flow.a, flow.b,
 			    (u32)flow.a_port << 16 | flow.b_port,
 			    mytun_hash_seed + flow.protocol);
-}
-
-/* Go past tags, as those are of the link and not of the flow */
-static void mytun_skip_tags(const struct sk_buff *skb,
-			    struct mytun_network *network)
-{
-	struct vlan_hdr buffer, *tag;
-	unsigned int i;
-
-	for (i = 0; i < MYTUN_TAGS_MAX && eth_type_vlan(network->protocol); i++) {
-		tag = skb_header_pointer(skb, network->offset, sizeof(buffer),
-					 &buffer);
-		if (!tag)
-			return;
-		network->protocol = tag->h_vlan_encapsulated_proto;
-		network->offset += sizeof(*tag);
-	}
 }
 
 /**
@@ -216,11 +190,7 @@ static void mytun_skip_tags(const struct sk_buff *skb,
  */
 u32 mytun_hash(const struct sk_buff *skb)
 {
-	struct mytun_network network = { .protocol = skb->protocol };
-
-	if (unlikely(eth_type_vlan(network.protocol)))
-		mytun_skip_tags(skb, &network);
-	return mytun_hash_network(skb, &network);
+	return mytun_hash_at(skb, 0, skb->protocol);
 }
 
 /**
@@ -231,17 +201,11 @@ u32 mytun_hash(const struct sk_buff *skb)
  */
 u32 mytun_hash_link(const struct sk_buff *skb, bool tap)
 {
-	struct mytun_network network = { .offset = ETH_HLEN };
-	__be16 buffer, *type;
+	const struct ethhdr *link = (void *)skb->data;
 
 	if (!tap)
 		return mytun_hash(skb);
-	type = skb_header_pointer(skb, ETH_HLEN - ETH_TLEN, sizeof(buffer),
-				  &buffer);
-	if (!type)
+	if (unlikely(skb_headlen(skb) < ETH_HLEN))
 		return 0;
-	network.protocol = *type;
-	if (unlikely(eth_type_vlan(network.protocol)))
-		mytun_skip_tags(skb, &network);
-	return mytun_hash_network(skb, &network);
+	return mytun_hash_at(skb, ETH_HLEN, link->h_proto);
 }
