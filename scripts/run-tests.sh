@@ -7,7 +7,7 @@
 #
 # Runs the stages one after the other, shows each one's progress and time, keeps its output in build/results/, and ends with the sum of all:
 # 'N passed, N failed', alone on the last line. A stage that crashes, or that ends without a result, counts as a failure.
-# TESTS (patterns, default all) chooses among the selftests; VM_TIMEOUT (seconds, default 1500, for a debug kernel or PREEMPT_RT 3000) bounds one virtual machine's whole run;
+# TESTS (patterns, default all) chooses among the selftests; VM_TIMEOUT (seconds, default 2400, for a debug kernel or PREEMPT_RT 3000) bounds one virtual machine's whole run;
 # MYTUN_CYCLES (default 100000, on the debug kernels less) is how often the wake-up tests put somebody to sleep;
 # MYTUN_ORDERS=all lets the lifecycle tests play every order of three actions (default: every pair of them in every place).
 
@@ -88,7 +88,7 @@ stage_modules() {
 stage_vm() {
 	local patterns
 	read -ra patterns <<<"${TESTS:-}"
-	"$TOP/test/vm/run.sh" --kernel "$2" --timeout "${VM_TIMEOUT:-1500}" test/selftest.sh "${patterns[@]}" 2>&1 | tee "$1"
+	"$TOP/test/vm/run.sh" --kernel "$2" --timeout "${VM_TIMEOUT:-2400}" test/selftest.sh "${patterns[@]}" 2>&1 | tee "$1"
 	return "${PIPESTATUS[0]}"
 }
 
