@@ -101,6 +101,9 @@ func report(t *testing.T, what string, runs *device.Runs, stock time.Duration) {
 // what the stack does with them can be.
 func TestRunsAreBoundedInSegments(t *testing.T) {
 	const frames = 12 // more than go by their number of bytes
+	if device.Slow() {
+		t.Skip("the segments of one frame, which no run can part, take a debug kernel longer than its watchdog waits")
+	}
 	var stock time.Duration
 	t.Run("stock tun", func(t *testing.T) { stock = stockWrite(t) })
 	t.Run("ring", func(t *testing.T) {
