@@ -278,6 +278,7 @@ static void mytun_set_persist(struct mytun_device *device, bool persist)
 		__module_get(THIS_MODULE);
 	else
 		module_put(THIS_MODULE);
+	netdev_state_change(device->dev);
 }
 
 static int mytun_set_owner(struct mytun_device *device, unsigned long arg)
@@ -287,6 +288,7 @@ static int mytun_set_owner(struct mytun_device *device, unsigned long arg)
 	if (!uid_valid(owner))
 		return -EINVAL;
 	device->owner = owner;
+	netdev_state_change(device->dev);
 	return 0;
 }
 
@@ -297,6 +299,7 @@ static int mytun_set_group(struct mytun_device *device, unsigned long arg)
 	if (!gid_valid(group))
 		return -EINVAL;
 	device->group = group;
+	netdev_state_change(device->dev);
 	return 0;
 }
 
@@ -372,8 +375,6 @@ static int mytun_ioc_device_set(struct mytun_queue *queue,
 	rtnl_lock();
 	if (queue->device)
 		err = mytun_device_set(queue->device, command, arg);
-	if (!err)
-		netdev_state_change(queue->device->dev);
 	rtnl_unlock();
 	return err;
 }
