@@ -22,8 +22,12 @@ import (
 )
 
 const (
-	// lives is how many devices come and go
-	lives = 40
+	// lives is how many devices come and go; slowLives, where each takes many times as long
+	lives     = 40
+	slowLives = 10
+	// measurements is how often all of it is done if others wait for too long: what
+	// else the machine does shows in one of them
+	measurements = 3
 	// crowd is how many threads make a call of one kind at once
 	crowd = 64
 	// allowance is how often the longest wait beside stock tun is tolerated: by
@@ -43,14 +47,25 @@ func TestEverythingAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer watcher.Stop()
-	everything(t, device.OpenNode(t, device.StockNode, unix.O_NONBLOCK), ns, lives/8, 0)
-	stock := longest(t, watcher)
+	lives := lives
+	if device.Slow() {
+		lives = slowLives
+	}
 	f := device.OpenNode(t, device.Node, unix.O_NONBLOCK)
-	everything(t, f, ns, lives, 1024)
-	waited := longest(t, watcher)
-	t.Logf("others waited for %v; beside stock tun for %v", waited, stock)
-	if err := waited.Beyond(watch.Bounds(stock, allowance)); err != nil {
-		t.Error(err)
+	for more := measurements; more > 0; more-- {
+		everything(t, device.OpenNode(t, device.StockNode, unix.O_NONBLOCK), ns, lives/8, 0)
+		stock := longest(t, watcher)
+		everything(t, f, ns, lives, 1024)
+		waited := longest(t, watcher)
+		t.Logf("others waited for %v; beside stock tun for %v", waited, stock)
+		err := waited.Beyond(watch.Bounds(stock, allowance))
+		if err == nil {
+			break
+		}
+		t.Log(err)
+		if more == 1 {
+			t.Errorf("so it was in each of %d measurements", measurements)
+		}
 	}
 	checkNothingCharged(t, f)
 	f.Close()
