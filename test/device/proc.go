@@ -82,6 +82,24 @@ func Pin(t testing.TB, task, cpu int) {
 	}
 }
 
+// LastCPU is the processor that a task runs on, or ran on when it last did.
+func LastCPU(t testing.TB, task int) int {
+	t.Helper()
+	const processor = 39 // proc_pid_stat(5), where the first field is 1
+	text, err := os.ReadFile("/proc/" + itoa(task) + "/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// the second field is the name, which may have blanks
+	name := strings.LastIndexByte(string(text), ')')
+	fields := strings.Fields(string(text[name+1:]))
+	cpu, err := strconv.Atoi(fields[processor-3])
+	if err != nil {
+		t.Fatalf("/proc/%d/stat: %q", task, text)
+	}
+	return cpu
+}
+
 // CPUTime is how long a task has run that has no other threads. Its clock is named
 // after its number, as clock_getcpuclockid(3) does it.
 func CPUTime(t testing.TB, task int) time.Duration {

@@ -19,9 +19,11 @@ import (
 )
 
 // watcher makes a device whose kernel thread looks for frames as long as it may, and does
-// nothing with it.
+// nothing with it. Without checksum offload the kernel may refuse UDP_SEGMENT.
 func watcher(t testing.TB) {
-	device.NewLink(t, device.Config{Name: ownedDevice}).Queue().SetPoll(t, device.PollMaxUsecs)
+	q := device.NewLink(t, device.Config{Name: ownedDevice, Flags: unix.IFF_VNET_HDR}).Queue()
+	q.SetOffload(t, device.OffloadCsum)
+	q.SetPoll(t, device.PollMaxUsecs)
 	fmt.Println("made")
 	os.Stdin.Read(make([]byte, 1))
 }
@@ -81,15 +83,22 @@ func TestQueueThreadIsInTheOpenersGroup(t *testing.T) {
 }
 
 // TestQueueThreadHasItsOpenersLimit: while it looks for frames, which it does for as long
-// as the process asked for, it is held up like the process.
+// as the process asked for, it is held up like the process. What wakes it is frames on
+// another processor that follow each other at once: else their sender does its work.
 func TestQueueThreadHasItsOpenersLimit(t *testing.T) {
 	device.Sandbox(t)
 	g := newGroup(t, "cpu", "mytun-rights")
 	child := g.start(t, "watcher")
 	child.ExpectLine(t, "made")
+	thread := queueThread(t)
+	cpu := device.LastCPU(t, thread)
+	device.Pin(t, thread, cpu)
+	device.Pin(t, 0, 1-cpu)
 	g.write(t, "cpu.max", "1000 100000")
 	l := device.LinkNamed(ownedDevice)
 	conn := l.ListenUDP(t, false, 0)
+	const size, burst = 8, 8
+	device.SetSegment(t, conn, size)
 	// so often that its time to look on does not end, and so seldom that the ring has room
 	const pause = device.PollMaxUsecs / 2 * time.Microsecond
 	var sent time.Time
@@ -97,7 +106,8 @@ func TestQueueThreadHasItsOpenersLimit(t *testing.T) {
 	device.WaitFor(t, "the thread to be held up", func() bool {
 		if time.Since(sent) > pause {
 			sent = time.Now()
-			if _, err := conn.WriteToUDPAddrPort([]byte("look"), l.PeerAddr(false, device.PeerPort)); err != nil {
+			_, err := conn.WriteToUDPAddrPort(make([]byte, burst*size), l.PeerAddr(false, device.PeerPort))
+			if err != nil {
 				t.Fatal(err)
 			}
 		}
