@@ -6,6 +6,7 @@ package device
 
 import (
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,7 +35,7 @@ func Interrupted(t testing.TB, b []byte, at int, between func()) []byte {
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		if waitFault(fd, end) {
+		if waitFault(fd, end, -1) {
 			between()
 		}
 		// whoever comes too late finds zeros, and waits for nobody
@@ -48,10 +49,10 @@ func Interrupted(t testing.TB, b []byte, at int, between func()) []byte {
 	return copied[:len(b)]
 }
 
-// waitFault waits until a thread wants a page, or until another descriptor says
-// that none will.
-func waitFault(fault, end int) bool {
+// waitFault waits until a thread wants a page, or until another descriptor, which may
+// be -1, says that none will, or for so long if the time is not negative.
+func waitFault(fault, end int, limit time.Duration) bool {
 	fds := []unix.PollFd{{Fd: int32(fault), Events: unix.POLLIN}, {Fd: int32(end), Events: unix.POLLIN}}
-	_, err := Restart(func() (int, error) { return unix.Poll(fds, -1) })
+	_, err := Restart(func() (int, error) { return unix.Poll(fds, int(limit.Milliseconds())) })
 	return err == nil && fds[0].Revents&unix.POLLIN != 0
 }

@@ -19,8 +19,9 @@ const (
 )
 
 // Stuck is memory at which the kernel waits when it touches it, until release is
-// called.
-func Stuck(t testing.TB, size int) (b []byte, release func()) {
+// called. reached waits until it has come there. That is no matter of sleep: one for
+// whom a signal waits, such as the Go runtime's own, looks again and again.
+func Stuck(t testing.TB, size int) (b []byte, reached, release func()) {
 	t.Helper()
 	fd := userfault(t)
 	b = Reserved(t, size)
@@ -32,7 +33,13 @@ func Stuck(t testing.TB, size int) (b []byte, release func()) {
 		fd = -1
 	}
 	t.Cleanup(release)
-	return b, release
+	reached = func() {
+		t.Helper()
+		if !waitFault(fd, -1, Deadline) {
+			t.Fatalf("waited %v in vain for the kernel to touch the memory", Deadline)
+		}
+	}
+	return b, reached, release
 }
 
 // userfault is a new userfaultfd, which the caller closes.

@@ -202,14 +202,15 @@ func changeWithin(t *testing.T, c chargedStream, p *device.Port, buffer int) {
 	frames := c.frames(p, peer, 12)
 	first, second := record(frames[0]), record(frames[1])
 	end := device.FrameHeader + len(frames[1])
-	stuck, release := device.Stuck(t, 4096)
+	stuck, reached, release := device.Stuck(t, 4096)
 	rest := slices.Clone(second[end:])
 	for _, frame := range frames[2:] {
 		rest = append(rest, record(frame)...)
 	}
 	pieces := [][]byte{append(first, second[:end-late]...), stuck[:late], rest}
 	p.SetBlocking(t, true)
-	written := background(t, func() (int, error) { return unix.Writev(p.FD, pieces) })
+	written, _ := start(func() (int, error) { return unix.Writev(p.FD, pieces) })
+	reached()
 	setSendBuffer(t, p.File, buffer)
 	release()
 	want := len(pieces[0]) + late + len(rest)

@@ -26,6 +26,17 @@ type result struct {
 // it. The call is made again if a signal of Go's runtime ends it.
 func background(t *testing.T, call func() (int, error)) <-chan result {
 	t.Helper()
+	done, thread := start(call)
+	device.WaitFor(t, "the call to sleep", func() bool { return len(done) > 0 || device.IsAsleep(t, thread) })
+	if len(done) > 0 {
+		r := <-done
+		t.Fatalf("the call was to sleep, but returned %d, %v", r.n, r.err)
+	}
+	return done
+}
+
+// start makes a call in a thread of its own.
+func start(call func() (int, error)) (<-chan result, int) {
 	done, thread := make(chan result, 1), make(chan int, 1)
 	go func() {
 		runtime.LockOSThread()
@@ -33,9 +44,7 @@ func background(t *testing.T, call func() (int, error)) <-chan result {
 		n, err := device.Restart(call)
 		done <- result{n, err}
 	}()
-	id := <-thread
-	device.WaitFor(t, "the call to sleep", func() bool { return device.IsAsleep(t, id) })
-	return done
+	return done, <-thread
 }
 
 // finish waits for a call of background's.
