@@ -25,6 +25,9 @@ const (
 	uringGetEvents = 1
 )
 
+// uringRegisterFiles is IORING_REGISTER_FILES.
+const uringRegisterFiles = 2
+
 // uringParams is struct io_uring_params.
 type uringParams struct {
 	sqEntries, cqEntries, flags, cpu, idle, features, wq uint32
@@ -67,10 +70,41 @@ func NewUring(t testing.TB) *Uring {
 		t.Fatalf("io_uring_setup: %v", errno)
 	}
 	u.fd = int(fd)
-	t.Cleanup(func() { unix.Close(u.fd) })
-	u.rings = (&File{FD: u.fd}).Map(t, uringRings, 4096, unix.PROT_READ|unix.PROT_WRITE)
-	u.entries = (&File{FD: u.fd}).Map(t, uringEntries, 4096, unix.PROT_READ|unix.PROT_WRITE)
+	t.Cleanup(u.Close)
+	u.rings, u.entries = u.mapped(t, uringRings), u.mapped(t, uringEntries)
 	return u
+}
+
+func (u *Uring) mapped(t testing.TB, offset int64) []byte {
+	t.Helper()
+	b, err := unix.Mmap(u.fd, offset, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		t.Fatalf("mmap of an io_uring at %#x: %v", offset, err)
+	}
+	return b
+}
+
+// Close ends it; a second time it does nothing.
+func (u *Uring) Close() {
+	if u.fd < 0 {
+		return
+	}
+	unix.Munmap(u.rings)
+	unix.Munmap(u.entries)
+	unix.Close(u.fd)
+	u.fd = -1
+}
+
+// Keep makes it hold a descriptor's file until it ends. Then a worker of the kernel
+// lets go of the file.
+func (u *Uring) Keep(t testing.TB, fd int) {
+	t.Helper()
+	fds := [1]int32{int32(fd)}
+	_, _, errno := unix.Syscall6(unix.SYS_IO_URING_REGISTER, uintptr(u.fd), uringRegisterFiles,
+		uintptr(unsafe.Pointer(&fds)), uintptr(len(fds)), 0, 0)
+	if errno != 0 {
+		t.Fatalf("IORING_REGISTER_FILES: %v", errno)
+	}
 }
 
 // Submit begins an operation on b, which must stay where it is until Wait: it is

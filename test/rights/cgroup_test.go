@@ -6,7 +6,9 @@ package rights
 
 import (
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -149,6 +151,15 @@ func TestStarvedQueueThreadHoldsNobodyUp(t *testing.T) {
 	}
 }
 
+// starve leaves the group, in which somebody computes, a thousandth of a processor.
+func (g group) starve(t *testing.T) {
+	t.Helper()
+	before := g.entry(t, "cpu.stat", "nr_throttled")
+	g.write(t, "cpu.weight", "1")
+	g.write(t, "cpu.max", "1000 1000000")
+	device.WaitFor(t, "the group to be held up", func() bool { return g.entry(t, "cpu.stat", "nr_throttled") > before })
+}
+
 // deleteStarved makes a device in the group, deletes it, and makes requests meanwhile. It
 // returns the longest time that one of all these took.
 func deleteStarved(t *testing.T, g group, request func(i int)) (longest time.Duration) {
@@ -160,10 +171,7 @@ func deleteStarved(t *testing.T, g group, request func(i int)) (longest time.Dur
 	if cgroupOf(t, thread) != cgroupOf(t, child.Process.Pid) {
 		g.write(t, "cgroup.procs", strconv.Itoa(thread))
 	}
-	before := g.entry(t, "cpu.stat", "nr_throttled")
-	g.write(t, "cpu.weight", "1")
-	g.write(t, "cpu.max", "1000 1000000")
-	device.WaitFor(t, "the group to be held up", func() bool { return g.entry(t, "cpu.stat", "nr_throttled") > before })
+	g.starve(t)
 	deleted := make(chan time.Duration, 1)
 	link := device.LinkOf(t, ownedDevice)
 	rtnl, err := netlink.NewHandle(unix.NETLINK_ROUTE)
@@ -192,4 +200,63 @@ func deleteStarved(t *testing.T, g group, request func(i int)) (longest time.Dur
 		default:
 		}
 	}
+}
+
+// keeper makes a device whose file is kept by an io_uring.
+func keeper(t testing.TB) {
+	l := device.NewLink(t, device.Config{Name: ownedDevice})
+	device.NewUring(t).Keep(t, l.Queue().FD)
+	fmt.Println("made")
+	os.Stdin.Read(make([]byte, 1))
+}
+
+// TestStarvedQueueThreadHoldsNoFilesUp: whom the kernel's worker waits for who lets go of
+// the file of a starved queue, the files of all others behind it would wait for too.
+func TestStarvedQueueThreadHoldsNoFilesUp(t *testing.T) {
+	device.Sandbox(t)
+	g := newGroup(t, "cpu", "mytun-rights")
+	spinning := g.start(t, "spinner")
+	spinning.ExpectLine(t, "spinning")
+	var took []time.Duration
+	for range 5 {
+		took = append(took, closeBehindStarved(t, g))
+	}
+	slices.Sort(took)
+	t.Logf("a file behind the queue's was closed after %v", took)
+	// of a second, which is what the thread has to wait for
+	const most = 300 * time.Millisecond
+	if median := took[len(took)/2]; median > most && !device.Slow() {
+		t.Errorf("half of them took %v and more, %v would do", median, most)
+	}
+}
+
+// closeBehindStarved makes a device in the group, and kills its owner, which has left the
+// group. It returns how long the end of a pipe takes that goes the way of the queue's file.
+func closeBehindStarved(t *testing.T, g group) time.Duration {
+	t.Helper()
+	g.write(t, "cpu.max", "max")
+	child := g.start(t, "keeper")
+	child.ExpectLine(t, "made")
+	group{filepath.Dir(g.dir)}.write(t, "cgroup.procs", strconv.Itoa(child.Process.Pid))
+	g.starve(t)
+	defer device.WaitGone(t, ownedDevice)
+	defer g.write(t, "cpu.max", "max")
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	uring := device.NewUring(t)
+	uring.Keep(t, int(writer.Fd()))
+	writer.Close()
+	child.Process.Kill()
+	child.Wait()
+	// then the worker waits for the thread, if it does
+	device.WaitFor(t, ownedDevice+" to be deleted", func() bool { return !device.LinkExists(ownedDevice) })
+	start := time.Now()
+	uring.Close()
+	if n, err := reader.Read(make([]byte, 1)); err != io.EOF {
+		t.Fatalf("read of a pipe without a writer: %d, %v", n, err)
+	}
+	return time.Since(start)
 }
