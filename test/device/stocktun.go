@@ -5,6 +5,7 @@
 package device
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"testing"
@@ -49,12 +50,20 @@ func NewStockTun(t testing.TB, c Config) *StockTun {
 // LoadStockTun makes sure that StockNode is there.
 func LoadStockTun(t testing.TB) {
 	t.Helper()
+	if err := TryLoadStockTun(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TryLoadStockTun is LoadStockTun for programs that are no test.
+func TryLoadStockTun() error {
 	if _, err := os.Stat(StockNode); err == nil {
-		return
+		return nil
 	}
 	if out, err := exec.Command("modprobe", "tun").CombinedOutput(); err != nil {
-		t.Fatalf("modprobe tun: %v: %s", err, out)
+		return fmt.Errorf("modprobe tun: %w: %s", err, out)
 	}
+	return nil
 }
 
 // TrySetOffload calls TUNSETOFFLOAD. Before Linux 6.2 UDP segmentation is

@@ -29,6 +29,9 @@ type waits struct {
 // begin finds out how long others have to wait where stock tun's devices come and
 // go.
 func (w *waits) begin() (err error) {
+	if err := device.TryLoadStockTun(); err != nil {
+		return err
+	}
 	if w.watcher, err = watch.Start(); err != nil {
 		return err
 	}
