@@ -167,7 +167,7 @@ func (h *host) newLife(c mytunev.Config) error {
 	return nil
 }
 
-// open lets the worker open the device. Nothing is on its way.
+// open lets the worker open the device, and send. Nothing is on its way.
 func (h *host) open(c mytunev.Config) error {
 	gaps, length := uint32(0), queueLength
 	if !c.Backpressure {
@@ -183,7 +183,29 @@ func (h *host) open(c mytunev.Config) error {
 		return err
 	}
 	h.modeDrops = drops
-	return h.worker.configure("open", c)
+	if err := h.worker.configure("open", c); err != nil {
+		return err
+	}
+	return h.showQueues()
+}
+
+// showQueues lets the process send first: a flow comes back on the queue that it was sent
+// from, and would change to it while frames are on their way on another.
+func (h *host) showQueues() error {
+	var before [flows]uint64
+	for f := range flows {
+		before[f] = h.up[f].received.Load()
+	}
+	h.brake.on.Store(holdHost)
+	defer h.brake.on.Store(holdAll)
+	return h.waitFor("a frame of every flow from the process", func() (bool, error) {
+		for f := range flows {
+			if h.up[f].received.Load() == before[f] {
+				return false, nil
+			}
+		}
+		return true, nil
+	})
 }
 
 // fences waits until all frames of earlier lives are gone: each flow's next frame has
