@@ -57,6 +57,28 @@ func takeRising(t *testing.T, l *device.Link, want uint64) {
 	}
 }
 
+// TestFullRxRingWhoseDoorbellIsTakenAway: the kernel's thread sleeps until the process says
+// that it made room. Without a doorbell the process can't, and the thread has to look by itself.
+func TestFullRxRingWhoseDoorbellIsTakenAway(t *testing.T) {
+	device.Sandbox(t)
+	l := device.NewLink(t, device.Config{})
+	conn := l.ListenUDP(t, false, hostPort)
+	q := l.Queue()
+	base := device.Pattern(23, 1000)
+	const count = 400 // more than the ring has room for, fewer than may wait besides
+	for i := range uint32(count) {
+		if _, err := conn.WriteToUDPAddrPort(numbered(base, i), l.PeerAddr(false, peerPort)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	device.WaitFor(t, "a full ring", func() bool { return q.Stats(t).RxRingFull == 1 })
+	if s := q.Settled(t); s.RxFrames == 0 || s.RxFrames >= count || s.RxDropped != 0 {
+		t.Fatalf("stats %+v", s)
+	}
+	q.SetEventfds(t, q.RxDoorbell, -1, q.TxSpace)
+	takeRising(t, l, count)
+}
+
 // TestFullRxRingOfEachFrameSize stalls with frames that leave odd remainders
 // of room, the largest included, and takes them again, several times.
 func TestFullRxRingOfEachFrameSize(t *testing.T) {
