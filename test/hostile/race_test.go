@@ -159,3 +159,27 @@ func TestCloseRacesWithCallsInFlight(t *testing.T) {
 	}
 	device.CheckWorks(t)
 }
+
+// TestQueueIsFilteredBeforeTheStackFindsIt: one file after the other attaches to a device
+// whose filter drops everything, amid a flood of which each has its share. None of them
+// may get a frame, however early. IFF_NO_PI would say IFF_NOFILTER, which is the same bit.
+func TestQueueIsFilteredBeforeTheStackFindsIt(t *testing.T) {
+	device.Sandbox(t)
+	p := device.NewPort(t, device.Node, device.Config{TAP: true, PI: true, Flags: device.Multi})
+	if err := p.TryAttachFilter([]unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K}}); err != nil {
+		t.Fatalf("TUNATTACHFILTER: %v", err)
+	}
+	conn, port := p.ListenUDP(t, false, 0), 0
+	background(t, func() {
+		port = port%64 + 1
+		conn.WriteToUDPAddrPort([]byte("flow"), p.PeerAddr(false, port))
+	})
+	for i := range 1000 {
+		f := device.OpenNode(t, device.Node, unix.O_NONBLOCK)
+		f.Attach(t, p.Name, p.Flags)
+		if n, err := unix.Read(f.FD, make([]byte, 2000)); err != unix.EAGAIN {
+			t.Fatalf("file %d: %d bytes came through a filter that drops all, %v", i, n, err)
+		}
+		f.Close()
+	}
+}
