@@ -5,6 +5,7 @@
 package readwrite
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
@@ -55,6 +56,7 @@ type chargedStream struct {
 	name    string
 	config  device.Config
 	size    int  // payload of a frame
+	options int  // bytes of IPv6 options in front of it; none: IPv4
 	program bool // frames meet an XDP program
 	list    bool // merged as a list, and taken apart again behind a bridge
 	single  bool // one frame a call
@@ -65,6 +67,8 @@ var chargedStreams = []chargedStream{
 	{name: "TAP", config: device.Config{TAP: true}, size: 1000},
 	{name: "TUN, in pages", size: 4000},
 	{name: "TAP, in pages", config: device.Config{TAP: true}, size: 4000},
+	{name: "TUN, options in pages", size: 100, options: 3904},
+	{name: "TAP, options in pages", config: device.Config{TAP: true}, size: 100, options: 3904},
 	{name: "TAP, with a program", config: device.Config{TAP: true}, size: 1000, program: true},
 	{name: "TAP, with a program, nearly a page", config: device.Config{TAP: true}, size: 3300, program: true},
 	{name: "TAP, with a program, in pages", config: device.Config{TAP: true}, size: 4000, program: true},
@@ -114,7 +118,7 @@ func bridgeWithout(t *testing.T, name string) {
 func (c chargedStream) frames(p *device.Port, peer *device.TCPPeer, n int) (frames [][]byte) {
 	for range n {
 		if !c.list {
-			frames = append(frames, peer.Segment(make([]byte, c.size)))
+			frames = append(frames, withOptions(p.Link, peer.Segment(make([]byte, c.size)), c.options))
 			continue
 		}
 		frame := p.Frame(false, device.Datagram{SrcPort: peerPort, DstPort: hostPort, Payload: make([]byte, c.size)})
@@ -122,6 +126,29 @@ func (c chargedStream) frames(p *device.Port, peer *device.TCPPeer, n int) (fram
 		frames = append(frames, frame)
 	}
 	return frames
+}
+
+// withOptions puts so many bytes of options behind the IPv6 header of a frame: for every
+// hop, and for the destination what one header has no room for. They pad and no more.
+func withOptions(l *device.Link, frame []byte, bytes int) []byte {
+	const most = 256 * 8 // of one header
+	if bytes == 0 {
+		return frame
+	}
+	end := l.LinkHeader() + device.IPHeader(true)
+	frame = slices.Insert(frame, end, make([]byte, bytes)...)
+	ip := frame[l.LinkHeader():end]
+	binary.BigEndian.PutUint16(ip[4:], uint16(len(frame)-end))
+	next, kind := &ip[6], byte(unix.IPPROTO_HOPOPTS)
+	transport := *next
+	for options := frame[end : end+bytes]; len(options) > 0; kind = unix.IPPROTO_DSTOPTS {
+		header := options[:min(most, len(options))]
+		header[1] = byte(len(header)/8 - 1)
+		*next, next = kind, &header[0]
+		options = options[len(header):]
+	}
+	*next = transport
+	return frame
 }
 
 // send writes frames, and none has to wait: what was written before has been received.
@@ -155,7 +182,7 @@ func TestMergedFramesGiveTheirChargeBack(t *testing.T) {
 			device.Sandbox(t)
 			p := c.newPort(t)
 			setSendBuffer(t, p.File, buffer)
-			peer := &device.TCPPeer{Link: p.Link}
+			peer := &device.TCPPeer{Link: p.Link, IPv6: c.options > 0}
 			trace := device.TraceReceived(t, p.Name)
 			for range rounds {
 				c.send(t, p, c.frames(p, peer, 8))
@@ -197,8 +224,8 @@ func TestSendBufferChangesWithinACall(t *testing.T) {
 // has been copied. The last bytes of the second, which are zeros, are late.
 func changeWithin(t *testing.T, c chargedStream, p *device.Port, buffer int) {
 	t.Helper()
-	const late = 500
-	peer := &device.TCPPeer{Link: p.Link}
+	const late = 100
+	peer := &device.TCPPeer{Link: p.Link, IPv6: c.options > 0}
 	frames := c.frames(p, peer, 12)
 	first, second := record(frames[0]), record(frames[1])
 	end := device.FrameHeader + len(frames[1])
