@@ -504,7 +504,6 @@ bool mytun_rx_drain(struct mytun_queue *queue);
 bool mytun_rx_may_sleep(struct mytun_queue *queue);
 void mytun_rx_let_senders(struct mytun_queue *queue);
 void mytun_rx_purge(struct mytun_queue *queue);
-void mytun_rx_purge_backlog(struct mytun_queue *queue);
 
 /* mytun_read.c: kernel to process, without a ring */
 ssize_t mytun_read_iter(struct kiocb *iocb, struct iov_iter *to);

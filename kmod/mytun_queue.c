@@ -250,7 +250,6 @@ static void mytun_queue_stop(struct mytun_queue *queue)
 	mytun_tasklet_kill(queue);
 	mytun_xdp_stop(queue);
 	mytun_deliver_stop(queue);
-	mytun_rx_purge_backlog(queue);
 	mytun_rx_purge(queue);
 	mytun_flows_forget(queue);
 	queue->device = NULL;

@@ -208,23 +208,21 @@ void mytun_rx_let_senders(struct mytun_queue *queue)
 }
 
 /*
- * When no sender adds any more: what waits is not for the process.
- * What the kthread has in its hands still is
+ * When no sender adds any more: what waits is not for the process. Nor is what the
+ * kthread has in its hands, which would wait again where the ring is full
  */
 void mytun_rx_purge(struct mytun_queue *queue)
 {
-	ASSERT_RTNL();
-	skb_queue_purge(&queue->sk.sk_receive_queue);
-}
-
-/* What the kthread had in its hands, when it moves nothing any more */
-void mytun_rx_purge_backlog(struct mytun_queue *queue)
-{
+	struct sk_buff_head *list = &queue->sk.sk_receive_queue;
 	struct sk_buff_head frames;
 
+	ASSERT_RTNL();
 	__skb_queue_head_init(&frames);
 	spin_lock_bh(&queue->rx_lock);
 	skb_queue_splice_init(&queue->backlog, &frames);
+	spin_lock_irq(&list->lock);
+	skb_queue_splice_tail_init(list, &frames);
+	spin_unlock_irq(&list->lock);
 	spin_unlock_bh(&queue->rx_lock);
 	__skb_queue_purge(&frames);
 }
