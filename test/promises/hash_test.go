@@ -42,6 +42,13 @@ func (f *flow) next(t *testing.T, ipv6 bool, protocol uint8, port uint16) []byte
 		return len(frame) >= at+header.UDPMinimumSize && protocolOf(frame) == protocol &&
 			header.UDP(frame[at:]).DestinationPort() == port
 	})
+	f.add(t, h)
+	return frame
+}
+
+// add looks at the hash of one more frame.
+func (f *flow) add(t *testing.T, h device.Header) {
+	t.Helper()
 	if h.Flags&device.FrameHash == 0 {
 		t.Fatalf("frame %d has no hash", f.frames)
 	}
@@ -49,7 +56,6 @@ func (f *flow) next(t *testing.T, ipv6 bool, protocol uint8, port uint16) []byte
 		t.Fatalf("frame %d of a flow has the hash %#x, those before it have %#x", f.frames, h.Hash, f.hash)
 	}
 	f.frames, f.hash = f.frames+1, h.Hash
-	return frame
 }
 
 func protocolOf(packet []byte) uint8 {
@@ -220,6 +226,32 @@ func TestHashIsTheSameBothWays(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestHashOfFragments: only a datagram's first fragment has its ports, and all have one hash: that of whatever is in
+// fragments between the two ends.
+func TestHashOfFragments(t *testing.T) {
+	eachFamily(t, func(t *testing.T, l *device.Link, ipv6 bool) {
+		f := flow{l: l}
+		for port := range uint16(3) {
+			fd := socket(t, l, ipv6, unix.SOCK_DGRAM)
+			if err := unix.Sendto(fd, device.Pattern(1, 4*l.MTU), 0, sockaddr(l.Peer(ipv6), peerPort+port)); err != nil {
+				t.Fatal(err)
+			}
+			for range 5 {
+				h, _ := l.Queue().Receive(t, func(_ device.Header, frame []byte) bool { return isFragment(frame) })
+				f.add(t, h)
+			}
+		}
+	})
+}
+
+func isFragment(packet []byte) bool {
+	if packet[0]>>4 == 6 {
+		return header.IPv6(packet).NextHeader() == uint8(header.IPv6FragmentHeader)
+	}
+	h := header.IPv4(packet)
+	return h.More() || h.FragmentOffset() != 0
 }
 
 func socket(t *testing.T, l *device.Link, ipv6 bool, kind int) int {
