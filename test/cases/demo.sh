@@ -13,14 +13,17 @@ answers_are_up() {
 	link_is_up "$1" && address_ready "$1"
 }
 
-# ping_both DEMO_ARGS...: pings over IPv4 and IPv6, small and at the edge of the MTU, while a demo runs with these arguments.
+# ping_both DEMO_ARGS...: pings over IPv4 and IPv6, small and at the edge of the MTU, while a demo runs with these arguments. ping gives up
+# after the longest time that an answer took so far, twice, or after its interval: one alone has the time that it is told, and a burst its interval.
 ping_both() {
 	local target
 	"$(need_program demo)" -quiet "$@" &
 	wait_for 30 answers_are_up mytun0
 	for target in 10.77.0.9 fd77::9; do
-		ping -q -c 20 -i 0.02 "$target"
-		ping -q -c 5 -i 0.02 -s 1452 "$target"
+		for _ in {1..20}; do
+			ping -q -c 1 -W 10 "$target"
+		done
+		ping -q -c 5 -l 5 -i 10 -s 1452 "$target"
 	done
 	kill "$!"
 	wait "$!" || true
