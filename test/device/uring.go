@@ -75,9 +75,9 @@ func NewUring(t testing.TB) *Uring {
 	return u
 }
 
-func (u *Uring) mapped(t testing.TB, offset int64) []byte {
+func (u *Uring) mapped(t testing.TB, offset uint64) []byte {
 	t.Helper()
-	b, err := unix.Mmap(u.fd, offset, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	b, err := (&File{FD: u.fd}).TryMap(offset, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		t.Fatalf("mmap of an io_uring at %#x: %v", offset, err)
 	}
