@@ -23,6 +23,7 @@ func TestOnlyWhatIsListedMayBeSaid(t *testing.T) {
 	for said, complaint := range map[string]bool{
 		"fz0: renamed from fzr (while UP)\n":                                  false,
 		"fz0: entered promiscuous mode\n SUBSYSTEM=net\n":                     false,
+		"fz1 (unregistering): left allmulticast mode\n":                       false,
 		"fzbridge: port 1(fz0) entered blocking state\n":                      false,
 		"skbuff: bad partial csum: csum=65480/6 headroom=64 headlen=65488\n":  true,
 		"net_ratelimit: 12 callbacks suppressed\n":                            true,
