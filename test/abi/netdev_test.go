@@ -5,6 +5,7 @@
 package abi
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"slices"
@@ -142,6 +143,27 @@ func TestEthtoolCountersAreTheQueues(t *testing.T) {
 		if got, ok := values[name]; !ok || got != want {
 			t.Errorf("%s is %d, want %d", name, got, want)
 		}
+	}
+}
+
+// TestEthtoolCountersOfADeviceWithoutQueues: there are none, as of stock tun. The kernel warns of a set that is there and empty, and
+// whoever asks needs no rights.
+func TestEthtoolCountersOfADeviceWithoutQueues(t *testing.T) {
+	device.Sandbox(t)
+	f := device.Open(t)
+	name := f.Attach(t, "", device.TUN)
+	f.SetPersist(t, true)
+	f.Close()
+	defer device.Delete(t, name)
+	const statistics = 1 // ETH_SS_STATS
+	for what, command := range map[string]uint32{"strings": unix.ETHTOOL_GSTRINGS, "counters": unix.ETHTOOL_GSTATS} {
+		b := make([]byte, 12)
+		binary.NativeEndian.PutUint32(b, command)
+		binary.NativeEndian.PutUint32(b[4:], statistics)
+		expect(t, what, device.Ethtool(t, name, b), unix.EOPNOTSUPP)
+	}
+	if n := device.DriverOf(t, name).Counters; n != 0 {
+		t.Errorf("the driver tells of %d counters", n)
 	}
 }
 

@@ -42,8 +42,11 @@ func cString(b []byte) string {
 	return string(s)
 }
 
-// Driver is what "ethtool -i" shows.
-type Driver struct{ Name, Version, Bus string }
+// Driver is what "ethtool -i" shows, and how many counters there are.
+type Driver struct {
+	Name, Version, Bus string
+	Counters           uint32
+}
 
 // DriverOf asks for ETHTOOL_GDRVINFO.
 func DriverOf(t testing.TB, name string) Driver {
@@ -53,7 +56,7 @@ func DriverOf(t testing.TB, name string) Driver {
 	if err := Ethtool(t, name, b); err != nil {
 		t.Fatalf("ethtool -i: %v", err)
 	}
-	return Driver{cString(b[4:36]), cString(b[36:68]), cString(b[100:132])}
+	return Driver{cString(b[4:36]), cString(b[36:68]), cString(b[100:132]), binary.NativeEndian.Uint32(b[180:])}
 }
 
 // ChannelsOf is what "ethtool -l" shows: the most combined channels, and how
@@ -74,7 +77,7 @@ func RingsOf(t testing.TB, name string) (rxMax, txMax, rx, tx uint32) {
 // StatisticsOf is what "ethtool -S" shows, in its order.
 func StatisticsOf(t testing.TB, name string) (names []string, values map[string]uint64) {
 	t.Helper()
-	n := int(ethtoolDriverStats(t, name))
+	n := int(DriverOf(t, name).Counters)
 	names = ethtoolStrings(t, name, stringSetStats, n)
 	stats := make([]byte, 8+8*n)
 	encodeWords(stats, unix.ETHTOOL_GSTATS, uint32(n))
@@ -161,17 +164,6 @@ func SetFeature(t testing.TB, name, feature string, on bool) {
 	if err := Ethtool(t, name, b); err != nil {
 		t.Fatalf("ethtool -K %s %v: %v", feature, on, err)
 	}
-}
-
-// ethtoolDriverStats is the field n_stats of struct ethtool_drvinfo.
-func ethtoolDriverStats(t testing.TB, name string) uint32 {
-	t.Helper()
-	b := make([]byte, 196)
-	binary.NativeEndian.PutUint32(b, unix.ETHTOOL_GDRVINFO)
-	if err := Ethtool(t, name, b); err != nil {
-		t.Fatalf("ethtool -i: %v", err)
-	}
-	return binary.NativeEndian.Uint32(b[180:])
 }
 
 func encodeWords(b []byte, words ...uint32) {
