@@ -104,6 +104,6 @@ clean:
 	rm -rf build
 
 distclean: clean
-	cd "$${MYTUN_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/mytun}" && rm -rf kernels qemu programs debug checkpatch go kvm-* .lock-*
+	cd "$${MYTUN_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/mytun}" && rm -rf kernels roots apt qemu programs debug checkpatch go kvm-* .lock-*
 
 .PHONY: help demo shell test test-go test-race test-ring test-modules test-vm test-debug test-kasan test-kasan-short test-kcsan test-rt fuzz fuzz-conform fuzz-go soak lint bench bench-quick bench-plot bench-doc bench-check bench-baseline modules install uninstall load unload clean distclean

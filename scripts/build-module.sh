@@ -16,7 +16,7 @@ TOP=$(cd "$(dirname "$0")/.." && pwd)
 # run_make OUT LOG: the build itself, its whole output in a log.
 run_make() {
 	# shellcheck disable=SC2153 # KERNEL_DIR comes from the kernel's own file
-	make -C "$TOP/kmod" -j"$(nproc)" KDIR="$KERNEL_DIR" OUT="$1" W=1 ${VARIABLE:+"$VARIABLE=y"} modules >"$2" 2>&1
+	"$TOP/scripts/in-root.sh" "${KERNEL_TOOLS:-}" make -C "$TOP/kmod" -j"$(nproc)" KDIR="$KERNEL_DIR" OUT="$1" W=1 ${VARIABLE:+"$VARIABLE=y"} modules >"$2" 2>&1
 }
 
 # loud LOG: true if the compiler, the linker or modpost had anything to say.

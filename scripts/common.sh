@@ -40,9 +40,10 @@ need_apt() {
 		"Elsewhere, install $* by hand; 'make modules load' needs none of the cached kernels"
 }
 
+# apt_update: the index of this machine's own apt, or of the one that use_release has chosen (debian.sh).
 apt_update() {
 	say "refreshing the package index (apt-get update)"
-	as_root apt-get -qq update >&2 || die "apt-get update failed: check the network and /etc/apt/sources.list*"
+	if [ -n "${APT_CONFIG:-}" ]; then apt-get -qq update >&2; else as_root apt-get -qq update >&2; fi || die "apt-get update failed: check the network and /etc/apt/sources.list*"
 }
 
 # known PACKAGE: true if apt's index can give us that package. A fresh container has no index at all.

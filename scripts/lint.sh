@@ -118,7 +118,10 @@ main() {
 	check "other systems" other_systems
 	check staticcheck go_staticcheck
 	for kernel in $KERNELS; do
-		check "sparse $kernel" run_sparse "$kernel"
+		case $kernel in
+		6.*) check "sparse $kernel" run_sparse "$kernel" ;;
+		*) printf '%-22s not run: no sparse of Debian can read its headers (__typeof_unqual__)\n' "sparse $kernel" ;;
+		esac
 	done
 	check checkpatch run_checkpatch
 	check shellcheck run_shellcheck

@@ -1,130 +1,157 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Usage: scripts/setup-kernel.sh 6.12|6.1|6.1-rt|6.12-kasan|6.12-kcsan
+# Usage: scripts/setup-kernel.sh SERIES        (6.1, 6.12, 7.2 and whatever else Debian has; 6.1-rt; 6.12-kasan, 6.12-kcsan)
 #
 # Unpacks a Debian kernel and what is needed to build modules for it into the cache directory, as an ordinary user, and prints the
 # path of a file of shell variables that names the parts:
 #
 #	KERNEL_SERIES   6.12                        KERNEL_RELEASE  what uname -r will say
 #	KERNEL_DIR      the tree to build against   KERNEL_IMAGE    the vmlinuz to boot
-#	KERNEL_MODULES  its lib/modules directory
+#	KERNEL_MODULES  its lib/modules directory   KERNEL_TOOLS    for scripts/in-root.sh: with what to build, empty for this machine's own
 #
-# Nothing is installed: a test kernel has no business in /boot, and Debian's 6.12 headers depend on the image. A kernel that is
-# in the cache already is used as it is, without the network, even if Debian has a newer one; 'make distclean' drops it. The kernels with
-# a checker's name are built from source, by setup-debug-kernel.sh.
+# Nothing is installed: a test kernel has no business in /boot, and Debian's headers depend on the image. A kernel that is
+# in the cache already is used as it is, without the network, even if Debian has a newer one; 'make distclean' drops it. 6.1 comes from Debian 12,
+# 7.0 and later from Debian 13's backports, or from unstable before they are there. The kernels with a checker's name are built from source, by
+# setup-debug-kernel.sh.
 
 set -eu
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
+# shellcheck source=scripts/debian.sh
+. "$(dirname "$0")/debian.sh"
 
-# image_meta SERIES, headers_meta SERIES: Debian's names for "the present kernel of that series".
-image_meta() {
+# releases SERIES: the Debian releases that may have that kernel, the best first. This machine's own, where it has it, needs no other tools.
+releases() {
 	case $1 in
-	6.1) echo linux-image-cloud-amd64 ;;
-	6.1-rt) echo linux-image-rt-amd64 ;;
-	*) echo "linux-image-$1-cloud-amd64" ;;
+	6.1 | 6.1-rt) echo bookworm ;;
+	6.12) if [ "$(codename)" = bookworm ]; then echo bookworm trixie; else echo trixie; fi ;;
+	*) echo trixie sid ;;
 	esac
 }
 
-headers_meta() {
+flavour() {
 	case $1 in
-	6.1) echo linux-headers-cloud-amd64 ;;
-	6.1-rt) echo linux-headers-rt-amd64 ;;
-	*) echo "linux-headers-$1-cloud-amd64" ;;
+	*-rt) echo rt-amd64 ;;
+	*) echo cloud-amd64 ;;
 	esac
 }
 
-# depends_on PACKAGE PATTERN: the package's first dependency whose name matches.
+# newest SERIES: the newest kernel of that series whose headers apt can give us, as uname -r says it.
+newest() {
+	local release
+	apt-cache pkgnames "linux-headers-${1%-rt}" | sed -n "s/^linux-headers-\(${1%-rt}[-.+].*-$(flavour "$1")\|${1%-rt}-$(flavour "$1")\)\$/\1/p" |
+		sort -Vr | while read -r release; do
+		! known "linux-headers-$release" || { echo "$release" && break; }
+	done
+}
+
+# depends_on PACKAGE PATTERN: its dependencies whose names match.
 depends_on() {
-	apt-cache depends --important "$1" | awk -v want="$2" '$1 ~ /Depends:$/ && $2 ~ want { print $2; exit }'
+	apt-cache depends --important "$1" | awk -v want="$2" '$1 ~ /Depends:$/ && $2 ~ want { print $2 }'
 }
 
-# resolve SERIES: the four packages that hold image, headers, common headers and build tools of the present kernel.
-resolve() {
-	local image headers
-	image=$(depends_on "$(image_meta "$1")" '^linux-image-[0-9]')
-	headers=$(depends_on "$(headers_meta "$1")" '^linux-headers-[0-9]')
-	[ -n "$image" ] && [ -n "$headers" ] || return 1
-	case $image in
-	"linux-image-${1%-rt}."*) ;;
-	*) die "$(image_meta "$1") is $image here, not a ${1%-rt} kernel: this set-up is written for Debian 12" ;;
-	esac
-	echo "$image $headers" "$(depends_on "$headers" '^linux-headers-.*-common(-rt)?$')" "$(depends_on "$headers" '^linux-kbuild-')"
+# parts RELEASE: the packages that hold image, headers, common headers and build tools. From 7.0 on the image's is empty, and depends on its parts.
+parts() {
+	local image=linux-image-$1 headers=linux-headers-$1
+	! known "linux-binary-$1" || image="linux-binary-$1 linux-modules-$1 linux-base-$1"
+	# shellcheck disable=SC2086 # words are meant
+	printf '%s\n' $image "$headers"
+	depends_on "$headers" '^linux-(headers-.*-common(-rt)?|kbuild-.*)$'
 }
 
-# download SERIES DIR: resolve and fetch, with a second try after refreshing an index that is absent or stale.
+# tools RELEASE: what else the headers ask for: the compiler that the kernel was built with, and what the kernel's own tools need.
+tools() {
+	depends_on "linux-headers-$1" '^gcc-'
+	depends_on "$(depends_on "linux-headers-$1" '^linux-kbuild-')" '^(pahole|lib)'
+}
+
+# download SERIES DIR: with a second try after refreshing an index that is absent or stale. Sets RELEASE, and FROM to Debian's release.
 download() {
 	local packages attempt
-	for attempt in 1 2; do
-		if known "$(image_meta "$1")" && packages=$(resolve "$1"); then
-			read -ra packages <<<"$packages"
-			say "kernel $1: downloading ${packages[*]}"
-			fetch_debs "$2" "${packages[@]}" && return
-			cat "$2/fetch.log" >&2
-		fi
-		[ "$attempt" = 2 ] || apt_update
+	for FROM in $(releases "$1"); do
+		use_release "$FROM"
+		for attempt in 1 2; do
+			RELEASE=$(newest "$1")
+			if [ -n "$RELEASE" ]; then
+				mapfile -t packages < <(parts "$RELEASE")
+				say "kernel $1: downloading ${packages[*]}"
+				fetch_debs "$2" "${packages[@]}" && return
+				cat "$2/fetch.log" >&2
+			fi
+			[ "$attempt" = 2 ] || apt_update
+		done
 	done
-	die "no kernel $1 could be fetched: $(image_meta "$1") and $(headers_meta "$1") come from Debian 12's main and security archives;" \
-		"check the network and /etc/apt/sources.list*"
+	die "Debian's mirror has no kernel $1 any more, or not yet (looked for linux-headers-$1*-$(flavour "$1") in $(releases "$1"));" \
+		"check the network, or choose another with KERNEL= or KERNELS="
 }
 
-# relocate ROOT: the flavour's Makefile is one line that includes the common one by its installed path, and the two links in
-# lib/modules are absolute on 6.1. Both must point into the cache, wherever that is, so they are made relative.
+# arrange ROOT: from 7.0 on the image lies with the modules.
+arrange() {
+	[ -e "$1/boot/vmlinuz-$RELEASE" ] || { mkdir -p "$1/boot" && mv "$1/lib/modules/$RELEASE/vmlinuz" "$1/boot/vmlinuz-$RELEASE"; }
+}
+
+# relocate ROOT: the flavour's Makefile names the common headers and its own directory by their installed paths, and the two links in
+# lib/modules are absolute on 6.1. All must point into the cache, wherever that is, so they are made relative.
 relocate() {
-	local root=$1 makefile release link
-	for makefile in "$root"/usr/src/linux-headers-*-{cloud,rt}-amd64/Makefile; do
-		[ -e "$makefile" ] || continue
-		# shellcheck disable=SC2016 # the dollars are make's
-		sed -i 's|^include /usr/src/|include $(dir $(lastword $(MAKEFILE_LIST)))../|' "$makefile"
-	done
-	release=$(basename "$root"/lib/modules/*)
+	local root=$1 link
+	# shellcheck disable=SC2016 # the dollars are make's
+	sed -i -E -e 's,^include /usr/src/,include $(dir $(lastword $(MAKEFILE_LIST)))../,' \
+		-e 's,^KBUILD_OUTPUT *:?= */usr/src/(.*),KBUILD_OUTPUT := $(abspath $(dir $(lastword $(MAKEFILE_LIST)))../\1),' \
+		"$root/usr/src/linux-headers-$RELEASE/Makefile"
 	for link in build source; do
-		rm -f "$root/lib/modules/$release/$link"
+		rm -f "$root/lib/modules/$RELEASE/$link"
 	done
-	ln -s "../../../usr/src/linux-headers-$release" "$root/lib/modules/$release/build"
+	ln -s "../../../src/linux-headers-$RELEASE" "$root/lib/modules/$RELEASE/build"
 }
 
-# describe SERIES ROOT FINAL: the variables, with the paths that hold after the rename.
+# describe SERIES TOOLS FINAL: the variables, with the paths that hold after the rename.
 describe() {
-	local release
-	release=$(basename "$2"/lib/modules/*)
 	cat <<-EOF
 		KERNEL_SERIES='$1'
-		KERNEL_RELEASE='$release'
-		KERNEL_DIR='$3/usr/src/linux-headers-$release'
-		KERNEL_IMAGE='$3/boot/vmlinuz-$release'
-		KERNEL_MODULES='$3/lib/modules/$release'
+		KERNEL_RELEASE='$RELEASE'
+		KERNEL_DIR='$3/usr/src/linux-headers-$RELEASE'
+		KERNEL_IMAGE='$3/boot/vmlinuz-$RELEASE'
+		KERNEL_MODULES='$3/lib/modules/$RELEASE'
+		KERNEL_TOOLS='$2'
 	EOF
 }
 
 # check ROOT: a package that is laid out differently should fail here and not in the middle of a build.
 check() {
 	local part
-	for part in "$1"/boot/vmlinuz-* "$1"/lib/modules/*/modules.dep "$1"/usr/src/linux-headers-*-amd64/Module.symvers \
-		"$1"/usr/src/linux-headers-*-amd64/scripts/mod/modpost; do
-		[ -e "$part" ] || die "the unpacked kernel has no $part: Debian's packages have changed, and scripts/setup-kernel.sh must follow"
+	for part in "boot/vmlinuz-$RELEASE" "lib/modules/$RELEASE/modules.dep" "usr/src/linux-headers-$RELEASE/Module.symvers" \
+		"usr/src/linux-headers-$RELEASE/scripts/mod/modpost"; do
+		[ -e "$1/$part" ] || die "the unpacked kernel has no $part: Debian's packages have changed, and scripts/setup-kernel.sh must follow"
 	done
+}
+
+# build_tools: where the kernel's are, if they cannot be this machine's.
+build_tools() {
+	local packages
+	[ "$FROM" != "$(codename)" ] || return 0
+	mapfile -t packages < <(tools "$RELEASE")
+	"$(dirname "$0")/setup-root.sh" "$FROM" make binutils kmod xz-utils "${packages[@]}"
 }
 
 # unpack SERIES FINAL: everything happens in a directory beside the final one, which appears only when it is complete.
 unpack() {
-	local series=$1 final=$2 work=$2.new deb
+	local series=$1 final=$2 work=$2.new tools
 	[ ! -e "$final/kernel.env" ] || return 0
 	need_apt "kernel headers for $series"
 	"$(dirname "$0")/setup-packages.sh" build
 	rm -rf "$work"
 	mkdir -p "$work/debs"
 	download "$series" "$work/debs"
-	for deb in "$work"/debs/*.deb; do
-		say "kernel $series: unpacking $(basename "$deb")"
-		dpkg -x "$deb" "$work"
-	done
+	say "kernel $series: unpacking"
+	unpack_debs "$work/debs" "$work"
 	rm -rf "$work/debs"
+	arrange "$work"
 	relocate "$work"
-	PATH=$PATH:/usr/sbin:/sbin depmod -b "$work" "$(basename "$work"/lib/modules/*)"
+	PATH=$PATH:/usr/sbin:/sbin depmod -b "$work" "$RELEASE"
 	check "$work"
-	describe "$series" "$work" "$final" >"$work/kernel.env"
+	tools=$(build_tools)
+	describe "$series" "$tools" "$final" >"$work/kernel.env"
 	rm -rf "$final"
 	mv "$work" "$final"
 	say "kernel $series: ready in $final"
@@ -133,10 +160,9 @@ unpack() {
 main() {
 	local series=${1:-}
 	case $series in
-	6.12 | 6.1 | 6.1-rt) ;;
 	6.12-*) exec "$(dirname "$0")/setup-debug-kernel.sh" "$series" ;;
-	*) die "usage: scripts/setup-kernel.sh 6.12|6.1|6.1-rt|6.12-kasan|6.12-kcsan (not '$series')" ;;
 	esac
+	[[ $series =~ ^[0-9]+\.[0-9]+(-rt)?$ ]] || die "usage: scripts/setup-kernel.sh SERIES, such as 6.1, 6.12, 7.2, 6.1-rt, 6.12-kasan, 6.12-kcsan (not '$series')"
 	locked "$MYTUN_CACHE/kernels/.lock-$series" unpack "$series" "$MYTUN_CACHE/kernels/$series"
 	echo "$MYTUN_CACHE/kernels/$series/kernel.env"
 }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Usage: scripts/setup-packages.sh GROUP...     (groups: build debug vm lint ring go)
+# Usage: scripts/setup-packages.sh GROUP...     (groups: build debug vm lint ring root go)
 #
 # Installs the Debian packages that a group of targets needs. It says what is missing and why, asks apt for exactly that, and is
 # silent and instant when everything is there. Nothing here installs a kernel: kernels are unpacked into a cache directory
@@ -20,8 +20,9 @@ group_packages() {
 		"iproute2 iputils-ping ethtool iperf3" ;;
 	lint) echo "sparse shellcheck perl xz-utils" ;;
 	ring) echo "gcc libc6-dev make" ;;
+	root) echo "bubblewrap" ;;
 	go) echo "golang-go ca-certificates" ;;
-	*) die "unknown package group '$1': use build, debug, vm, lint, ring or go" ;;
+	*) die "unknown package group '$1': use build, debug, vm, lint, ring, root or go" ;;
 	esac
 }
 
@@ -32,6 +33,7 @@ group_purpose() {
 	vm) echo "to run the virtual machine and to fill it with tools" ;;
 	lint) echo "to check the sources" ;;
 	ring) echo "to test the ring under the sanitizers" ;;
+	root) echo "to run the build tools of another Debian release" ;;
 	go) echo "to build the Go programs" ;;
 	esac
 }
@@ -60,7 +62,7 @@ install_packages() {
 
 main() {
 	local group missing=() wanted=()
-	[ $# -gt 0 ] || die "usage: scripts/setup-packages.sh GROUP... (build debug vm lint ring go)"
+	[ $# -gt 0 ] || die "usage: scripts/setup-packages.sh GROUP... (build debug vm lint ring root go)"
 	for group; do
 		group_packages "$group" >/dev/null
 		have dpkg-query || need_apt "$(group_packages "$group")"

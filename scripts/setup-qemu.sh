@@ -11,6 +11,8 @@
 set -eu
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
+# shellcheck source=scripts/debian.sh
+. "$(dirname "$0")/debian.sh"
 
 EMULATOR=qemu-system-x86_64 ENOUGH=8.1
 CACHED=$MYTUN_CACHE/qemu
@@ -22,31 +24,13 @@ is_enough() {
 	[ -n "$version" ] && printf '%s\n' "$ENOUGH" "$version" | sort -VC
 }
 
-# backports: the line of sources.list that names them, on the mirror that this machine uses for the release itself.
-backports() {
-	# shellcheck disable=SC2016 # the dollars are apt's
-	apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' 'Label: Debian' 'Component: main' |
-		awk '$2 !~ /-/ { print "deb", $1, $2 "-backports", "main"; exit }'
-}
-
-# configure DIR: apt with no source but backports, and an index of its own. The machine's own apt never learns of them.
-configure() {
-	mkdir -p "$1/lists/partial" "$1/cache/archives/partial" "$1/debs"
-	backports >"$1/sources.list"
-	[ -s "$1/sources.list" ] || { echo "apt has no source of Debian itself, and so no mirror to ask for backports" && return 1; }
-	cat >"$1/apt.conf" <<-EOF
-		APT::Sandbox::User "root";
-		Dir::Etc::sourcelist "$1/sources.list";
-		Dir::Etc::sourceparts "-";
-		Dir::State::lists "$1/lists";
-		Dir::Cache "$1/cache";
-	EOF
-}
-
-# download DIR: the .deb files into DIR/debs.
+# download DIR: the .deb files into DIR/debs, from the backports of the release that this machine runs.
 download() {
-	configure "$1" || return 1
-	export APT_CONFIG=$1/apt.conf
+	local archive
+	archive=$(mirror Debian)
+	[ -n "$archive" ] || { echo "apt has no source of Debian itself, and so no mirror to ask for backports" && return 1; }
+	use_sources backports "deb $archive $(codename)-backports main"
+	mkdir -p "$1/debs"
 	apt-get -q update && { fetch_debs "$1/debs" qemu-system-x86 qemu-system-data seabios || { cat "$1/debs/fetch.log" && return 1; }; }
 }
 
