@@ -67,6 +67,22 @@ mytun_setup_hrtimer(struct hrtimer *timer,
 #endif
 }
 
+/* Under rtnl. What an ioctl gives is a plain sockaddr, of 14 bytes of address */
+static inline int mytun_set_address(struct net_device *dev,
+				    const struct sockaddr *address)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 16, 0)
+	struct sockaddr copy = *address;
+
+	return dev_set_mac_address_user(dev, &copy, NULL);
+#else
+	struct sockaddr_storage copy = {};
+
+	memcpy(&copy, address, sizeof(*address));
+	return dev_set_mac_address_user(dev, &copy, NULL);
+#endif
+}
+
 static inline void mytun_eventfd_signal(struct eventfd_ctx *eventfd)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)

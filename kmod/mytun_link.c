@@ -125,6 +125,19 @@ size_t mytun_ifreq_size(void)
 	return sizeof(struct ifreq);
 }
 
+/* What there is of the device's address, as much as fits */
+static void mytun_link_get_address(const struct net_device *dev,
+				   struct sockaddr *address)
+{
+	size_t room = sizeof(*address) - offsetof(struct sockaddr, sa_data);
+
+	ASSERT_RTNL();
+	memset(address, 0, sizeof(*address));
+	address->sa_family = dev->type;
+	memcpy((u8 *)address + offsetof(struct sockaddr, sa_data),
+	       dev->dev_addr, min_t(size_t, room, dev->addr_len));
+}
+
 /*
  * SIOCGIFHWADDR and SIOCSIFHWADDR. Other socket ioctls are no commands, but
  * have their argument looked at all the same
@@ -133,23 +146,21 @@ int mytun_link_address(struct mytun_queue *queue, unsigned int command,
 		       void __user *arg)
 {
 	struct ifreq request = {};
-	int err = -EBADFD;
-	struct net_device *dev;
+	int err = 0;
 
 	if (copy_from_user(&request, arg, mytun_ifreq_size()))
 		return -EFAULT;
 	rtnl_lock();
 	if (!queue->device)
-		goto unlock;
-	dev = queue->device->dev;
-	if (command == SIOCSIFHWADDR)
-		err = dev_set_mac_address_user(dev, &request.ifr_hwaddr, NULL);
+		err = -EBADFD;
+	else if (command == SIOCSIFHWADDR)
+		err = mytun_set_address(queue->device->dev,
+					&request.ifr_hwaddr);
 	else if (command == SIOCGIFHWADDR)
-		err = dev_get_mac_address(&request.ifr_hwaddr, dev_net(dev),
-					  dev->name);
+		mytun_link_get_address(queue->device->dev,
+				       &request.ifr_hwaddr);
 	else
 		err = -EINVAL;
-unlock:
 	rtnl_unlock();
 	if (err || command == SIOCSIFHWADDR)
 		return err;

@@ -169,21 +169,21 @@ static int mytun_read_put_pi(const struct sk_buff *skb, size_t total,
 	return mytun_read_put(&pi, sizeof(pi), to);
 }
 
-/* Of a larger header what follows is the process's, and left alone */
+/* What a larger header has behind is zero, on every kernel */
 static int mytun_read_put_vnet(const struct mytun_format *format,
 			       struct virtio_net_hdr_v1 *vnet,
 			       struct iov_iter *to)
 {
+	size_t rest = format->vnet_size - sizeof(struct virtio_net_hdr);
 	int err;
 
 	if (iov_iter_count(to) < format->vnet_size)
 		return -EINVAL;
 	mytun_vnet_convert(format, vnet);
 	err = mytun_read_put(vnet, sizeof(struct virtio_net_hdr), to);
-	if (!err)
-		iov_iter_advance(to, format->vnet_size -
-				     sizeof(struct virtio_net_hdr));
-	return err;
+	if (err)
+		return err;
+	return iov_iter_zero(rest, to) == rest ? 0 : -EFAULT;
 }
 
 /* As stock tun: bytes that were put, of a frame that may have been longer */

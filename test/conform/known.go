@@ -9,9 +9,9 @@ import "slices"
 // Difference is something that mytun does otherwise than stock tun, on purpose
 // or because it does not do it yet.
 type Difference struct {
-	ID     string // its row in docs/compatibility.md, which gives the reason
-	Before string // only on kernels before this one, such as "6.2": stock tun was different
-	Where  []Place
+	ID    string // its row in docs/compatibility.md, which gives the reason
+	Probe string // in probes: only where the kernel's stock tun is found to be so
+	Where []Place
 }
 
 // Place is where a Difference is seen. All are globs, in which * stands for
@@ -131,17 +131,21 @@ var Known = []Difference{
 		{"xdp/verdict 3*", "file down, *", "", ""},
 	}},
 
-	// stock tun has learned it since
-	{ID: "ownerless", Before: "6.12", Where: []Place{
+	// stock tun of some kernels, whatever their number: what it learns is given to older ones too
+	{ID: "ownerless", Probe: "attaches ownerless", Where: []Place{
 		{"rights/owner -1 group -1", "* TUNSETIFF*", "0*", "EPERM*"},
 		{"rights/of an ordinary user", `file TUNSETIFF "conf" TUN|NO_PI`, "EBUSY*", "EPERM*"},
 	}},
-	{ID: "ethtool-channels", Before: "6.12", Where: in(Place{Call: "ethtool channels", Stock: "ENOTSUP*", Mytun: "0*"}, "ethtool")},
-	{ID: "nowait", Before: "6.4", Where: slices.Concat(
+	{ID: "ethtool-channels", Probe: "no channels", Where: in(Place{Call: "ethtool channels", Stock: "ENOTSUP*", Mytun: "0*"}, "ethtool")},
+	{ID: "nowait", Probe: "no RWF_NOWAIT", Where: slices.Concat(
 		in(Place{Call: "file preadv2 *", Stock: "ENOTSUP*", Mytun: ""}, "nowait"),
 		[]Place{
 			{"random/*", "* flags 0x8", "ENOTSUP*", ""},
 			{"random/*", "* flags 0x8, byte *", "ENOTSUP", ""},
 		})},
-	{ID: "uso", Before: "6.2", Where: []Place{{"ioctl/vnet", "TUNSETOFFLOAD  0x61", "EINVAL", "0"}}},
+	{ID: "vnet-rest", Probe: "vnet rest left", Where: []Place{
+		{"vnet/sizes", "file read [300]", "*, 0000000000000000000055*", "*, 0000000000000000000000*"},
+		{"random/*", "* read *", "*55*", "*00*"},
+	}},
+	{ID: "uso", Probe: "no USO", Where: []Place{{"ioctl/vnet", "TUNSETOFFLOAD  0x61", "EINVAL", "0"}}},
 }

@@ -7,6 +7,7 @@ package conform
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -100,13 +101,12 @@ func newKnowledge(t *testing.T, group string) *knowledge {
 	t.Helper()
 	k := &knowledge{}
 	for _, d := range Known {
-		if d.Before != "" && !kernelBefore(t, d.Before) {
+		here := slices.DeleteFunc(slices.Clone(d.Where), func(p Place) bool { return !strings.HasPrefix(p.Scenario, group+"/") })
+		if len(here) == 0 || d.Probe != "" && !probed(t, d.Probe) {
 			continue
 		}
-		for _, p := range d.Where {
-			if strings.HasPrefix(p.Scenario, group+"/") {
-				k.places = append(k.places, &place{Place: p, id: d.ID})
-			}
+		for _, p := range here {
+			k.places = append(k.places, &place{Place: p, id: d.ID})
 		}
 	}
 	return k
@@ -157,25 +157,6 @@ func glob(pattern, text string) bool {
 	expression := strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(regexp.QuoteMeta(pattern))
 	matched, err := regexp.MatchString("^(?s:"+expression+")$", text)
 	return err == nil && matched
-}
-
-// kernelBefore tells whether this kernel is older than a version.
-func kernelBefore(t *testing.T, version string) bool {
-	t.Helper()
-	var name unix.Utsname
-	if err := unix.Uname(&name); err != nil {
-		t.Fatal(err)
-	}
-	return number(t, unix.ByteSliceToString(name.Release[:])) < number(t, version)
-}
-
-func number(t *testing.T, version string) int {
-	t.Helper()
-	var major, minor int
-	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err != nil {
-		t.Fatalf("kernel version %q: %v", version, err)
-	}
-	return major<<16 | minor
 }
 
 // product names every combination of two lists' members.
