@@ -241,22 +241,35 @@ static bool mytun_frame_ip_complete(const struct sk_buff *skb)
 	return skb->len >= sizeof(struct ipv6hdr);
 }
 
-/* Set protocol and header offsets. False if the protocol is none */
+/*
+ * What must be known before metadata is applied: the kernel's function looks for
+ * the transport header of a super-packet whose checksum is complete, from the
+ * network header on. A tag's protocol will do: behind it is another. False if the
+ * protocol is none
+ */
 static __always_inline bool
-mytun_frame_classify(struct mytun_device *device, struct sk_buff *skb,
-		     const __be16 *protocol)
+mytun_frame_locate(struct mytun_device *device, struct sk_buff *skb,
+		   const __be16 *protocol)
 {
+	skb->dev = device->dev;
 	if (device->flags & IFF_TAP) {
-		skb->protocol = eth_type_trans(skb, device->dev);
-	} else {
-		skb->protocol = protocol ? *protocol :
-					   mytun_frame_ip_protocol(skb);
-		if (!protocol && !skb->protocol)
-			return false;
-		skb_reset_mac_header(skb);
+		skb->protocol = ((struct ethhdr *)skb->data)->h_proto;
+		skb_set_network_header(skb, ETH_HLEN);
+		return true;
 	}
+	skb->protocol = protocol ? *protocol : mytun_frame_ip_protocol(skb);
 	skb_reset_network_header(skb);
-	return true;
+	return protocol || skb->protocol;
+}
+
+/* Metadata is applied: the frame begins behind the link header from now on */
+static __always_inline void mytun_frame_classify(struct mytun_device *device,
+						 struct sk_buff *skb)
+{
+	if (device->flags & IFF_TAP)
+		skb->protocol = eth_type_trans(skb, device->dev);
+	else
+		skb_reset_mac_header(skb);
 }
 
 /* mytun_frame_finish(); without a @protocol the frame itself tells */
@@ -269,13 +282,13 @@ __mytun_frame_finish(struct mytun_queue *queue, struct mytun_device *device,
 	if (device->flags & IFF_TAP && skb->len < ETH_HLEN)
 		return mytun_frame_refuse_skb(queue, device, skb,
 					      MYTUN_TX_REFUSED_LENGTH);
-	skb->dev = device->dev;
+	if (!mytun_frame_locate(device, skb, protocol))
+		return mytun_frame_refuse_skb(queue, device, skb,
+					      MYTUN_TX_REFUSED_PROTOCOL);
 	if (mytun_vnet_apply(skb, vnet))
 		return mytun_frame_refuse_skb(queue, device, skb,
 					      MYTUN_TX_REFUSED_VNET);
-	if (!mytun_frame_classify(device, skb, protocol))
-		return mytun_frame_refuse_skb(queue, device, skb,
-					      MYTUN_TX_REFUSED_PROTOCOL);
+	mytun_frame_classify(device, skb);
 
 	if (skb_is_gso(skb) || skb->ip_summed == CHECKSUM_PARTIAL)
 		skb_probe_transport_header(skb);
