@@ -13,9 +13,11 @@ TOP=$(cd "$(dirname "$0")/../.." && pwd)
 # Kernel modules; those that they depend on come along.
 MODULES="tun veth ifb dummy bridge macvlan ipvlan 8021q macsec vhost_net pktgen
 	ip_gre ip6_gre ipip sit ip6_tunnel vxlan geneve fou fou6 l2tp_eth l2tp_ip l2tp_ip6 wireguard
-	gcm ghash_generic ctr seqiv
+	gcm ctr seqiv
 	sch_fq sch_netem sch_ingress sch_tbf cls_matchall cls_u32 cls_bpf act_mirred act_bpf
-	inet_diag tcp_diag udp_diag raw_diag unix_diag af_packet_diag netlink_diag nfnetlink nf_tables"
+	inet_diag tcp_diag udp_diag raw_diag unix_diag af_packet_diag netlink_diag nf_tables"
+# Not in every kernel: what they do is built in, or parts of others.
+MODULES_OF_SOME="ghash_generic nfnetlink"
 
 TOOLS="bash awk grep sed find xargs kmod lsmod insmod rmmod modprobe modinfo
 	[ basename cat chmod chown cmp cp cut date dd diff dirname echo env expr false head id kill ln ls md5sum mkdir mkfifo mknod mktemp mv
@@ -106,9 +108,13 @@ copy_libraries() {
 
 # with_dependencies: the modules' files, those they need included, from the kernel's own table.
 with_dependencies() {
-	local root=$1 modules
+	local root=$1 modules PATH=$PATH:/usr/sbin:/sbin
 	read -ra modules <<<"$(tr "\n\t" "  " <<<"$MODULES")"
-	PATH=$PATH:/usr/sbin:/sbin modprobe -d "$root" -S "$KERNEL_RELEASE" -a -D "${modules[@]}" | awk '$1 == "insmod" { print $2 }' | sort -u
+	# shellcheck disable=SC2086 # words are meant
+	{
+		modprobe -d "$root" -S "$KERNEL_RELEASE" -a -D "${modules[@]}"
+		modprobe -q -d "$root" -S "$KERNEL_RELEASE" -a -D $MODULES_OF_SOME || true
+	} | awk '$1 == "insmod" { print $2 }' | sort -u
 }
 
 # copy_modules KO: packed modules are unpacked, which is faster here than in an emulator.
