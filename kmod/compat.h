@@ -34,6 +34,11 @@ static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
 #define TUN_F_USO6	0x40
 #endif
 
+/* Stock tun has it since 7.3 */
+#ifndef IFF_BACKPRESSURE
+#define IFF_BACKPRESSURE	0x0080
+#endif
+
 /* Has any socket asked for UDP GRO? The key is no longer for all since 6.15 */
 static inline bool mytun_udp_gro_needed(void)
 {

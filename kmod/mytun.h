@@ -64,7 +64,7 @@ struct task_struct;
 /* Flags of TUNSETIFF that a device keeps; TUN_EXCL acts once */
 #define MYTUN_DEVICE_FLAGS	(IFF_TUN | IFF_TAP | IFF_NO_PI | \
 				 IFF_MULTI_QUEUE | IFF_VNET_HDR | \
-				 IFF_ONE_QUEUE | IFF_NAPI)
+				 IFF_ONE_QUEUE | IFF_NAPI | IFF_BACKPRESSURE)
 
 /* What a process can ask for with TUNSETOFFLOAD */
 #define MYTUN_OFFLOADS	(NETIF_F_HW_CSUM | NETIF_F_TSO | NETIF_F_TSO6 | \
@@ -144,7 +144,6 @@ struct mytun_coalesce {
  * @owner:     who may attach without CAP_NET_ADMIN; written under rtnl
  * @group:     the same for a group
  * @offloads:  NETIF_F_* that the process takes in rx frames; under rtnl
- * @backpressure: hold senders up instead of dropping; written under rtnl
  * @vnet_size: bytes of the virtio_net_hdr of read and write; under rtnl
  * @vnet_le:   that header is little endian, as in rings; under rtnl
  * @vnet_be:   it is big endian, unless @vnet_le; under rtnl
@@ -173,7 +172,6 @@ struct mytun_device {
 	kuid_t owner;
 	kgid_t group;
 	netdev_features_t offloads;
-	bool backpressure;
 	int vnet_size;
 	bool vnet_le;
 	bool vnet_be;

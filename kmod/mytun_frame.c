@@ -62,7 +62,7 @@ void mytun_frame_drop_down(struct mytun_queue *queue,
 
 static u32 mytun_frame_min(const struct mytun_device *device)
 {
-	return device->flags & IFF_TAP ? ETH_HLEN : 1;
+	return READ_ONCE(device->flags) & IFF_TAP ? ETH_HLEN : 1;
 }
 
 /* True if the header is sound; counts the reason if not */
@@ -252,7 +252,7 @@ mytun_frame_locate(struct mytun_device *device, struct sk_buff *skb,
 		   const __be16 *protocol)
 {
 	skb->dev = device->dev;
-	if (device->flags & IFF_TAP) {
+	if (READ_ONCE(device->flags) & IFF_TAP) {
 		skb->protocol = ((struct ethhdr *)skb->data)->h_proto;
 		skb_set_network_header(skb, ETH_HLEN);
 		return true;
@@ -266,7 +266,7 @@ mytun_frame_locate(struct mytun_device *device, struct sk_buff *skb,
 static __always_inline void mytun_frame_classify(struct mytun_device *device,
 						 struct sk_buff *skb)
 {
-	if (device->flags & IFF_TAP)
+	if (READ_ONCE(device->flags) & IFF_TAP)
 		skb->protocol = eth_type_trans(skb, device->dev);
 	else
 		skb_reset_mac_header(skb);
@@ -279,7 +279,7 @@ __mytun_frame_finish(struct mytun_queue *queue, struct mytun_device *device,
 		     const __be16 *protocol)
 {
 	/* it may have been written while the file had a device of another kind */
-	if (device->flags & IFF_TAP && skb->len < ETH_HLEN)
+	if (READ_ONCE(device->flags) & IFF_TAP && skb->len < ETH_HLEN)
 		return mytun_frame_refuse_skb(queue, device, skb,
 					      MYTUN_TX_REFUSED_LENGTH);
 	if (!mytun_frame_locate(device, skb, protocol))
@@ -321,7 +321,7 @@ static __always_inline bool
 mytun_frame_match(struct mytun_queue *queue, struct mytun_device *device,
 		  struct sk_buff *skb, const struct mytun_frame *header)
 {
-	if (!(device->flags & IFF_TAP) && !mytun_frame_ip_complete(skb))
+	if (!(READ_ONCE(device->flags) & IFF_TAP) && !mytun_frame_ip_complete(skb))
 		return mytun_frame_refuse_skb(queue, device, skb,
 					      MYTUN_TX_REFUSED_LENGTH);
 	if (!mytun_vnet_matches(skb))

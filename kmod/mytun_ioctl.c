@@ -70,6 +70,8 @@ static int mytun_check_framing(const struct mytun_device *device,
 /* With its first queue a persistent device begins anew */
 static void mytun_renew(struct mytun_device *device, unsigned int flags)
 {
+	/* an ioctl may have asked for it, to stay until it is changed */
+	flags |= device->flags & IFF_BACKPRESSURE;
 	WRITE_ONCE(device->flags, (device->flags & ~MYTUN_DEVICE_FLAGS) |
 				  (flags & MYTUN_DEVICE_FLAGS));
 	/* an earlier owner took super-packets: this one could not tell them */

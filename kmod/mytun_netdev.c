@@ -226,9 +226,11 @@ void mytun_netdev_set_backpressure(struct mytun_device *device, bool on)
 	unsigned int i;
 
 	ASSERT_RTNL();
-	WRITE_ONCE(device->backpressure, on);
-	if (on)
+	if (on) {
+		WRITE_ONCE(device->flags, device->flags | IFF_BACKPRESSURE);
 		return;
+	}
+	WRITE_ONCE(device->flags, device->flags & ~IFF_BACKPRESSURE);
 	for (i = 0; i < device->attached; i++)
 		mytun_rx_let_senders(rtnl_dereference(device->queues[device->live[i]]));
 }

@@ -69,7 +69,7 @@ int mytun_rx_describe(unsigned int flags, struct sk_buff *skb,
 static int mytun_rx_fill(struct mytun_queue *queue, struct mytun_frame *frame,
 			 struct sk_buff *skb)
 {
-	unsigned int flags = queue->device->flags;
+	unsigned int flags = READ_ONCE(queue->device->flags);
 	struct mytun_frame header = __mytun_rx_header(flags, skb);
 	int err;
 
@@ -258,7 +258,7 @@ bool mytun_rx_enqueue(struct mytun_queue *queue, struct sk_buff *skb)
 		return false;
 	}
 	__skb_queue_tail(list, skb);
-	if (READ_ONCE(queue->device->backpressure) &&
+	if (READ_ONCE(queue->device->flags) & IFF_BACKPRESSURE &&
 	    mytun_rx_waiting(queue) >= min(limit / 2, MYTUN_RX_WAITING_MAX))
 		mytun_rx_hold_senders(queue);
 	wake = READ_ONCE(queue->asleep);

@@ -165,7 +165,7 @@ static u16 mytun_steer_flow(struct mytun_device *device,
 	u32 hash;
 
 	rcu_read_lock();
-	hash = mytun_hash_link(skb, device->flags & IFF_TAP);
+	hash = mytun_hash_link(skb, READ_ONCE(device->flags) & IFF_TAP);
 	found = mytun_flows_find(device, hash, &index);
 	rcu_read_unlock();
 	if (found)

@@ -117,7 +117,7 @@ bool mytun_vnet_valid(const struct mytun_device *device,
 
 	if (mytun_vnet_is_plain(vnet))
 		return true;
-	if (!(device->flags & IFF_VNET_HDR))
+	if (!(READ_ONCE(device->flags) & IFF_VNET_HDR))
 		return false;
 	if (vnet->flags & ~(VIRTIO_NET_HDR_F_NEEDS_CSUM |
 			    VIRTIO_NET_HDR_F_DATA_VALID))

@@ -289,7 +289,7 @@ static int mytun_write_deliver(struct mytun_queue *queue, struct sk_buff *skb,
 	}
 	if (unlikely(rcu_access_pointer(device->xdp_program)))
 		return mytun_write_deliver_xdp(queue, device, skb, written);
-	if (!written->has_pi && !(device->flags & IFF_TAP)) {
+	if (!written->has_pi && !(READ_ONCE(device->flags) & IFF_TAP)) {
 		protocol = mytun_frame_written_protocol(queue, device, skb);
 		if (!protocol)
 			return -EINVAL;

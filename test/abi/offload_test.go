@@ -184,3 +184,44 @@ func TestBackpressureIsOnOrOff(t *testing.T) {
 		f.SetBackpressure(t, on)
 	}
 }
+
+// TestBackpressureIsAFlagToo: the same, whether the flag of TUNSETIFF or the ioctl has set it, and it stays with a persistent device
+// until it is changed.
+func TestBackpressureIsAFlagToo(t *testing.T) {
+	device.Sandbox(t)
+	expectFlag := func(when string, f *device.File, want bool) {
+		t.Helper()
+		answer := device.Ifreq("", 0)
+		if err := device.Ioctl(f.FD, unix.TUNGETIFF, answer); err != nil {
+			t.Fatal(err)
+		}
+		if got := device.IfreqFlags(answer)&device.Backpressure != 0; got != want {
+			t.Errorf("%s: the flag is %v", when, got)
+		}
+	}
+	f := device.Open(t)
+	name := f.Attach(t, "", device.TUN|device.Multi|device.Backpressure)
+	f.SetPersist(t, true)
+	defer device.Delete(t, name)
+	expectFlag("asked for", f, true)
+	f.SetBackpressure(t, false)
+	expectFlag("turned off", f, false)
+	f.SetBackpressure(t, true)
+	expectFlag("turned on", f, true)
+
+	further := device.Open(t)
+	further.Attach(t, name, device.TUN|device.Multi)
+	expectFlag("with a further queue", further, true)
+	further.Close()
+	f.Close()
+
+	again := device.Open(t)
+	again.Attach(t, name, device.TUN|device.Multi)
+	expectFlag("of a new owner", again, true)
+	again.SetBackpressure(t, false)
+	again.Close()
+
+	last := device.Open(t)
+	last.Attach(t, name, device.TUN|device.Multi|device.Backpressure)
+	expectFlag("of an owner who asks for it again", last, true)
+}

@@ -18,7 +18,7 @@ var flags = []struct {
 	bit  uint16
 }{
 	{"TUN", unix.IFF_TUN}, {"TAP", unix.IFF_TAP}, {"bit2", 0x4}, {"bit3", 0x8},
-	{"NAPI", unix.IFF_NAPI}, {"NAPI_FRAGS", unix.IFF_NAPI_FRAGS}, {"NO_CARRIER", device.NoCarrier}, {"bit7", 0x80},
+	{"NAPI", unix.IFF_NAPI}, {"NAPI_FRAGS", unix.IFF_NAPI_FRAGS}, {"NO_CARRIER", device.NoCarrier}, {"BACKPRESSURE", device.Backpressure},
 	{"MULTI_QUEUE", unix.IFF_MULTI_QUEUE}, {"ATTACH_QUEUE", unix.IFF_ATTACH_QUEUE},
 	{"DETACH_QUEUE", unix.IFF_DETACH_QUEUE}, {"PERSIST", unix.IFF_PERSIST},
 	{"NO_PI", unix.IFF_NO_PI}, {"ONE_QUEUE", unix.IFF_ONE_QUEUE}, {"VNET_HDR", unix.IFF_VNET_HDR}, {"EXCL", unix.IFF_TUN_EXCL},

@@ -73,11 +73,11 @@ var Known = []Difference{
 		in(Place{Call: "link kind", Stock: "tun", Mytun: "mytun"}, looks...),
 		in(Place{Call: "ethtool driver"}, "ethtool"))},
 	{ID: "flag-ignored", Where: slices.Concat(
-		refused("TUN|TAP", "bit2", "bit3", "bit7", "ATTACH_QUEUE", "DETACH_QUEUE", "PERSIST"),
-		refusedAtRandom("TUN|TAP", "bit2", "bit3", "bit7", "ATTACH_QUEUE", "DETACH_QUEUE", "PERSIST"))},
+		refused("TUN|TAP", "bit2", "bit3", "ATTACH_QUEUE", "DETACH_QUEUE", "PERSIST"),
+		refusedAtRandom("TUN|TAP", "bit2", "bit3", "ATTACH_QUEUE", "DETACH_QUEUE", "PERSIST"))},
 	{ID: "napi-frags", Where: slices.Concat(
 		refusedAlone("NAPI_FRAGS"), refusedAtRandom("NAPI_FRAGS"),
-		in(Place{Call: "*TUNGETFEATURES*", Stock: "0, wrote ?3710000", Mytun: "0, wrote 53710000"}, "ioctl", "rights", "random"))},
+		in(Place{Call: "*TUNGETFEATURES*", Stock: "0, wrote ?3710000", Mytun: "0, wrote d3710000"}, "ioctl", "rights", "random"))},
 	{ID: "framing", Where: []Place{
 		{"further/*", "*T??|MULTI_QUEUE TUNSETIFF*", "0*", "EINVAL*"},
 		{"further/*", "*T??|MULTI_QUEUE TUNGETIFF", "0*", "EBADFD*"},
@@ -143,6 +143,13 @@ var Known = []Difference{
 			{"random/*", "* flags 0x8", "ENOTSUP*", ""},
 			{"random/*", "* flags 0x8, byte *", "ENOTSUP", ""},
 		})},
+	{ID: "backpressure", Probe: "no IFF_BACKPRESSURE", Where: slices.Concat(
+		in(Place{Call: "*BACKPRESSURE* TUNGETIFF", Stock: "0, *", Mytun: "0, *"}, "flags"),
+		in(Place{Call: "*BACKPRESSURE* sysfs tun_flags", Stock: "0x*", Mytun: "0x*"}, "flags"))},
+	{ID: "backpressure-stays", Where: slices.Concat(
+		in(Place{Call: "*TUNGETIFF", Stock: `0, "*" 0x*0?, *`, Mytun: `0, "*" 0x*8?, *`}, "random"),
+		in(Place{Call: "*TUNGETIFF", Stock: `0, "*" 0x*1?, *`, Mytun: `0, "*" 0x*9?, *`}, "random"),
+		in(Place{Call: "*sysfs tun_flags", Stock: "0x*", Mytun: "0x*"}, "random"))},
 	{ID: "vnet-rest", Probe: "vnet rest left", Where: []Place{
 		{"vnet/sizes", "file read [300]", "*, 0000000000000000000055*", "*, 0000000000000000000000*"},
 		{"random/*", "* read *", "*55*", "*00*"},

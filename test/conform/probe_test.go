@@ -40,6 +40,10 @@ var probes = map[string]func(w *world) bool{
 		f.attach("probe", device.TUN|device.Vnet)
 		return device.IoctlValue(f.fd, unix.TUNSETOFFLOAD, unix.TUN_F_CSUM|unix.TUN_F_USO4|unix.TUN_F_USO6) == unix.EINVAL
 	},
+	"no IFF_BACKPRESSURE": func(w *world) bool {
+		features := w.open("file").call("TUNGETFEATURES", unix.TUNGETFEATURES, le32(0))
+		return features[0]&device.Backpressure == 0
+	},
 	"vnet rest left": func(w *world) bool {
 		const size = 20
 		f := w.open("file")

@@ -58,6 +58,9 @@ const (
 	Persist = unix.IFF_PERSIST
 
 	NoCarrier = unix.IFF_NO_CARRIER
+
+	// Backpressure is IFF_BACKPRESSURE, which stock tun has since Linux 7.3.
+	Backpressure = 0x80
 )
 
 // IfreqSize is sizeof(struct ifreq) of 64-bit programs.

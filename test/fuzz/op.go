@@ -45,7 +45,7 @@ var (
 		{"vnet_hdr", unix.IFF_VNET_HDR}, {"multi_queue", unix.IFF_MULTI_QUEUE},
 		{"excl", unix.IFF_TUN_EXCL}, {"persist", unix.IFF_PERSIST},
 		{"no_carrier", device.NoCarrier}, {"one_queue", unix.IFF_ONE_QUEUE},
-		{"napi", unix.IFF_NAPI}, {"napi_frags", unix.IFF_NAPI_FRAGS},
+		{"napi", unix.IFF_NAPI}, {"napi_frags", unix.IFF_NAPI_FRAGS}, {"backpressure", device.Backpressure},
 	}
 	queueFlags   = flags{{"attach", unix.IFF_ATTACH_QUEUE}, {"detach", unix.IFF_DETACH_QUEUE}}
 	offloadFlags = flags{

@@ -64,8 +64,8 @@ func TestUnparsableProgramsTellWhere(t *testing.T) {
 }
 
 func TestFlagsWithoutNamesAreKept(t *testing.T) {
-	p := parse(t, "0 setiff f0 fz0 0x80|tun\n0 setiff f0 fz0 0x0\n")
-	if got := p.String(); got != "0 setiff f0 fz0 tun|0x80\n0 setiff f0 fz0 0x0\n" {
+	p := parse(t, "0 setiff f0 fz0 0x4|tun\n0 setiff f0 fz0 0x0\n")
+	if got := p.String(); got != "0 setiff f0 fz0 tun|0x4\n0 setiff f0 fz0 0x0\n" {
 		t.Errorf("got %q", got)
 	}
 }

@@ -92,7 +92,9 @@ func newHeld(t *testing.T, c device.Config) (*device.Link, *sender) {
 	t.Helper()
 	l := device.NewLink(t, c)
 	device.SetFIFO(t, l.Name, len(l.Queues))
-	l.Queue().SetBackpressure(t, true)
+	if c.Flags&device.Backpressure == 0 {
+		l.Queue().SetBackpressure(t, true)
+	}
 	s := newSender(t, l, hostPort, heldCount)
 	waitHeld(t, l)
 	return l, s
@@ -163,7 +165,7 @@ func TestFullRingHoldsSenders(t *testing.T) {
 // queue is stopped again, many times.
 func TestSlowProcessHoldsSenders(t *testing.T) {
 	device.Sandbox(t)
-	l, s := newHeld(t, device.Config{})
+	l, s := newHeld(t, device.Config{Flags: device.Backpressure})
 	const portion = 300 // more than wait in the ring and before it
 	next := map[uint16]uint32{}
 	rounds := uint64(0)

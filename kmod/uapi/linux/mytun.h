@@ -275,7 +275,8 @@ struct mytun_stats {
  * MYTUN_IOC_SET_BACKPRESSURE, with 1, makes the device hold up its senders
  * instead of dropping frames while the rx ring is full; with 0, the default,
  * it drops them. It is the device's, not the queue's, and as the offloads of a
- * persistent device it stays until it is changed.
+ * persistent device it stays until it is changed. IFF_BACKPRESSURE (0x0080,
+ * Linux 7.3) of TUNSETIFF, from a device's first queue, is the same as 1.
  *
  * MYTUN_IOC_WAIT is a write() of 0 bytes if there is a tx ring, and then waits as
  * read() does until the rx ring has frames: for programs that own no eventfd.
