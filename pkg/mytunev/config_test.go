@@ -96,7 +96,7 @@ func TestErrors(t *testing.T) {
 }
 
 func TestVNetHeaderRoundTrip(t *testing.T) {
-	v := VNetHeader{1, 2, 3, 4, 5, 6, 7}
+	v := VNetHeader{1, 2, 3, 4, 5, 6, 7, 0, 0}
 	var b [vnetSize]byte
 	encodeVNet(&b, v)
 	if want := [vnetSize]byte{1, 2, 3, 0, 4, 0, 5, 0, 6, 0, 7, 0}; b != want {

@@ -72,9 +72,16 @@ func (f Frame) SegmentSize() int {
 const (
 	VNetNeedsChecksum = 1 << 0 // the checksum is still to be computed
 	VNetDataValid     = 1 << 1 // the checksum is known to be right
+
+	// VNetUDPTunnelChecksum is about a tunnel's outer UDP header. Of a super-packet,
+	// its checksum is to be computed for each segment. With VNetDataValid, both
+	// checksums are known to be right; without this bit, the outer one alone is.
+	VNetUDPTunnelChecksum = 1 << 3
 )
 
-// Values of VNetHeader.GSOType. GSOECN is or-ed to one of the others.
+// Values of VNetHeader.GSOType. GSOECN is or-ed to one of the others. So is one of the
+// last two, if the packet is within a UDP tunnel, as of VXLAN and Geneve: which one, the
+// outer IP header tells.
 const (
 	GSONone  = 0
 	GSOTCPv4 = 1
@@ -82,10 +89,17 @@ const (
 	GSOTCPv6 = 4
 	GSOUDPL4 = 5
 	GSOECN   = 0x80
+
+	GSOUDPTunnelIPv4 = 0x20
+	GSOUDPTunnelIPv6 = 0x40
 )
 
 // A VNetHeader is virtio 1.0's struct virtio_net_hdr_v1: what is left to do to a
 // frame before it is fit for a wire. All offsets and lengths are in bytes.
+//
+// The last two fields are those of virtio 1.4 about a tunnel's super-packet, where
+// CsumStart and CsumOffset are about the packet within. No device carries them yet:
+// queues neither hand out such super-packets nor take them.
 type VNetHeader struct {
 	Flags      uint8  // VNet bits
 	GSOType    uint8  // GSO value: what kind of segments to cut the frame into
@@ -94,6 +108,9 @@ type VNetHeader struct {
 	CsumStart  uint16 // the checksum covers the frame from here on
 	CsumOffset uint16 // and is stored this far after CsumStart
 	NumBuffers uint16 // unused, zero
+
+	OuterTHOffset uint16 // where a tunnel's UDP header is
+	InnerNHOffset uint16 // where the IP header of the packet within is
 }
 
 // The layout of struct virtio_net_hdr_v1, little endian by definition.

@@ -97,7 +97,8 @@ func (w *wire) finished(frames []device.VnetFrame) (all []device.VnetFrame, err 
 
 // split cuts a super-packet up; of another frame it completes the checksum.
 func (w *wire) split(f device.VnetFrame) (parts []device.VnetFrame, err error) {
-	vnet := mytunev.VNetHeader(f.Vnet)
+	vnet := mytunev.VNetHeader{Flags: f.Vnet.Flags, GSOType: f.Vnet.GSOType, HdrLen: f.Vnet.HdrLen,
+		GSOSize: f.Vnet.GSOSize, CsumStart: f.Vnet.CsumStart, CsumOffset: f.Vnet.CsumOffset}
 	if f.Vnet.GSOType == device.GSONone {
 		return []device.VnetFrame{{Data: f.Data}}, gso.Checksum(f.Data, vnet)
 	}
