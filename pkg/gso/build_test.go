@@ -76,6 +76,9 @@ func (r recipe) build() []byte {
 	sum := header.PseudoHeaderChecksum(proto, src, dst, uint16(len(transport)))
 	sum = ^checksum.Checksum(transport, sum)
 	if r.udp {
+		if sum == 0 {
+			sum = 0xFFFF
+		}
 		header.UDP(frame[l4:]).SetChecksum(sum)
 	} else {
 		header.TCP(frame[l4:]).SetChecksum(sum)

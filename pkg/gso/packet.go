@@ -39,10 +39,15 @@ type packet struct {
 // offsets it sets lie within the frame. The error is one of errors.go.
 func (p *packet) parse(mode mytunev.Mode, frame []byte) error {
 	*p = packet{}
-	err := p.parseLink(mode, frame)
-	if err != nil {
+	if err := p.parseLink(mode, frame); err != nil {
 		return err
 	}
+	return p.parseNetwork(frame)
+}
+
+// parseNetwork finds what follows, once it is known where the IP header begins, and which.
+func (p *packet) parseNetwork(frame []byte) error {
+	var err error
 	if p.v6 {
 		err = p.parseIPv6(frame)
 	} else {
@@ -58,7 +63,7 @@ func (p *packet) parse(mode mytunev.Mode, frame []byte) error {
 func (p *packet) parseLink(mode mytunev.Mode, frame []byte) error {
 	switch {
 	case mode == mytunev.TAP:
-		return p.parseEthernet(frame)
+		return p.parseEthernet(frame, 0)
 	case mode != mytunev.TUN:
 		return errMode
 	case len(frame) == 0:
@@ -68,9 +73,9 @@ func (p *packet) parseLink(mode mytunev.Mode, frame []byte) error {
 	return nil
 }
 
-// parseEthernet is parseLink for a TAP device's frame.
-func (p *packet) parseEthernet(frame []byte) error {
-	p.l3 = header.EthernetMinimumSize
+// parseEthernet is parseLink for an Ethernet header that begins at at.
+func (p *packet) parseEthernet(frame []byte, at int) error {
+	p.l3 = at + header.EthernetMinimumSize
 	if len(frame) < p.l3 {
 		return errTruncated
 	}

@@ -13,7 +13,8 @@ import (
 
 // A Splitter cuts a super-packet into the frames that it stands for, each with
 // lengths, IPv4 identification, TCP sequence number and flags, and checksums of its
-// own: fit for a wire. A frame that is no super-packet it returns as it is, with
+// own: fit for a wire. That of a UDP tunnel it cuts up with the tunnel's headers in
+// front of each. A frame that is no super-packet it returns as it is, with
 // its checksum completed, so that everything that comes from a device can take the
 // same way:
 //
@@ -35,16 +36,18 @@ import (
 type Splitter struct {
 	frame []byte
 	vnet  mytunev.VNetHeader // of a frame that is no super-packet
-	p     packet
-	size  int // payload of each segment; 0 if the frame is no super-packet
-	at    int // begin of the next segment's payload in frame
-	index int // of the next segment
+	p     packet             // within the tunnel, if there is one
+	size  int                // payload of each segment; 0 if the frame is no super-packet
+	at    int                // begin of the next segment's payload in frame
+	index int                // of the next segment
 
 	ipSum  uint16 // of the IPv4 header without length, identification and checksum
 	tcpSum uint16 // of the TCP or UDP and pseudo headers without what changes
 	seq    uint32
 	id     uint16
 	flags  header.TCPFlags
+
+	outer outer // of a tunnel
 }
 
 // Reset makes s cut up frame, which v belongs to. The frame is on loan until the
@@ -59,7 +62,14 @@ func (s *Splitter) Reset(mode mytunev.Mode, frame []byte, v mytunev.VNetHeader) 
 	if err := s.p.parse(mode, frame); err != nil {
 		return err
 	}
-	if err := s.p.validate(frame, v); err != nil {
+	end := len(frame)
+	if v.GSOType&tunnelTypes != 0 {
+		if err := s.enter(frame, v); err != nil {
+			return err
+		}
+		end = s.endWithin(end, v)
+	}
+	if err := s.p.validate(frame, end, v); err != nil {
 		return err
 	}
 	s.frame, s.size, s.at = frame, int(v.GSOSize), s.p.payload
@@ -79,15 +89,16 @@ func (s *Splitter) resetWhole(frame []byte, v mytunev.VNetHeader) error {
 	return nil
 }
 
-// validate compares a super-packet with its VNetHeader. HdrLen is a hint that some
-// senders set to more than the headers: it is not used.
-func (p *packet) validate(frame []byte, v mytunev.VNetHeader) error {
-	switch kind := v.GSOType &^ mytunev.GSOECN; {
+// validate compares a super-packet, whose headers have to say that it ends at end, with
+// its VNetHeader. HdrLen is a hint that some senders set to more than the headers: it is
+// not used.
+func (p *packet) validate(frame []byte, end int, v mytunev.VNetHeader) error {
+	switch kind := v.GSOType &^ (mytunev.GSOECN | tunnelTypes); {
 	case kind != mytunev.GSOTCPv4 && kind != mytunev.GSOTCPv6 && kind != mytunev.GSOUDPL4:
 		return errUnknownGSO
 	case kind != p.gsoType():
 		return errKind
-	case p.end != len(frame):
+	case p.end != end:
 		return errLength
 	case v.GSOSize == 0:
 		return errSize
@@ -113,12 +124,7 @@ func (p *packet) validate(frame []byte, v mytunev.VNetHeader) error {
 func (s *Splitter) prepare() {
 	p, frame := &s.p, s.frame
 	if !p.v6 {
-		ip := header.IPv4(frame[p.l3:p.l4])
-		s.id = ip.ID()
-		// Taking a word out of a sum is adding its complement.
-		s.ipSum = checksum.Combine(checksum.Checksum(ip, 0), ^ip.TotalLength())
-		s.ipSum = checksum.Combine(s.ipSum, ^s.id)
-		s.ipSum = checksum.Combine(s.ipSum, ^ip.Checksum())
+		s.id, s.ipSum = p.sumIPv4(frame)
 	}
 	s.tcpSum = p.pseudo(frame, 0)
 	if p.proto == protoUDP {
@@ -133,6 +139,17 @@ func (s *Splitter) prepare() {
 	s.tcpSum = checksum.Combine(s.tcpSum, ^uint16(s.seq))
 	s.tcpSum = checksum.Combine(s.tcpSum, ^uint16(s.flags))
 	s.tcpSum = checksum.Combine(s.tcpSum, ^tcp.Checksum())
+}
+
+// sumIPv4 returns the identification of an IPv4 header, and the header's sum without
+// that, the length and the checksum.
+func (p *packet) sumIPv4(frame []byte) (id, sum uint16) {
+	ip := header.IPv4(frame[p.l3:p.l4])
+	id = ip.ID()
+	// Taking a word out of a sum is adding its complement.
+	sum = checksum.Combine(checksum.Checksum(ip, 0), ^ip.TotalLength())
+	sum = checksum.Combine(sum, ^id)
+	return id, checksum.Combine(sum, ^ip.Checksum())
 }
 
 // Frames returns how many frames are still to come.
@@ -192,6 +209,9 @@ func (s *Splitter) segment(dst []byte) {
 	} else {
 		sum = checksum.Combine(sum, uint16(len(dst)-p.l4)) // is in the header as well
 		putChecksum(dst[p.l4+udpChecksum:], checksum.Checksum(payload, sum))
+	}
+	if s.outer.payload != 0 {
+		s.outer.finish(dst, p, uint16(s.index))
 	}
 	s.index++
 }

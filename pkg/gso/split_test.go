@@ -42,22 +42,28 @@ func checkSegments(t *testing.T, r recipe, frames [][]byte, size int) {
 	t.Helper()
 	payload := r.payload
 	for i, got := range frames {
-		want := r
-		want.payload = payload[:min(size, len(payload))]
+		want := r.part(i, len(frames), i*size, payload[:min(size, len(payload))])
 		payload = payload[len(want.payload):]
-		want.seq += uint32(i * size)
-		want.id += uint16(i)
-		if i > 0 {
-			want.flags &^= header.TCPFlagCwr
-		}
-		if i < len(frames)-1 {
-			want.flags &^= header.TCPFlagFin | header.TCPFlagPsh
-		}
 		check(t, r, got)
 		if !bytes.Equal(got, want.build()) {
 			t.Fatalf("%v: frame %d of %d is\n%x, want\n%x", r, i, len(frames), got, want.build())
 		}
 	}
+}
+
+// part is the recipe of segment number i, of count, with that payload, at bytes behind the
+// first one's.
+func (r recipe) part(i, count, at int, payload []byte) recipe {
+	r.payload = payload
+	r.seq += uint32(at)
+	r.id += uint16(i)
+	if i > 0 {
+		r.flags &^= header.TCPFlagCwr
+	}
+	if i < count-1 {
+		r.flags &^= header.TCPFlagFin | header.TCPFlagPsh
+	}
+	return r
 }
 
 // TestSplitWithoutChecksumFlag: the sums are computed from nothing in any case.
