@@ -5,6 +5,7 @@ package gso
 import (
 	"errors"
 	"io"
+	"slices"
 	"testing"
 
 	"github.com/mytun/mytun/pkg/mytunev"
@@ -42,13 +43,19 @@ func FuzzSplitChanging(f *testing.F) {
 	for _, r := range kinds() {
 		r.payload = pattern(300)
 		frame, v := r.super(100)
-		tap := r.mode == mytunev.TAP
-		f.Add(tap, frame, v.Flags, v.GSOType, v.GSOSize, v.CsumStart, v.CsumOffset, []byte{})
-		f.Add(tap, frame, v.Flags, v.GSOType, v.GSOSize, v.CsumStart, v.CsumOffset, []byte{0, 0, 0xF, 0, 6, 255, 0, 32, 0xF0, 0, 46, 0xF0})
-		f.Add(tap, frame, v.Flags, uint8(0), uint16(0), v.CsumStart, v.CsumOffset, []byte{0, 2, 255, 0, 3, 255, 0, 4, 255, 0, 5, 255})
+		addSplit(f, r.mode, frame, v, []byte{})
+		addSplit(f, r.mode, frame, v, []byte{0, 0, 0xF, 0, 6, 255, 0, 32, 0xF0, 0, 46, 0xF0})
+		v.GSOType, v.GSOSize = 0, 0
+		addSplit(f, r.mode, frame, v, []byte{0, 2, 255, 0, 3, 255, 0, 4, 255, 0, 5, 255})
 	}
-	f.Fuzz(func(t *testing.T, tap bool, frame []byte, flags, kind uint8, size, start, offset uint16, script []byte) {
-		v := mytunev.VNetHeader{Flags: flags, GSOType: kind, GSOSize: size, CsumStart: start, CsumOffset: offset}
+	for _, o := range overlays() {
+		o.inner.payload = pattern(300)
+		frame, v := o.super(100)
+		addSplit(f, o.outer.mode, frame, v, []byte{0, 0, 0xF, 0, 6, 255, 0, 26, 0xF0, 0, 27, 0xF0, 0, 50, 0xFF, 0, 24, 0xFF})
+	}
+	f.Fuzz(func(t *testing.T, tap bool, frame []byte, flags, kind uint8, size, start, offset, outer, inner uint16, script []byte) {
+		v := mytunev.VNetHeader{Flags: flags, GSOType: kind, GSOSize: size, CsumStart: start, CsumOffset: offset,
+			OuterTHOffset: outer, InnerNHOffset: inner}
 		var s Splitter
 		if s.Reset(modeOf(tap), frame, v) != nil {
 			return
@@ -77,25 +84,41 @@ func FuzzCoalesceChanging(f *testing.F) {
 	f.Add(uint8(5), []byte{4, 100, 3, 9, 0, 100, 0, 0}, []byte{0, 13, 0, 0, 40, 255}, uint8(mytunev.VNetNeedsChecksum), uint16(20))
 	f.Fuzz(func(t *testing.T, kind uint8, content, script []byte, flags uint8, start uint16) {
 		r := kinds()[int(kind)%len(kinds())]
-		frames := play(r, content)
-		frames = append(frames, content)
 		v := mytunev.VNetHeader{Flags: flags, CsumStart: start, CsumOffset: uint16(kind)}
-		c, in := NewCoalescer(r.mode), 0
-		for i, frame := range frames {
-			c.Add(frame, v)
-			in += len(frame)
-			script = change(frames[i/2], script)
-		}
-		tx, n := &recorder{}, c.Len()
-		if err := c.Flush(tx); err != nil && !errors.Is(err, mytunev.ErrTooLong) {
-			t.Fatal(err)
-		}
-		out := 0
-		for _, s := range tx.all {
-			out += len(s.data)
-		}
-		if len(tx.all) != n || out > in {
-			t.Fatalf("%d frames of %d bytes in all went in, %d of %d came out, Len was %d", len(frames), in, len(tx.all), out, n)
-		}
+		addChanging(t, NewCoalescer(r.mode), append(play(r, content), content), script, v)
 	})
+}
+
+// FuzzCoalesceTunnelsChanging is the same for frames of tunnels.
+func FuzzCoalesceTunnelsChanging(f *testing.F) {
+	f.Add(uint16(0), []byte{0, 100, 0, 0, 0, 100, 0, 0, 0, 100, 0, 0}, []byte{0, 0, 0x4F, 0, 2, 255, 0, 28, 0xF0}, uint8(0), uint16(0))
+	f.Add(uint16(6), []byte{0, 100, 0, 0, 0, 100, 0, 0}, []byte{0, 28, 0xFF, 0, 50, 255, 0, 53, 255}, uint8(mytunev.VNetDataValid|mytunev.VNetUDPTunnelChecksum), uint16(0))
+	f.Add(uint16(31), []byte{4, 100, 3, 9, 0, 100, 0, 0}, []byte{0, 29, 0, 0, 82, 255}, uint8(mytunev.VNetNeedsChecksum), uint16(70))
+	f.Fuzz(func(t *testing.T, kind uint16, content, script []byte, flags uint8, start uint16) {
+		o := overlayOf(kind, []byte{1, 2, 0x80, 0})
+		v := mytunev.VNetHeader{Flags: flags, CsumStart: start, CsumOffset: kind % 32}
+		addChanging(t, joiner(o.outer.mode), append(playTunnels(o, content), content), script, v)
+	})
+}
+
+// addChanging adds frames to c that change meanwhile.
+func addChanging(t *testing.T, c *Coalescer, frames [][]byte, script []byte, v mytunev.VNetHeader) {
+	in := 0
+	frames = slices.DeleteFunc(frames, func(f []byte) bool { return len(f) == 0 }) // which is an error of its own
+	for i, frame := range frames {
+		c.Add(frame, v)
+		in += len(frame)
+		script = change(frames[i/2], script)
+	}
+	tx, n := &recorder{}, c.Len()
+	if err := c.Flush(tx); err != nil && !errors.Is(err, mytunev.ErrTooLong) {
+		t.Fatal(err)
+	}
+	out := 0
+	for _, s := range tx.all {
+		out += len(s.data)
+	}
+	if len(tx.all) != n || out > in {
+		t.Fatalf("%d frames of %d bytes in all went in, %d of %d came out, Len was %d", len(frames), in, len(tx.all), out, n)
+	}
 }

@@ -38,6 +38,9 @@ const (
 // one that is malformed or encrypted, one with an extension header or more than
 // one VLAN tag, behind which this package does not look.
 //
+// Within UDP tunnels it joins if JoinTunnels asks for it. What is a flow stays the same:
+// the outer addresses and ports.
+//
 // The device should have been opened with Config.Offload: to one that was not, all
 // frames go one by one, with nothing left to do. A Coalescer allocates nothing once
 // it has seen its longest batch, and belongs to one goroutine at a time. The zero
@@ -48,6 +51,9 @@ type Coalescer struct {
 	groups  []group
 	barrier int                  // groups before are complete
 	buckets [1 << bucketBits]int // 1 + newest group, 0 for none
+
+	tunnels   *TunnelConfig // nil unless tunnels are looked into
+	envelopes []envelope    // of groups of tunnels
 
 	plain    bool // during Flush: what it sends to knows no VNetHeader
 	splitter Splitter
@@ -101,8 +107,11 @@ func (c *Coalescer) place() {
 	}
 	f.payload, f.end = p.payload, p.end
 	bucket := p.bucket(f.data)
-	joinable := p.joinable(f.data, f.vnet)
-	if g := c.find(bucket, f.data, &p); g != nil && joinable {
+	if c.tunnels != nil && c.placeWithin(bucket, &p) {
+		return
+	}
+	joinable := p.joinable(f.data, f.vnet) && p.sound(f.data, f.vnet)
+	if g := c.find(bucket, f.data, &p); g != nil && joinable && g.envelope == 0 {
 		if step, ok := g.takes(c.frames[g.first].data, f.data, &p); ok {
 			c.join(g, &p, step)
 			return
@@ -127,7 +136,7 @@ func (c *Coalescer) find(bucket int, frame []byte, p *packet) *group {
 			return nil
 		}
 		g := &c.groups[at]
-		if sameFlow(c.frames[g.first].data, &g.p, frame, p) {
+		if sameFlow(c.frames[g.first].data, c.outermost(g), frame, p) {
 			return g
 		}
 		at = g.next
@@ -136,12 +145,13 @@ func (c *Coalescer) find(bucket int, frame []byte, p *packet) *group {
 }
 
 // begin makes a group of the last frame, the newest of its flow.
-func (c *Coalescer) begin(bucket int, p *packet, open bool) {
+func (c *Coalescer) begin(bucket int, p *packet, open bool) *group {
 	g := c.placeAlone()
 	g.p, g.size, g.end, g.step = *p, p.end-p.payload, p.end, -1
 	g.open = open && !ends(c.frames[g.first].data, p)
 	g.next = c.buckets[bucket] - 1
 	c.buckets[bucket] = len(c.groups)
+	return g
 }
 
 // join adds the last frame to g, which takes it.
@@ -165,6 +175,7 @@ func (c *Coalescer) reset() {
 	clear(c.frames)
 	c.frames = c.frames[:0]
 	c.groups = c.groups[:0]
+	c.envelopes = c.envelopes[:0]
 	c.barrier = 0
 	clear(c.buckets[:])
 	c.plain = false

@@ -13,6 +13,10 @@
 //   - a [Coalescer] joins what came from a socket before it is sent to a device;
 //   - [Checksum] completes a frame whose checksum was left to be computed.
 //
+// A super-packet may be within a UDP tunnel, as of VXLAN and Geneve, over IPv4 and IPv6,
+// with or without a checksum outside. A Splitter takes it whatever the tunnel; a Coalescer
+// makes one only after [Coalescer.JoinTunnels].
+//
 // All three take IPv4 and IPv6, with Ethernet header (TAP, at most one VLAN tag)
 // or without (TUN), and none allocates memory for a frame. What a frame or its
 // VNetHeader says of itself is not trusted: lengths and offsets that lie end in an

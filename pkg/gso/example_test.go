@@ -9,6 +9,7 @@ import (
 	"io"
 	"log"
 	"net"
+	"slices"
 
 	"github.com/mytun/mytun/pkg/gso"
 	"github.com/mytun/mytun/pkg/mytunev"
@@ -105,7 +106,7 @@ func (p *printer) WaitSpace(int) error { return nil }
 func (p *printer) CommitHash(n int, v mytunev.VNetHeader, _ uint32) error { return p.CommitVNet(n, v) }
 
 func (p *printer) CommitVNet(n int, v mytunev.VNetHeader) error {
-	fmt.Printf("%d bytes, cut every %d: %q\n", n, v.GSOSize, p.slot[28:n])
+	fmt.Printf("%d bytes, cut every %d: %q\n", n, v.GSOSize, p.slot[v.HdrLen:n])
 	return nil
 }
 
@@ -122,6 +123,31 @@ func ExampleCoalescer() {
 	// Output:
 	// 1 frame
 	// 43 bytes, cut every 4: "one two six ten"
+}
+
+// vxlan puts a packet into network 42 of a VXLAN tunnel over IPv4, without checksum outside.
+func vxlan(id uint16, packet []byte) []byte {
+	ethernet := []byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0}
+	frame := datagram(id, string(slices.Concat([]byte{8, 0, 0, 0, 0, 0, 42, 0}, ethernet, packet)))
+	udp := header.UDP(frame[20:])
+	udp.SetDestinationPort(4789)
+	udp.SetChecksum(0)
+	return frame
+}
+
+// Datagrams within a tunnel become one frame, behind the tunnel's headers.
+func ExampleCoalescer_JoinTunnels() {
+	c := gso.NewCoalescer(mytunev.TUN)
+	c.JoinTunnels(gso.TunnelConfig{})
+	for i, payload := range []string{"one ", "two ", "six ", "ten"} {
+		id := uint16(i)
+		c.Add(vxlan(id, datagram(id, payload)), mytunev.VNetHeader{})
+	}
+	if err := c.Flush(&printer{}); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// 93 bytes, cut every 4: "one two six ten"
 }
 
 // A super-packet of UDP, as the kernel hands it over, and the datagrams that it stands for.

@@ -33,11 +33,12 @@ type group struct {
 	next        int // an older group of the same bucket, or -1
 	count       int // frames
 	open        bool
-	p           packet // of the first frame
+	p           packet // of the first frame; within the tunnel, if there is one
 	size        int    // payload of each frame but the last
 	end         int    // length of the super-packet
 	step        int    // by which the IPv4 identification grows; -1 while unknown
 	flags       header.TCPFlags
+	envelope    int // 1 + that of Coalescer.envelopes, 0 for none
 }
 
 func tcpFlags(frame []byte, p *packet) header.TCPFlags { return header.TCP(frame[p.l4:]).Flags() }
@@ -66,7 +67,7 @@ func (p *packet) bucket(frame []byte) int {
 }
 
 // joinable reports whether a packet may be part of a super-packet at all, as far as
-// it alone can tell.
+// its headers can tell.
 func (p *packet) joinable(frame []byte, v mytunev.VNetHeader) bool {
 	if v.GSOType != mytunev.GSONone || p.payload == p.end || !p.plainIP(frame) {
 		return false
@@ -78,7 +79,7 @@ func (p *packet) joinable(frame []byte, v mytunev.VNetHeader) bool {
 	} else if header.UDP(frame[p.l4:]).Checksum() == 0 && v.Flags&mytunev.VNetNeedsChecksum == 0 {
 		return false // it has none, and joining would give it one
 	}
-	return p.sound(frame, v)
+	return true
 }
 
 // plainIP reports whether the IP header has nothing but the fields that sameIP
@@ -97,7 +98,7 @@ func (p *packet) plainIP(frame []byte) bool {
 // and would become 0.
 func (p *packet) sound(frame []byte, v mytunev.VNetHeader) bool {
 	if v.Flags&mytunev.VNetNeedsChecksum != 0 {
-		return int(v.CsumStart) == p.l4 && int(v.CsumOffset) == p.checksumOffset()
+		return p.isUndone(v)
 	}
 	if v.Flags&mytunev.VNetDataValid != 0 {
 		return true
@@ -108,14 +109,29 @@ func (p *packet) sound(frame []byte, v mytunev.VNetHeader) bool {
 	return checksum.Checksum(frame[p.l4:p.end], p.pseudo(frame, p.end-p.l4)) == 0xFFFF
 }
 
+// isUndone reports whether v says that this packet's checksum is to be computed.
+func (p *packet) isUndone(v mytunev.VNetHeader) bool {
+	return v.Flags&mytunev.VNetNeedsChecksum != 0 && int(v.CsumStart) == p.l4 && int(v.CsumOffset) == p.checksumOffset()
+}
+
 // takes reports whether a joinable packet of g's flow continues g, whose first frame
 // is head, and the step of the IPv4 identifications then.
 func (g *group) takes(head, frame []byte, p *packet) (step int, ok bool) {
-	size := p.end - p.payload
-	if !g.open || size > g.size || g.end-g.p.l3+size > maxPacket || !bytes.Equal(head[:g.p.l3], frame[:p.l3]) {
+	if !g.hasRoom(g.p.l3, p) || !bytes.Equal(head[:g.p.l3], frame[:p.l3]) {
 		return 0, false
 	}
-	if step, ok = g.sameIP(head, frame, p); !ok {
+	return g.continuedBy(head, frame, p)
+}
+
+// hasRoom reports whether g may get the payload of p, with the outermost IP header at l3.
+func (g *group) hasRoom(l3 int, p *packet) bool {
+	size := p.end - p.payload
+	return g.open && size <= g.size && g.end-l3+size <= maxPacket
+}
+
+// continuedBy compares the headers from the IP header on, but for what tells the flow.
+func (g *group) continuedBy(head, frame []byte, p *packet) (step int, ok bool) {
+	if step, ok = sameIP(head, &g.p, frame, p, g.step, g.count); !ok {
 		return 0, false
 	}
 	if p.proto == protoTCP {
@@ -124,26 +140,27 @@ func (g *group) takes(head, frame []byte, p *packet) (step int, ok bool) {
 	return step, g.count < maxSegments
 }
 
-// sameIP compares what two IP headers of a flow may differ in.
-func (g *group) sameIP(head, frame []byte, p *packet) (step int, ok bool) {
-	if p.v6 {
-		a, b := head[g.p.l3:], frame[p.l3:]
+// sameIP compares what two IP headers of a flow may differ in. p is of the first packet,
+// and q is number count behind it; before is the step so far.
+func sameIP(head []byte, p *packet, frame []byte, q *packet, before, count int) (step int, ok bool) {
+	if q.v6 {
+		a, b := head[p.l3:], frame[q.l3:]
 		return 0, bytes.Equal(a[:4], b[:4]) && header.IPv6(a).HopLimit() == header.IPv6(b).HopLimit()
 	}
-	a, b := header.IPv4(head[g.p.l3:]), header.IPv4(frame[p.l3:])
+	a, b := header.IPv4(head[p.l3:]), header.IPv4(frame[q.l3:])
 	if a[1] != b[1] || a.TTL() != b.TTL() || a.Flags() != b.Flags() {
 		return 0, false
 	}
 	// Identifications count, or those of packets that must not be fragmented are
 	// all the same: the second packet decides which.
-	step = g.step
+	step = before
 	if step < 0 {
 		step = 1
 		if b.ID() == a.ID() && b.Flags() != 0 {
 			step = 0
 		}
 	}
-	return step, b.ID() == a.ID()+uint16(g.count*step)
+	return step, b.ID() == a.ID()+uint16(count*step)
 }
 
 // nextTCP reports whether b continues the stream that begins with a. ECE and the

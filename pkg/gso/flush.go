@@ -92,6 +92,9 @@ func (c *Coalescer) sendWhole(tx Sender, g *group) error {
 		copy(slot, head.data)
 	} else {
 		v = g.writeHeader(slot, head.data)
+		if g.envelope != 0 {
+			c.envelopes[g.envelope-1].write(slot, g, &v)
+		}
 		c.gather(g, slot[g.p.payload:])
 	}
 	return head.commit(tx, size, v)

@@ -17,11 +17,18 @@ func FuzzSplit(f *testing.F) {
 	for _, r := range kinds() {
 		r.payload = pattern(300)
 		frame, v := r.super(100)
-		f.Add(r.mode == mytunev.TAP, frame, v.Flags, v.GSOType, v.GSOSize, v.CsumStart, v.CsumOffset)
-		f.Add(r.mode == mytunev.TAP, frame, v.Flags, uint8(0), uint16(0), v.CsumStart, v.CsumOffset)
+		addSplit(f, r.mode, frame, v)
+		v.GSOType, v.GSOSize = 0, 0
+		addSplit(f, r.mode, frame, v)
 	}
-	f.Fuzz(func(t *testing.T, tap bool, frame []byte, flags, kind uint8, size, start, offset uint16) {
-		v := mytunev.VNetHeader{Flags: flags, GSOType: kind, GSOSize: size, CsumStart: start, CsumOffset: offset}
+	for _, o := range overlays() {
+		o.inner.payload = pattern(300)
+		frame, v := o.super(100)
+		addSplit(f, o.outer.mode, frame, v)
+	}
+	f.Fuzz(func(t *testing.T, tap bool, frame []byte, flags, kind uint8, size, start, offset, outer, inner uint16) {
+		v := mytunev.VNetHeader{Flags: flags, GSOType: kind, GSOSize: size, CsumStart: start, CsumOffset: offset,
+			OuterTHOffset: outer, InnerNHOffset: inner}
 		before := bytes.Clone(frame)
 		if frames, err := split(modeOf(tap), frame, v); err == nil && len(frames) == 0 {
 			t.Error("no error and no frame")
@@ -31,6 +38,11 @@ func FuzzSplit(f *testing.F) {
 		}
 		Checksum(frame, v)
 	})
+}
+
+func addSplit(f *testing.F, mode mytunev.Mode, frame []byte, v mytunev.VNetHeader, more ...any) {
+	f.Add(append([]any{mode == mytunev.TAP, frame, v.Flags, v.GSOType, v.GSOSize, v.CsumStart, v.CsumOffset,
+		v.OuterTHOffset, v.InnerNHOffset}, more...)...)
 }
 
 // FuzzRoundTrip: a super-packet that is cut up and joined again is what it was.
