@@ -95,7 +95,7 @@ modules install uninstall:
 	@$(MAKE) --no-print-directory -C kmod $@
 
 load:
-	modprobe mytun
+	@kmod/load.sh
 
 unload:
 	modprobe -r mytun
