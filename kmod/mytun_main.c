@@ -46,5 +46,5 @@ module_exit(mytun_exit);
 MODULE_DESCRIPTION("tun/tap device with memory-mapped rings");
 MODULE_AUTHOR("The mytun authors");
 MODULE_LICENSE("GPL");
-MODULE_VERSION("0.1.0");
+MODULE_VERSION(MYTUN_VERSION);
 MODULE_ALIAS_RTNL_LINK("mytun");
