@@ -3,8 +3,8 @@
 #
 # Usage: scripts/build-guest.sh [--bench]
 #
-# Builds what runs in the virtual machine (or, with sudo test/selftest.sh, on a real host) into build/guest/: the commands under cmd/ and test/, and
-# one test binary for each Go package under test/; with --bench only the benchmark's program, which is a Go module of its own. All static,
+# Builds what runs in the virtual machine (or, with sudo test/selftest.sh, on a real host) into build/guest/: the commands under cmd/ and test/,
+# one test binary for each Go package under test/, the examples in C and what loads the module; with --bench only the benchmark's program, which is a Go module of its own. All static,
 # so that they need nothing from the guest.
 
 set -eu
@@ -37,6 +37,18 @@ build_all() {
 	done
 	for dir in $(device_tests) $(packages_with 'module_*_test.go' pkg); do
 		"$go" test -c -tags "$TAGS" -o "$out/$(basename "$dir").test" "$dir" || die "the tests in ${dir#"$TOP"/} do not build"
+	done
+	build_examples
+	cp "$TOP/kmod/load.sh" "$out/"
+}
+
+# build_examples: as people would build them, with the header from here instead of an installed one.
+build_examples() {
+	local file
+	"$TOP/scripts/setup-packages.sh" build
+	for file in "$TOP"/docs/examples/*.c; do
+		gcc -O2 -Wall -Wextra -Werror -static -I "$TOP/kmod/uapi" -o "$TOP/build/guest/$(basename "$file" .c)" "$file" ||
+			die "${file#"$TOP"/} does not build"
 	done
 }
 
