@@ -28,6 +28,9 @@ help:
 	@echo "On this machine, for its own kernel (root):"
 	@echo "  make install load      build and install the module, and load it;  make unload uninstall  the reverse"
 	@echo "  make modules           build it only"
+	@echo "To give away:"
+	@echo "  make deb               Debian packages mytun-dkms and mytun-dev: build/deb/"
+	@echo "  make dist              the sources of HEAD as an archive, with a checksum: build/dist/"
 	@echo "Tidying up:"
 	@echo "  make clean             remove build/"
 	@echo "  make distclean         remove the fetched kernels in ~/.cache/mytun too"
@@ -94,6 +97,12 @@ bench-baseline:
 modules install uninstall:
 	@$(MAKE) --no-print-directory -C kmod $@
 
+deb:
+	@scripts/build-deb.sh
+
+dist:
+	@scripts/dist.sh
+
 load:
 	@kmod/load.sh
 
@@ -106,4 +115,4 @@ clean:
 distclean: clean
 	cd "$${MYTUN_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/mytun}" && rm -rf kernels roots apt qemu programs debug checkpatch go kvm-* .lock-*
 
-.PHONY: help demo shell test test-go test-race test-ring test-modules test-vm test-debug test-kasan test-kasan-short test-kcsan test-rt fuzz fuzz-conform fuzz-go soak lint bench bench-quick bench-plot bench-doc bench-check bench-baseline modules install uninstall load unload clean distclean
+.PHONY: help demo shell test test-go test-race test-ring test-modules test-vm test-debug test-kasan test-kasan-short test-kcsan test-rt fuzz fuzz-conform fuzz-go soak lint bench bench-quick bench-plot bench-doc bench-check bench-baseline modules install uninstall deb dist load unload clean distclean

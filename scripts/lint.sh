@@ -88,8 +88,18 @@ named_tests() {
 	done
 }
 
+# same_version: the two changelogs, which tools and people read, tell of the version that is here.
+same_version() {
+	local version
+	version=$("$TOP/scripts/version.sh")
+	[ "$(sed -n '1s/^mytun (\([^)]*\)) .*/\1/p' debian/changelog)" = "$version" ] ||
+		echo "debian/changelog does not begin with ${version:-a version}, which kmod/dkms.conf has"
+	[ "$(sed -n 's/^## \([0-9][^ ]*\) .*/\1/p' CHANGELOG.md | head -n 1)" = "$version" ] ||
+		echo "CHANGELOG.md does not begin with ${version:-a version}, which kmod/dkms.conf has"
+}
+
 shell_scripts() {
-	find scripts test .ci -type f ! -name '*.go' ! -name '*.[ch]' -exec grep -lE '^#!/bin/bash|shellcheck shell' {} +
+	find scripts test kmod debian .ci -type f ! -name '*.go' ! -name '*.[ch]' -exec grep -lE '^#!/bin/(ba)?sh|shellcheck shell' {} +
 }
 
 run_shellcheck() {
@@ -126,6 +136,7 @@ main() {
 	check checkpatch run_checkpatch
 	check shellcheck run_shellcheck
 	check "tests named in docs" named_tests
+	check version same_version
 	[ "$STATUS" = 0 ] || echo "lint: see the complaints above"
 	exit "$STATUS"
 }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Usage: scripts/setup-packages.sh GROUP...     (groups: build debug vm lint ring root go)
+# Usage: scripts/setup-packages.sh GROUP...     (groups: build debug vm lint ring root deb go)
 #
 # Installs the Debian packages that a group of targets needs. It says what is missing and why, asks apt for exactly that, and is
 # silent and instant when everything is there. Nothing here installs a kernel: kernels are unpacked into a cache directory
@@ -21,8 +21,9 @@ group_packages() {
 	lint) echo "sparse shellcheck perl xz-utils" ;;
 	ring) echo "gcc libc6-dev make" ;;
 	root) echo "bubblewrap" ;;
+	deb) echo "dpkg-dev debhelper dh-dkms" ;;
 	go) echo "golang-go ca-certificates" ;;
-	*) die "unknown package group '$1': use build, debug, vm, lint, ring, root or go" ;;
+	*) die "unknown package group '$1': use build, debug, vm, lint, ring, root, deb or go" ;;
 	esac
 }
 
@@ -34,6 +35,7 @@ group_purpose() {
 	lint) echo "to check the sources" ;;
 	ring) echo "to test the ring under the sanitizers" ;;
 	root) echo "to run the build tools of another Debian release" ;;
+	deb) echo "to build Debian packages" ;;
 	go) echo "to build the Go programs" ;;
 	esac
 }
@@ -62,7 +64,7 @@ install_packages() {
 
 main() {
 	local group missing=() wanted=()
-	[ $# -gt 0 ] || die "usage: scripts/setup-packages.sh GROUP... (build debug vm lint ring root go)"
+	[ $# -gt 0 ] || die "usage: scripts/setup-packages.sh GROUP... (build debug vm lint ring root deb go)"
 	for group; do
 		group_packages "$group" >/dev/null
 		have dpkg-query || need_apt "$(group_packages "$group")"
