@@ -14,6 +14,7 @@ help:
 	@echo "  make test-debug        the selftests on two debug kernels, built from Debian's source: test-kasan (memory, locks, leaks), test-kcsan (data races)"
 	@echo "  make test-kasan-short  of test-kasan the suites about hostile processes and failing memory"
 	@echo "  make test-rt           the selftests on Debian's PREEMPT_RT kernel"
+	@echo "  make test-package      the Debian packages installed, upgraded and removed in Debian 12 and 13, and their modules booted"
 	@echo "  make fuzz              programs made up to do harm, on the KASAN kernel: FUZZ_SECONDS=120 FUZZ_SEED=1 FUZZ_KERNEL=6.12-kasan; FUZZ_REPLAY=FILE runs one again"
 	@echo "  make fuzz-conform      of it the second part: random calls on mytun's node and on stock tun's, compared; FUZZ_ONLY=NUMBER makes one alone"
 	@echo "  make soak              both directions, processes killed, queues and rings changed, all frames checked: SOAK_MINUTES=10 SOAK_SEED=1"
@@ -48,8 +49,8 @@ test:
 test-go test-race test-ring test-modules test-vm:
 	@KERNELS="$(KERNELS)" TESTS="$(TESTS)" scripts/run-tests.sh $(@:test-%=%)
 
-# The first run builds the kernel.
-test-kasan test-kasan-short test-kcsan test-rt:
+# The first run builds the kernel, or makes the systems to install in.
+test-kasan test-kasan-short test-kcsan test-rt test-package:
 	@TESTS="$(TESTS)" scripts/run-tests.sh $(@:test-%=%)
 
 test-debug:
@@ -115,4 +116,4 @@ clean:
 distclean: clean
 	cd "$${MYTUN_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/mytun}" && rm -rf kernels roots apt qemu programs debug checkpatch go kvm-* .lock-*
 
-.PHONY: help demo shell test test-go test-race test-ring test-modules test-vm test-debug test-kasan test-kasan-short test-kcsan test-rt fuzz fuzz-conform fuzz-go soak lint bench bench-quick bench-plot bench-doc bench-check bench-baseline modules install uninstall deb dist load unload clean distclean
+.PHONY: help demo shell test test-go test-race test-ring test-modules test-vm test-debug test-kasan test-kasan-short test-kcsan test-rt test-package fuzz fuzz-conform fuzz-go soak lint bench bench-quick bench-plot bench-doc bench-check bench-baseline modules install uninstall deb dist load unload clean distclean

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Usage: scripts/run-tests.sh STAGE...
-#        stages: go race ring modules vm, the last two for each of $KERNELS (default "6.12 6.1"); and kasan kcsan fuzz rt; kasan ends with fuzz,
+#        stages: go race ring modules vm, the last two for each of $KERNELS (default "6.12 6.1"); and kasan kcsan fuzz rt package; kasan ends with fuzz,
 #        kasan-short has only those suites that are about what a process can do to the kernel, and about memory that is short
 #
 # Runs the stages one after the other, shows each one's progress and time, keeps its output in build/results/, and ends with the sum of all:
@@ -113,6 +113,12 @@ stage_fuzz() {
 	return "${PIPESTATUS[0]}"
 }
 
+# stage_package LOG: the Debian packages.
+stage_package() {
+	"$TOP/test/package/package.sh" 2>&1 | tee "$1"
+	return "${PIPESTATUS[0]}"
+}
+
 # run_stage NAME FUNCTION [ARG]: its output goes to the screen and to NAME.log, its exit status to NAME.status. A stage that is killed
 # half-way leaves no status, which the summary takes for a failure.
 run_stage() {
@@ -129,7 +135,7 @@ run_stage() {
 
 main() {
 	local stage kernel
-	[ $# -gt 0 ] || die "usage: scripts/run-tests.sh STAGE... (go race ring modules vm kasan kasan-short kcsan fuzz rt)"
+	[ $# -gt 0 ] || die "usage: scripts/run-tests.sh STAGE... (go race ring modules vm kasan kasan-short kcsan fuzz rt package)"
 	mkdir -p "$RESULTS"
 	cd "$TOP" || exit 1
 	STAGES=()
@@ -142,10 +148,10 @@ main() {
 			run_stage "planted-$stage" stage_planted "6.12-$stage"
 			[ "$stage" != kasan ] || run_stage fuzz stage_fuzz
 			;;
-		fuzz) run_stage fuzz stage_fuzz ;;
+		fuzz | package) run_stage "$stage" "stage_$stage" ;;
 		kasan-short) TESTS="$KASAN_SHORT" run_stage vm-6.12-kasan stage_debug 6.12-kasan ;;
 		rt) VM_TIMEOUT=${VM_TIMEOUT:-3000} run_stage vm-6.1-rt stage_vm 6.1-rt ;;
-		*) die "unknown stage '$stage': use go, race, ring, modules, vm, kasan, kasan-short, kcsan, fuzz or rt" ;;
+		*) die "unknown stage '$stage': use go, race, ring, modules, vm, kasan, kasan-short, kcsan, fuzz, rt or package" ;;
 		esac
 	done
 	say "all stages: $SECONDS s"

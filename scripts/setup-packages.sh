@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Usage: scripts/setup-packages.sh GROUP...     (groups: build debug vm lint ring root deb go)
+# Usage: scripts/setup-packages.sh GROUP...     (groups: build debug vm lint ring root deb package go)
 #
 # Installs the Debian packages that a group of targets needs. It says what is missing and why, asks apt for exactly that, and is
 # silent and instant when everything is there. Nothing here installs a kernel: kernels are unpacked into a cache directory
@@ -22,8 +22,9 @@ group_packages() {
 	ring) echo "gcc libc6-dev make" ;;
 	root) echo "bubblewrap" ;;
 	deb) echo "dpkg-dev debhelper dh-dkms" ;;
+	package) echo "mmdebstrap uidmap util-linux lintian" ;;
 	go) echo "golang-go ca-certificates" ;;
-	*) die "unknown package group '$1': use build, debug, vm, lint, ring, root, deb or go" ;;
+	*) die "unknown package group '$1': use build, debug, vm, lint, ring, root, deb, package or go" ;;
 	esac
 }
 
@@ -36,6 +37,7 @@ group_purpose() {
 	ring) echo "to test the ring under the sanitizers" ;;
 	root) echo "to run the build tools of another Debian release" ;;
 	deb) echo "to build Debian packages" ;;
+	package) echo "to check and install Debian packages in systems of their own" ;;
 	go) echo "to build the Go programs" ;;
 	esac
 }
@@ -64,7 +66,7 @@ install_packages() {
 
 main() {
 	local group missing=() wanted=()
-	[ $# -gt 0 ] || die "usage: scripts/setup-packages.sh GROUP... (build debug vm lint ring root deb go)"
+	[ $# -gt 0 ] || die "usage: scripts/setup-packages.sh GROUP... (build debug vm lint ring root deb package go)"
 	for group; do
 		group_packages "$group" >/dev/null
 		have dpkg-query || need_apt "$(group_packages "$group")"

@@ -9,6 +9,8 @@
 # in it fails the run whatever the script said. As an ordinary user, without KVM, network or disk.
 #
 #   --kernel SERIES    6.12 (default), 6.1, 6.1-rt, 6.12-kasan or 6.12-kcsan
+#   --kernel-files F   another kernel, with the name that --kernel gives: F is as scripts/setup-kernel.sh prints it; it needs --module
+#   --module KO        a module that has been built already
 #   --planted          the module that has faults for the debug kernels to catch
 #   --cover            the module that keeps a record of what has run, for the fuzzer
 #   --smp N            processors (2)
@@ -29,7 +31,7 @@ TOP=$(cd "$(dirname "$0")/../.." && pwd)
 # shellcheck source=scripts/common.sh
 . "$TOP/scripts/common.sh"
 
-KERNEL=${KERNEL:-6.12} SMP=2 MEM='' APPEND='' TIMEOUT=600 NAME='' BUILD=yes ICOUNT='' FAST='' VARIANT='' SHELL_MODE='' COMMAND=() VM=''
+KERNEL=${KERNEL:-6.12} SMP=2 MEM='' APPEND='' TIMEOUT=600 NAME='' BUILD=yes FILES='' MODULE='' ICOUNT='' FAST='' VARIANT='' SHELL_MODE='' COMMAND=() VM=''
 
 usage() {
 	sed -n '/^# Usage/,/^$/s/^# \{0,1\}//p' "$0" >&2
@@ -40,6 +42,8 @@ parse() {
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--kernel) KERNEL=${2:?} && shift 2 ;;
+		--kernel-files) FILES=${2:?} && shift 2 ;;
+		--module) MODULE=${2:?} && shift 2 ;;
 		--smp) SMP=${2:?} && shift 2 ;;
 		--planted | --cover) VARIANT=$1 && shift ;;
 		--fast) FAST=yes && shift ;;
@@ -140,15 +144,15 @@ choose_accel() {
 
 # prepare: everything the machine needs, in a directory of this run's own, so that runs do not disturb each other.
 prepare() {
-	local ko=$TOP/build/kmod-$KERNEL${VARIANT#-}/mytun.ko env programs
+	local ko=${MODULE:-$TOP/build/kmod-$KERNEL${VARIANT#-}/mytun.ko} env=$FILES programs
 	"$TOP/scripts/setup-packages.sh" build
 	EMULATOR=$("$TOP/scripts/setup-qemu.sh")
-	env=$("$TOP/scripts/setup-kernel.sh" "$KERNEL")
+	[ -n "$env" ] || env=$("$TOP/scripts/setup-kernel.sh" "$KERNEL")
 	programs=$("$TOP/scripts/setup-programs.sh")
 	# shellcheck source=/dev/null
 	. "$env"
 	if [ -n "$BUILD" ]; then
-		"$TOP/scripts/build-module.sh" ${VARIANT:+"$VARIANT"} "$KERNEL" >/dev/null
+		[ -n "$MODULE" ] || "$TOP/scripts/build-module.sh" ${VARIANT:+"$VARIANT"} "$KERNEL" >/dev/null
 		"$TOP/scripts/build-guest.sh"
 	fi
 	[ -f "$ko" ] || die "there is no $ko: run scripts/build-module.sh $KERNEL"
