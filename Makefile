@@ -20,7 +20,7 @@ help:
 	@echo "  make soak              both directions, processes killed, queues and rings changed, all frames checked: SOAK_MINUTES=10 SOAK_SEED=1"
 	@echo "  make fuzz-go           the Go packages' fuzz targets, FUZZ_SECONDS (120) each; TESTS=PATTERN chooses"
 	@echo "  make lint              gofmt, go vet, staticcheck, sparse, checkpatch, shellcheck"
-	@echo "    KERNEL=6.12|6.1      which kernel demo and shell boot; KERNELS='6.12' limits the tests"
+	@echo "    KERNEL=6.12|6.1|7.3  which kernel demo and shell boot; KERNELS='6.12' limits the tests, or has others: '7.3'"
 	@echo "  make bench             every way to be an interface at every workload: table and build/bench.json; HOST=1: on this machine, root"
 	@echo "  make bench-quick       instructions a packet of stock tun and mytun, two minutes: build/bench-quick.json"
 	@echo "  make bench-check       fail if an instruction count got worse than bench/baseline.json by over 3 %"
