@@ -37,12 +37,15 @@ flavour() {
 	esac
 }
 
-# newest SERIES: the newest kernel of that series whose headers apt can give us, as uname -r says it.
+# newest SERIES: the newest kernel of that series, as uname -r says it, of which apt can give us both: headers come before their signed image.
 newest() {
 	local release
 	apt-cache pkgnames "linux-headers-${1%-rt}" | sed -n "s/^linux-headers-\(${1%-rt}[-.+].*-$(flavour "$1")\|${1%-rt}-$(flavour "$1")\)\$/\1/p" |
 		sort -Vr | while read -r release; do
-		! known "linux-headers-$release" || { echo "$release" && break; }
+		if known "linux-headers-$release" && known "linux-image-$release"; then
+			echo "$release"
+			break
+		fi
 	done
 }
 
