@@ -14,12 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// explainOpen says what to do when the device cannot be opened.
+// explainOpen says what to do when the device cannot be opened, in the words of this
+// program's flags. Why there is no device node the error says itself.
 func explainOpen(name string, err error) error {
 	switch {
-	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENXIO):
-		return errors.New("there is no /dev/net/mytun, so the module is not loaded: " +
-			"sudo modprobe mytun (or, in the source tree, sudo make install load)")
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		return errors.New("creating a network device takes root's rights (CAP_NET_ADMIN): run this with sudo")
 	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EEXIST), nameTaken(name):

@@ -106,16 +106,6 @@ func openNode(path string) (int, error) {
 	}
 }
 
-func openHint(err error) string {
-	switch err {
-	case unix.ENOENT, unix.ENODEV, unix.ENXIO:
-		return "the module is not loaded: modprobe mytun"
-	case unix.EACCES, unix.EPERM:
-		return "the node's permissions do not allow it: run as root, or see the udev rule"
-	}
-	return ""
-}
-
 // attach makes fd a queue of the network device and returns the device's name.
 func attach(fd int, c Config, name string, exclusive bool) (string, error) {
 	ifr, err := unix.NewIfreq(name)

@@ -21,7 +21,7 @@ import (
 
 func TestOpenWithoutModule(t *testing.T) {
 	_, err := Open(Config{Path: filepath.Join(t.TempDir(), "mytun")})
-	if !errors.Is(err, syscall.ENOENT) || !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "modprobe mytun") {
+	if !errors.Is(err, syscall.ENOENT) || !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), openHint(syscall.ENOENT)) {
 		t.Errorf("%v, want ENOENT and what to do", err)
 	}
 }
