@@ -3,13 +3,14 @@
 # The targets for people. Each does its own set-up: what is missing is installed or fetched, once.
 
 KERNEL ?= 6.12
-KERNELS ?= 6.12 6.1
+STAGES ?= go race ring modules vm
 
 help:
 	@echo "In a virtual machine; nothing is loaded on this one:"
 	@echo "  make demo              boot, load the module, answer 100,000 pings, count system calls"
 	@echo "  make shell             a shell in that machine, with the module loaded"
-	@echo "  make test              all tests: Go, the ring, the module on both kernels"
+	@echo "  make test              all tests: Go, the ring, the module on three kernels; STAGES='vm kasan-short' does these instead"
+	@echo "  make test-all          whatever there is to test: all selftests on every kernel, the debug kernels, PREEMPT_RT, the packages"
 	@echo "  make test-go test-race test-ring test-modules test-vm   one stage; TESTS='abi hostile' chooses among the last"
 	@echo "  make test-debug        the selftests on two debug kernels, built from Debian's source: test-kasan (memory, locks, leaks), test-kcsan (data races)"
 	@echo "  make test-kasan-short  of test-kasan the suites about hostile processes and failing memory"
@@ -20,7 +21,7 @@ help:
 	@echo "  make soak              both directions, processes killed, queues and rings changed, all frames checked: SOAK_MINUTES=10 SOAK_SEED=1"
 	@echo "  make fuzz-go           the Go packages' fuzz targets, FUZZ_SECONDS (120) each; TESTS=PATTERN chooses"
 	@echo "  make lint              gofmt, go vet, staticcheck, sparse, checkpatch, shellcheck"
-	@echo "    KERNEL=6.12|6.1|7.3  which kernel demo and shell boot; KERNELS='6.12' limits the tests, or has others: '7.3'"
+	@echo "    KERNEL=6.12|6.1|7.3  which kernel demo and shell boot; KERNELS='6.12' limits the tests, or has others: '7.2'"
 	@echo "  make bench             every way to be an interface at every workload: table and build/bench.json; HOST=1: on this machine, root"
 	@echo "  make bench-quick       instructions a packet of stock tun and mytun, two minutes: build/bench-quick.json"
 	@echo "  make bench-check       fail if an instruction count got worse than bench/baseline.json by over 3 %"
@@ -44,7 +45,10 @@ shell:
 	@test/vm/run.sh --kernel $(KERNEL) --shell
 
 test:
-	@KERNELS="$(KERNELS)" TESTS="$(TESTS)" scripts/run-tests.sh go race ring modules vm
+	@KERNELS="$(KERNELS)" TESTS="$(TESTS)" scripts/run-tests.sh $(STAGES)
+
+test-all:
+	@EVERYWHERE=yes KERNELS="$(KERNELS)" scripts/run-tests.sh lint bench go race ring builds vm kasan kcsan rt package
 
 test-go test-race test-ring test-modules test-vm:
 	@KERNELS="$(KERNELS)" TESTS="$(TESTS)" scripts/run-tests.sh $(@:test-%=%)
@@ -116,4 +120,4 @@ clean:
 distclean: clean
 	cd "$${MYTUN_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/mytun}" && rm -rf kernels roots apt qemu programs debug checkpatch go kvm-* .lock-*
 
-.PHONY: help demo shell test test-go test-race test-ring test-modules test-vm test-debug test-kasan test-kasan-short test-kcsan test-rt test-package fuzz fuzz-conform fuzz-go soak lint bench bench-quick bench-plot bench-doc bench-check bench-baseline modules install uninstall deb dist load unload clean distclean
+.PHONY: help demo shell test test-all test-go test-race test-ring test-modules test-vm test-debug test-kasan test-kasan-short test-kcsan test-rt test-package fuzz fuzz-conform fuzz-go soak lint bench bench-quick bench-plot bench-doc bench-check bench-baseline modules install uninstall deb dist load unload clean distclean

@@ -45,7 +45,6 @@ build_all() {
 # build_examples: as people would build them, with the header from here instead of an installed one.
 build_examples() {
 	local file
-	"$TOP/scripts/setup-packages.sh" build
 	for file in "$TOP"/docs/examples/*.c; do
 		gcc -O2 -Wall -Wextra -Werror -static -I "$TOP/kmod/uapi" -o "$TOP/build/guest/$(basename "$file" .c)" "$file" ||
 			die "${file#"$TOP"/} does not build"
@@ -60,11 +59,13 @@ build_bench() {
 
 # A first build downloads and compiles the dependencies, which takes a minute; later ones are not worth a word.
 main() {
-	local what=build_all
+	local what=build_all text=''
 	[ "${1:-}" != --bench ] || what=build_bench
-	[ -d "$TOP/build/guest" ] || say "building the Go programs for the guest (a minute the first time)"
+	[ -d "$TOP/build/guest" ] || text="building the Go programs for the guest (a minute or two the first time)"
 	export CGO_ENABLED=0
-	locked "$TOP/build/.lock-guest" "$what"
+	"$TOP/scripts/setup-go.sh" >/dev/null
+	"$TOP/scripts/setup-packages.sh" build
+	locked "$TOP/build/.lock-guest" step "$text" "$what"
 }
 
 main "$@"

@@ -5,6 +5,10 @@
 #
 # Messages go to standard error, so that a script's standard output is its result and nothing else.
 
+# The kernels that mytun is tested on, if KERNELS does not say otherwise: the first has all tests.
+# shellcheck disable=SC2034 # for those who source this
+DEFAULT_KERNELS="6.12 6.1"
+
 MYTUN_CACHE=${MYTUN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mytun}
 
 # say TEXT...: one line of progress.
@@ -16,6 +20,29 @@ say() {
 die() {
 	printf '%s: error: %s\n' "${0##*/}" "$*" >&2
 	exit 1
+}
+
+# step TEXT COMMAND...: one line for what takes a while, with the seconds as they pass where somebody sees them. What the command itself says
+# is shown if it fails; its status is returned. It runs in a subshell, and where the status is not asked for at once its errors end that.
+# Without TEXT there is no line.
+step() {
+	local text=$1 start=$SECONDS status=0 ticker='' strict=$- log
+	shift
+	log=$(mktemp)
+	[ -z "$text" ] || printf '>> %s' "$text" >&2
+	if [ -n "$text" ] && [ -t 2 ]; then
+		while sleep 1; do printf '\r>> %s (%d s)' "$text" $((SECONDS - start)); done >&2 &
+		ticker=$!
+	fi
+	set +e
+	(set -e && "$@") >"$log" 2>&1
+	status=$?
+	[[ $strict != *e* ]] || set -e
+	[ -z "$ticker" ] || { kill "$ticker" && printf '\r>> %s' "$text" >&2; }
+	[ -z "$text" ] || printf ' (%d s)\n' $((SECONDS - start)) >&2
+	[ "$status" = 0 ] || cat "$log" >&2
+	rm -f "$log"
+	return "$status"
 }
 
 # have COMMAND: true if the command exists. The sbin directories are searched too: an ordinary user's PATH often lacks them.
@@ -42,8 +69,11 @@ need_apt() {
 
 # apt_update: the index of this machine's own apt, or of the one that use_release has chosen (debian.sh).
 apt_update() {
-	say "refreshing the package index (apt-get update)"
-	if [ -n "${APT_CONFIG:-}" ]; then apt-get -qq update >&2; else as_root apt-get -qq update >&2; fi || die "apt-get update failed: check the network and /etc/apt/sources.list*"
+	step "refreshing the package index (apt-get update)" try_apt_update
+}
+
+try_apt_update() {
+	if [ -n "${APT_CONFIG:-}" ]; then apt-get -q update; else as_root apt-get -q update; fi || die "apt-get update failed: check the network and /etc/apt/sources.list*"
 }
 
 # known PACKAGE: true if apt's index can give us that package. A fresh container has no index at all.
@@ -52,12 +82,12 @@ known() {
 }
 
 # fetch_debs DIR PACKAGE...: the .deb files into DIR, without installing anything. The index may be older than the mirror, which
-# then answers 404: the caller refreshes and tries again.
+# then answers 404: the caller refreshes and tries again. By step.
 fetch_debs() {
 	local dir=$1
 	shift
 	# As root, apt would like to download as user _apt, who cannot write here: it says so at length and then does it anyway.
-	(cd "$dir" && apt-get -q -o APT::Sandbox::User=root download "$@" >fetch.log 2>&1)
+	(cd "$dir" && apt-get -q -o APT::Sandbox::User=root download "$@")
 }
 
 # locked FILE COMMAND...: two set-ups at the same time would download everything twice, so the second waits for the first.

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Usage: scripts/lint.sh
+# Usage: scripts/lint.sh [--ktap]
 #
-# Every checker over every file it is for, one line each: "ok", or its complaints. The exit status is 1 if any had one.
+# Every checker over every file it is for, one line each: "ok", or its complaints; as KTAP for scripts/run-tests.sh. The exit status is 1 if any
+# had one.
 
 # shellcheck disable=SC2317 # the checkers are called through check
 set -u
@@ -11,19 +12,31 @@ TOP=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=scripts/common.sh
 . "$TOP/scripts/common.sh"
 
-KERNELS=${KERNELS:-6.12 6.1}
+KERNELS=${KERNELS:-$DEFAULT_KERNELS}
 STATICCHECK=honnef.co/go/tools/cmd/staticcheck@v0.7.0
 TAGS=mytun_device
-STATUS=0
+STATUS=0 KTAP='' NUMBER=0
+
+# report NAME RESULT: RESULT is ok, FAILED or "not run: why".
+report() {
+	NUMBER=$((NUMBER + 1))
+	case $KTAP$2 in
+	yesok) echo "ok $NUMBER $1" ;;
+	yesFAILED) echo "not ok $NUMBER $1" ;;
+	yes*) echo "ok $NUMBER $1 # SKIP ${2#not run: }" ;;
+	*) printf '%-22s %s\n' "$1" "$2" ;;
+	esac
+}
 
 # check NAME COMMAND...: silence and success are "ok".
 check() {
 	local name=$1 said
 	shift
 	if said=$("$@" 2>&1) && [ -z "$said" ]; then
-		printf '%-22s ok\n' "$name"
+		report "$name" ok
 	else
-		printf '%-22s FAILED\n%s\n' "$name" "$said"
+		report "$name" FAILED
+		echo "$said"
 		STATUS=1
 	fi
 }
@@ -121,6 +134,7 @@ set_up() {
 
 main() {
 	local kernel
+	[ "${1:-}" != --ktap ] || KTAP=yes
 	cd "$TOP" || exit 1
 	set_up || exit 1
 	check gofmt go_format
@@ -130,7 +144,7 @@ main() {
 	for kernel in $KERNELS; do
 		case $kernel in
 		6.*) check "sparse $kernel" run_sparse "$kernel" ;;
-		*) printf '%-22s not run: no sparse of Debian can read its headers (__typeof_unqual__)\n' "sparse $kernel" ;;
+		*) report "sparse $kernel" "not run: no sparse of Debian can read its headers (__typeof_unqual__)" ;;
 		esac
 	done
 	check checkpatch run_checkpatch
@@ -141,4 +155,4 @@ main() {
 	exit "$STATUS"
 }
 
-main
+main "$@"

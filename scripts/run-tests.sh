@@ -2,23 +2,50 @@
 # SPDX-License-Identifier: MIT
 #
 # Usage: scripts/run-tests.sh STAGE...
-#        stages: go race ring modules vm, the last two for each of $KERNELS (default "6.12 6.1"); and kasan kcsan fuzz rt package; kasan ends with fuzz,
-#        kasan-short has only those suites that are about what a process can do to the kernel, and about memory that is short
+#        stages: lint bench go race ring modules vm; and builds kasan kasan-short kcsan rt fuzz package
 #
-# Runs the stages one after the other, shows each one's progress and time, keeps its output in build/results/, and ends with the sum of all:
-# 'N passed, N failed', alone on the last line. A stage that crashes, or that ends without a result, counts as a failure.
-# TESTS (patterns, default all) chooses among the selftests; VM_TIMEOUT (seconds, default 2400, for a debug kernel or PREEMPT_RT 3000) bounds one virtual machine's whole run;
+# Runs the stages, shows their progress, keeps their output in build/results/, and ends with the time that each took, the slowest first, and the
+# sum of all results: 'N passed, N failed', alone on the last line. A stage that crashes, or that ends without a result, counts as a failure.
+# Those on virtual machines come last, two at a time: each line of theirs begins with the stage's name.
+#
+#   modules, vm      for each of $KERNELS (default: scripts/common.sh). The first has all selftests, the others leave out what
+#                    test/once says is the same on any kernel; with EVERYWHERE=yes they have all, too
+#   builds           what modules does, for each series that Debian's mirror has
+#   kasan, kcsan     the selftests on a debug kernel, and proof that they can fail there; kasan ends with a short run of the fuzzer
+#   kasan-short      of kasan those suites that are about what a process can do to the kernel, and about memory that is short
+#   bench            instructions a packet, compared with bench/baseline.json
+#
+# TESTS (patterns, default all) chooses among the selftests; VM_TIMEOUT (seconds, default 2400, for a debug kernel or PREEMPT_RT 3000) bounds one
+# virtual machine's whole run; MACHINES (2, or 1 where there is one processor) is how many run side by side;
 # MYTUN_CYCLES (default 100000, on the debug kernels less) is how often the wake-up tests put somebody to sleep;
 # MYTUN_ORDERS=all lets the lifecycle tests play every order of three actions (default: every pair of them in every place).
 
-set -u
+set -uf
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
 TOP=$(cd "$(dirname "$0")/.." && pwd)
 RESULTS=$TOP/build/results
-KERNELS=${KERNELS:-6.12 6.1}
+KERNELS=${KERNELS:-$DEFAULT_KERNELS}
+MACHINES=${MACHINES:-$(($(nproc) > 1 ? 2 : 1))}
 GO=$TOP/scripts/go.sh
-KASAN_SHORT="-b abi.All faults.All hostile.All readwrite.All xdp.All"
+KASAN_SHORT="abi. faults. hostile. readwrite. xdp."
+STAGES=()
+
+stage_lint() {
+	KERNELS=$KERNELS "$TOP/scripts/lint.sh" --ktap 2>&1 | tee "$1"
+	return "${PIPESTATUS[0]}"
+}
+
+# stage_bench LOG: one result. The table says which row it was.
+stage_bench() {
+	printf 'KTAP version 1\n1..1\n' >"$1"
+	if make --no-print-directory -C "$TOP" bench-check; then
+		echo "ok 1 instructions a packet" | tee -a "$1"
+	else
+		echo "not ok 1 instructions a packet" | tee -a "$1"
+		return 1
+	fi
+}
 
 # Of 'go test -v' only what one wants to see go by: packages and failures. The rest is in the log.
 go_progress() {
@@ -84,20 +111,24 @@ stage_modules() {
 	return "${PIPESTATUS[0]}"
 }
 
+stage_builds() {
+	KERNELS=$("$TOP/scripts/list-kernels.sh" | tr '\n' ' ') stage_modules "$1"
+}
+
 # stage_vm LOG KERNEL: the kernel's own complaints make the run fail even if every test passed.
 stage_vm() {
-	local patterns
-	read -ra patterns <<<"${TESTS:-}"
-	"$TOP/test/vm/run.sh" --kernel "$2" --timeout "${VM_TIMEOUT:-2400}" test/selftest.sh "${patterns[@]}" 2>&1 | tee "$1"
+	local arguments=()
+	[ "$2" = "${KERNELS%% *}" ] || [ -n "${EVERYWHERE:-}${TESTS:-}" ] || mapfile -t arguments < <(sed '/^#/d; s/^/-n\n/' "$TOP/test/once")
+	# shellcheck disable=SC2206 # words are meant
+	arguments+=(${TESTS:-})
+	"$TOP/test/vm/run.sh" --kernel "$2" --timeout "${VM_TIMEOUT:-2400}" test/selftest.sh "${arguments[@]}" 2>&1 | tee "$1"
 	return "${PIPESTATUS[0]}"
 }
 
 # stage_debug LOG KERNEL: the selftests on a debug kernel, and what its checkers have found.
 stage_debug() {
-	local patterns
-	read -ra patterns <<<"${TESTS:-}"
-	"$TOP/test/vm/run.sh" --kernel "$2" --timeout "${VM_TIMEOUT:-3000}" \
-		test/debug/checked.sh "${patterns[@]}" 2>&1 | tee "$1"
+	# shellcheck disable=SC2086 # words are meant
+	"$TOP/test/vm/run.sh" --kernel "$2" --timeout "${VM_TIMEOUT:-3000}" test/debug/checked.sh ${TESTS:-} 2>&1 | tee "$1"
 	return "${PIPESTATUS[0]}"
 }
 
@@ -119,42 +150,100 @@ stage_package() {
 	return "${PIPESTATUS[0]}"
 }
 
-# run_stage NAME FUNCTION [ARG]: its output goes to the screen and to NAME.log, its exit status to NAME.status. A stage that is killed
-# half-way leaves no status, which the summary takes for a failure.
+# run_stage NAME FUNCTION [ARG]: its output goes to the screen and to NAME.log, its exit status to NAME.status, its time to NAME.seconds. A
+# stage that is killed half-way leaves no status, which the summary takes for a failure.
 run_stage() {
 	local name=$1 function=$2 start=$SECONDS status=0
 	shift 2
 	say "$name: started"
-	rm -f "$RESULTS/$name.status"
-	: >"$RESULTS/$name.log"
 	"$function" "$RESULTS/$name.log" "$@" || status=$?
 	echo "$status" >"$RESULTS/$name.status"
+	echo $((SECONDS - start)) >"$RESULTS/$name.seconds"
 	say "$name: $("$TOP/scripts/summarise.sh" --counts "$RESULTS" "$name") ($((SECONDS - start)) s)"
-	STAGES+=("$name")
+}
+
+# add_stage NAME: counts from now on, whatever becomes of it.
+add_stage() {
+	STAGES+=("$1")
+	rm -f "$RESULTS/$1".{status,seconds}
+	: >"$RESULTS/$1.log"
+}
+
+# alone NAME FUNCTION [ARG]: on this machine itself.
+alone() {
+	add_stage "$1"
+	run_stage "$@"
+}
+
+# beside NAME FUNCTION [ARG]: on a virtual machine, as soon as fewer than MACHINES run. Each is a process group of its own, for end_machines.
+beside() {
+	while [ "$(jobs -rp | wc -l)" -ge "$MACHINES" ]; do
+		wait -n || true
+	done
+	add_stage "$1"
+	set -m
+	run_stage "$@" 2>&1 | sed -u "s/^>> \($1: \)\?//; s/^/$1: /" &
+	set +m
+}
+
+# end_machines: those in the background do not hear of Ctrl-C.
+end_machines() {
+	local job
+	trap - INT TERM
+	for job in $(jobs -p); do
+		kill -TERM -- "-$job" 2>/dev/null
+	done
+	wait
+	exit 130
+}
+
+# times: of each stage, the slowest first.
+times() {
+	local stage
+	for stage in "${STAGES[@]}"; do
+		printf '>> %6s s  %s\n' "$(cat "$RESULTS/$stage.seconds" 2>/dev/null || echo '?')" "$stage"
+	done | sort -k 2,2nr
+	echo ">> $(printf '%6d' "$SECONDS") s  all"
+}
+
+# host_stage STAGE, vm_stage STAGE: what there is to do for it there.
+host_stage() {
+	case $1 in
+	lint | bench | go | race | ring | modules | builds) alone "$1" "stage_$1" ;;
+	vm | kasan | kasan-short | kcsan | rt | fuzz | package) ;;
+	*) die "unknown stage '$1': use lint, bench, go, race, ring, modules, builds, vm, kasan, kasan-short, kcsan, rt, fuzz or package" ;;
+	esac
+}
+
+vm_stage() {
+	local kernel
+	case $1 in
+	vm) for kernel in $KERNELS; do beside "vm-$kernel" stage_vm "$kernel"; done ;;
+	kasan | kcsan)
+		beside "vm-6.12-$1" stage_debug "6.12-$1"
+		beside "planted-$1" stage_planted "6.12-$1"
+		[ "$1" != kasan ] || beside fuzz stage_fuzz
+		;;
+	kasan-short) TESTS="$KASAN_SHORT" beside vm-6.12-kasan stage_debug 6.12-kasan ;;
+	rt) VM_TIMEOUT=${VM_TIMEOUT:-3000} beside vm-6.1-rt stage_vm 6.1-rt ;;
+	fuzz | package) beside "$1" "stage_$1" ;;
+	esac
 }
 
 main() {
-	local stage kernel
-	[ $# -gt 0 ] || die "usage: scripts/run-tests.sh STAGE... (go race ring modules vm kasan kasan-short kcsan fuzz rt package)"
+	local stage
+	[ $# -gt 0 ] || die "usage: scripts/run-tests.sh STAGE... (lint bench go race ring modules builds vm kasan kasan-short kcsan rt fuzz package)"
 	mkdir -p "$RESULTS"
 	cd "$TOP" || exit 1
-	STAGES=()
+	trap end_machines INT TERM
 	for stage; do
-		case $stage in
-		go | race | ring | modules) run_stage "$stage" "stage_$stage" ;;
-		vm) for kernel in $KERNELS; do run_stage "vm-$kernel" stage_vm "$kernel"; done ;;
-		kasan | kcsan)
-			run_stage "vm-6.12-$stage" stage_debug "6.12-$stage"
-			run_stage "planted-$stage" stage_planted "6.12-$stage"
-			[ "$stage" != kasan ] || run_stage fuzz stage_fuzz
-			;;
-		fuzz | package) run_stage "$stage" "stage_$stage" ;;
-		kasan-short) TESTS="$KASAN_SHORT" run_stage vm-6.12-kasan stage_debug 6.12-kasan ;;
-		rt) VM_TIMEOUT=${VM_TIMEOUT:-3000} run_stage vm-6.1-rt stage_vm 6.1-rt ;;
-		*) die "unknown stage '$stage': use go, race, ring, modules, vm, kasan, kasan-short, kcsan, fuzz, rt or package" ;;
-		esac
+		host_stage "$stage"
 	done
-	say "all stages: $SECONDS s"
+	for stage; do
+		vm_stage "$stage"
+	done
+	wait
+	times >&2
 	"$TOP/scripts/summarise.sh" "$RESULTS" "${STAGES[@]}"
 }
 

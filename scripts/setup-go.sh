@@ -30,6 +30,12 @@ new_enough() {
 	[ -n "$version" ] && [ "$(printf '%s\n' "$version" "$(wanted)" | sort -V | head -n 1)" = "$(wanted)" ]
 }
 
+# download GO DIR MODULE
+download() {
+	(cd "$2" && GOFLAGS=-modcacherw GOTOOLCHAIN=local GO111MODULE=on GOPATH=$2/gopath "$1" mod download "$3") ||
+		die "could not download $3: check GOPROXY and GOSUMDB ('go env'), or install Go $(wanted) or newer yourself and put it on PATH"
+}
+
 # fetch GO VERSION FINAL: the toolchain is a module like any other. Module archives carry no permission bits, so they are put back.
 fetch() {
 	local go=$1 version=$2 final=$3 work=$3.new module
@@ -37,9 +43,8 @@ fetch() {
 	[ ! -x "$final/bin/go" ] || return 0
 	rm -rf "$work"
 	mkdir -p "$work"
-	say "Go $(version_of "$go") is older than go.mod's $version: fetching that toolchain through the module proxy (70 MB)"
-	(cd "$work" && GOFLAGS=-modcacherw GOTOOLCHAIN=local GO111MODULE=on GOPATH=$work/gopath "$go" mod download "$module" >&2) ||
-		die "could not download $module: check GOPROXY and GOSUMDB ('go env'), or install Go $version or newer yourself and put it on PATH"
+	step "Go $(version_of "$go") is older than go.mod's $version: fetching that toolchain through the module proxy (70 MB)" \
+		download "$go" "$work" "$module"
 	mv "$work/gopath/pkg/mod/$module" "$work/root"
 	chmod -R u+w "$work/root"
 	chmod -R a+x "$work/root/bin" "$work/root/pkg/tool"

@@ -78,9 +78,7 @@ download() {
 			RELEASE=$(newest "$1")
 			if [ -n "$RELEASE" ]; then
 				mapfile -t packages < <(parts "$RELEASE")
-				say "kernel $1: downloading ${packages[*]}"
-				fetch_debs "$2" "${packages[@]}" && return
-				cat "$2/fetch.log" >&2
+				step "kernel $1: downloading ${packages[*]}" fetch_debs "$2" "${packages[@]}" && return
 			fi
 			[ "$attempt" = 2 ] || apt_update
 		done
@@ -146,8 +144,7 @@ unpack() {
 	rm -rf "$work"
 	mkdir -p "$work/debs"
 	download "$series" "$work/debs"
-	say "kernel $series: unpacking"
-	unpack_debs "$work/debs" "$work"
+	step "kernel $series: unpacking" unpack_debs "$work/debs" "$work"
 	rm -rf "$work/debs"
 	arrange "$work"
 	relocate "$work"

@@ -54,28 +54,34 @@ missing_in() {
 	done
 }
 
-install_packages() {
+# refresh_index PACKAGE...: if one of them is not in it.
+refresh_index() {
 	local package
-	for package in "$@"; do
+	for package; do
 		known "$package" || { apt_update && break; }
 	done
+}
+
+install_packages() {
 	as_root env DEBIAN_FRONTEND=noninteractive \
-		apt-get install -y -q -o Dpkg::Use-Pty=0 --no-install-recommends "$@" >&2 ||
+		apt-get install -y -q -o Dpkg::Use-Pty=0 --no-install-recommends "$@" ||
 		die "apt-get could not install: $*. Its messages are above; 'apt-get update' cures a stale index"
 }
 
 main() {
-	local group missing=() wanted=()
+	local group missing=() wanted=() purposes=()
 	[ $# -gt 0 ] || die "usage: scripts/setup-packages.sh GROUP... (build debug vm lint ring root deb package go)"
 	for group; do
 		group_packages "$group" >/dev/null
 		have dpkg-query || need_apt "$(group_packages "$group")"
 		mapfile -t missing < <(missing_in "$group")
 		[ ${#missing[@]} -gt 0 ] || continue
-		say "installing ${missing[*]} $(group_purpose "$group")"
 		wanted+=("${missing[@]}")
+		purposes+=("$(group_purpose "$group")")
 	done
-	[ ${#wanted[@]} = 0 ] || install_packages "${wanted[@]}"
+	[ ${#wanted[@]} -gt 0 ] || return 0
+	refresh_index "${wanted[@]}"
+	step "installing ${wanted[*]} ${purposes[*]}" install_packages "${wanted[@]}"
 }
 
 main "$@"

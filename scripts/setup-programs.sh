@@ -32,9 +32,7 @@ download() {
 	for attempt in 1 2; do
 		if packages=$(with_dependencies); then
 			read -ra packages <<<"${packages//$'\n'/ }"
-			say "programs: downloading ${packages[*]}"
-			fetch_debs "$1" "${packages[@]}" && return
-			cat "$1/fetch.log" >&2
+			step "programs to test with: downloading ${packages[*]}" fetch_debs "$1" "${packages[@]}" && return
 		fi
 		[ "$attempt" = 2 ] || apt_update
 	done

@@ -31,7 +31,7 @@ download() {
 	[ -n "$archive" ] || { echo "apt has no source of Debian itself, and so no mirror to ask for backports" && return 1; }
 	use_sources backports "deb $archive $(codename)-backports main"
 	mkdir -p "$1/debs"
-	apt-get -q update && { fetch_debs "$1/debs" qemu-system-x86 qemu-system-data seabios || { cat "$1/debs/fetch.log" && return 1; }; }
+	apt-get -q update && fetch_debs "$1/debs" qemu-system-x86 qemu-system-data seabios
 }
 
 # unpack WORK: complete in WORK, or not there at all. QEMU finds its firmware relative to itself.
@@ -39,8 +39,7 @@ unpack() {
 	local work=$1 deb
 	rm -rf "$work"
 	mkdir -p "$work"
-	say "this machine's QEMU is older than $ENOUGH and can break a kernel: downloading one from Debian's backports"
-	(download "$work") >"$work/fetch.log" 2>&1 || { cat "$work/fetch.log" >&2 && return 1; }
+	step "this machine's QEMU is older than $ENOUGH and can break a kernel: downloading one from Debian's backports" download "$work" || return 1
 	for deb in "$work"/debs/*.deb; do
 		dpkg -x "$deb" "$work/root"
 	done

@@ -28,10 +28,10 @@ download() {
 	shift
 	mkdir -p "$dir/partial"
 	for attempt in 1 2; do
-		! apt-get -q -y -o Dir::Cache::archives="$dir" --download-only --no-install-recommends install '?essential' "$@" >"$dir.log" 2>&1 || return 0
+		! step "build tools of Debian's release $RELEASE: downloading (100 MB, only once)" \
+			apt-get -q -y -o Dir::Cache::archives="$dir" --download-only --no-install-recommends install '?essential' "$@" || return 0
 		[ "$attempt" = 2 ] || apt_update
 	done
-	cat "$dir.log" >&2
 	die "the build tools of Debian's release $RELEASE could not be fetched ($*): apt's words are above; check the network"
 }
 
@@ -41,15 +41,13 @@ unpack() {
 	shift
 	! has "$root" "$@" || return 0
 	use_release "$RELEASE"
-	say "build tools of Debian's release $RELEASE: downloading (100 MB, only once)"
 	rm -rf "$root.debs"
 	mkdir -p "$root.debs"
 	download "$root.debs" "$@"
-	say "build tools of Debian's release $RELEASE: unpacking"
-	unpack_debs "$root.debs" "$root"
+	step "build tools of Debian's release $RELEASE: unpacking" unpack_debs "$root.debs" "$root"
 	# Which awk it is the package would choose when it is configured.
 	[ -e "$root/usr/bin/awk" ] || ln -s mawk "$root/usr/bin/awk"
-	rm -rf "$root.debs" "$root.debs.log"
+	rm -rf "$root.debs"
 	printf '%s\n' "$@" >>"$root/packages"
 }
 

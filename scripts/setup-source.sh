@@ -15,6 +15,11 @@ set -eu
 PACKAGE=linux-source-6.12
 MEMBERS="checkpatch.pl spelling.txt const_structs.checkpatch"
 
+# try_download DIR
+try_download() {
+	step "downloading $PACKAGE (140 MB)" fetch_debs "$1" "$PACKAGE"
+}
+
 # tarball DIR: the source archive's path: the installed one, or else one downloaded into DIR.
 tarball() {
 	local name=usr/src/$PACKAGE.tar.xz
@@ -24,24 +29,28 @@ tarball() {
 	fi
 	need_apt "$PACKAGE"
 	known "$PACKAGE" || apt_update
-	say "downloading $PACKAGE (140 MB)"
-	fetch_debs "$1" "$PACKAGE" || { apt_update && fetch_debs "$1" "$PACKAGE"; } || die "could not download $PACKAGE: $(cat "$1/fetch.log")"
+	try_download "$1" || { apt_update && try_download "$1"; } || die "could not download $PACKAGE: apt's words are above"
 	dpkg -x "$1"/$PACKAGE*.deb "$1"
 	echo "$1/$name"
 }
 
+# extract_members ARCHIVE DIR
+extract_members() {
+	local member
+	# --occurrence stops tar at the last member asked for, instead of at the archive's end.
+	for member in $MEMBERS; do printf '%s\n' "$PACKAGE/scripts/$member"; done |
+		tar -xJf "$1" -C "$2" --strip-components=2 --occurrence=1 -T - ||
+		die "$1 does not hold scripts/{${MEMBERS// /,}}: the package has changed, and scripts/setup-source.sh must follow"
+}
+
 extract() {
-	local final=$1 work=$1.new archive member
+	local final=$1 work=$1.new archive
 	[ ! -e "$final/checkpatch.pl" ] || return 0
 	rm -rf "$work"
 	mkdir -p "$work"
 	archive=$(tarball "$work")
-	say "extracting checkpatch.pl from $archive (up to a minute)"
-	# --occurrence stops tar at the last member asked for, instead of at the archive's end.
-	for member in $MEMBERS; do printf '%s\n' "$PACKAGE/scripts/$member"; done |
-		tar -xJf "$archive" -C "$work" --strip-components=2 --occurrence=1 -T - ||
-		die "$archive does not hold scripts/{${MEMBERS// /,}}: the package has changed, and scripts/setup-source.sh must follow"
-	rm -rf "${work:?}/usr" "$work"/*.deb "$work/fetch.log" "$final"
+	step "extracting checkpatch.pl from $archive (up to a minute)" extract_members "$archive" "$work"
+	rm -rf "${work:?}/usr" "$work"/*.deb "$final"
 	mv "$work" "$final"
 }
 
@@ -49,9 +58,8 @@ extract() {
 unpack_tree() {
 	local archive
 	archive=$(tarball "$1")
-	say "unpacking $archive (a minute at most)"
-	tar -xJf "$archive" -C "$1" --strip-components=1
-	rm -rf "${1:?}/usr/src" "$1"/*.deb "$1/fetch.log"
+	step "unpacking $archive (a minute at most)" tar -xJf "$archive" -C "$1" --strip-components=1
+	rm -rf "${1:?}/usr/src" "$1"/*.deb
 }
 
 main() {

@@ -1,31 +1,35 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Usage: test/selftest.sh [-v] [-l] [-o] [-b] [-x] [-t SECONDS] [PATTERN...]
+# Usage: test/selftest.sh [-v] [-l] [-o] [-1] [-x] [-t SECONDS] [-n PATTERN]... [PATTERN...]
 #
 # The self-tests, as root on a machine where mytun is loaded: in the project's virtual machine or on a host of one's own. Output is
 # KTAP; the exit status is 0 if all is well, 1 if a test failed, 4 if there was nothing to run.
 #
 #   -v          show every test's output, not only that of the failed ones
 #   -l          list the tests and run none
-#   -o          run the Go tests with all offloads on; those that test/offloads names run so besides, in one go
-#   -b          run a package's Go tests in one process: where processes are slow, as on a debug kernel, that takes a fraction of the time
-#   -x          stop after the first test that makes the kernel complain: the checkers look at nothing or at little after that
+#   -o          run the Go tests with all offloads on; those that test/offloads names run so besides
+#   -1          run each Go test in a process and a network namespace of its own: finds which one leaves something behind
+#   -x          stop after the first suite that makes the kernel complain: the checkers look at nothing or at little after that
 #   -t SECONDS  kill a test after that long (120; test/timeouts names those that may take longer; MYTUN_SLOW, a number, multiplies all limits)
-#   PATTERN     run the tests whose names contain one of these words or match one of these globs
+#   -n PATTERN  leave those tests out
+#   PATTERN     run the tests whose names contain one of these words or match one of these globs; without any, all
 #
 # Tests are the functions test_* in test/cases/*.sh and the Test* functions of the Go test binaries *.test in build/guest/ (or in
-# $MYTUN_TEST_BIN). Each runs in a process and a network namespace of its own. After each, no device, kernel thread, process or reference
-# of the module may be left and the kernel's log must hold no new complaint: so the guilty test is named, and not its successor.
+# $MYTUN_TEST_BIN). Each of the first, and each binary, runs in a process and a network namespace of its own; of a binary whose process dies
+# another one runs the tests that were still to come. Afterwards no device, kernel thread, process or reference of the module may be left
+# and the kernel's log must hold no new complaint: for a binary that is a test more.
 
 set -u
 SELF=$(realpath "$0")
 HERE=$(dirname "$SELF")
 # shellcheck source=test/lib.sh
 . "$HERE/lib.sh"
+# shellcheck source=test/suite.sh
+. "$HERE/suite.sh"
 
-VERBOSE='' LIST='' BATCH='' STOP='' TIMEOUT=120
-PASSED=0 FAILED=0 SKIPPED=0
+VERBOSE='' LIST='' SINGLE='' STOP='' TIMEOUT=120
+NUMBER=0 PASSED=0 FAILED=0 SKIPPED=0
 LIMITS=() LIMIT=0 COMPLAINTS=() NEWS=()
 SETTLE=10
 
@@ -40,43 +44,43 @@ shell_cases() {
 	done
 }
 
-# go_cases: the same for the tests that each Go test binary lists, one by one or in one go.
+# go_cases: the same for the tests that each Go test binary lists.
 go_cases() {
-	local file name pattern
+	local file suite pattern
 	for file in "$MYTUN_TEST_BIN"/*.test; do
 		[ -x "$file" ] || continue
+		suite=$(basename "$file" .test)
 		# A library's tests that need no device have run on the host.
 		pattern='^TestModule'
-		[ ! -d "$HERE/$(basename "$file" .test)" ] || pattern='^Test'
-		"$file" -test.list "$pattern" | grep '^Test' | while read -r name; do
-			if [ -n "$BATCH" ]; then
-				echo "$(basename "$file" .test).All batch $file $pattern -"
-				break
-			fi
-			printf '%s.%s go %s %s\n' "$(basename "$file" .test)" "$name" "$file" "$name"
-		done
+		[ ! -d "$HERE/$suite" ] || pattern='^Test'
+		"$file" -test.list "$pattern" | sed -n "s,^Test.*,$suite.& go $file &,p"
 	done
 }
 
-# offload_cases: a line for each Go test binary that is to run with all offloads on as well, all its tests in one process: what is new is
-# their frames, and not their ends. Lines of test/offloads are "PACKAGE RUN SKIP", the last two regular expressions.
+# offload_cases: the same for those tests that are to run with all offloads on as well. Lines of test/offloads are "PACKAGE RUN SKIP", the
+# last two regular expressions.
 offload_cases() {
-	local package run skip
+	local package run skip file
 	grep -v '^#' "$HERE/offloads" | while read -r package run skip; do
-		[ ! -x "$MYTUN_TEST_BIN/$package.test" ] || echo "$package.WithOffloads offloads $MYTUN_TEST_BIN/$package.test $run $skip"
+		file=$MYTUN_TEST_BIN/$package.test
+		[ ! -x "$file" ] || "$file" -test.list "$run" | grep -vE -e "$skip" | sed -n "s,^Test.*,$package+offloads.& offloads $file &,p"
 	done
 }
 
-# chosen NAME PATTERN...: true if there are no patterns or one of them matches.
-chosen() {
+# matches NAME PATTERN...
+matches() {
 	local name=$1 pattern
 	shift
-	[ $# -gt 0 ] || return 0
 	for pattern; do
 		# shellcheck disable=SC2053 # a glob is meant
 		[[ $name == *$pattern* ]] && return 0
 	done
 	return 1
+}
+
+# chosen NAME: one of PATTERNS matches, if there are any, and none of LEFT_OUT.
+chosen() {
+	{ [ ${#PATTERNS[@]} = 0 ] || matches "$1" "${PATTERNS[@]}"; } && ! matches "$1" "${LEFT_OUT[@]}"
 }
 
 # describe FILE FUNCTION: the comment right above a shell case.
@@ -100,47 +104,38 @@ read_limits() {
 # set_limit NAME: sets LIMIT to how long the test may take.
 set_limit() {
 	local line glob seconds
+	local title=${1/+offloads/}
 	LIMIT=$TIMEOUT
 	for line in "${LIMITS[@]}"; do
 		read -r glob seconds <<<"$line"
 		# shellcheck disable=SC2053 # a glob is meant
-		[[ $1 == $glob ]] && LIMIT=$seconds && break
+		[[ $title == $glob ]] && LIMIT=$seconds && break
 	done
 	LIMIT=$((LIMIT * ${MYTUN_SLOW:-1}))
 }
 
-# sandbox SECONDS KIND FILE NAME: the inside of a test's namespaces; exits with its status. A device that the test leaves behind
-# would vanish with the namespace, so it is looked for here.
+# sandbox SECONDS KIND FILE NAME...: the inside of a test's or a suite's namespaces; exits with its status. A device that is left behind
+# would vanish with the namespace, so it is looked for here. Of Go tests suite.sh, which reads this, sees to the limit.
 sandbox() {
-	local limit=$1 kind=$2 file=$3 name=$4 status=0 tests=()
+	local limit=$1 kind=$2 file=$3 name=$4 status=0
+	shift 3
 	remount_sys
 	ip link set dev lo up
 	if [ "$kind" = shell ]; then
 		# shellcheck disable=SC2016 # the inner shell's arguments are meant
 		timeout -k 5 "$limit" bash -euo pipefail -c '. "$1"; . "$2"; "$3"' "$name" "$HERE/lib.sh" "$file" "$name" || status=$?
+		[ "$status" != 124 ] && [ "$status" != 137 ] || echo "FAIL: killed after $limit s"
 	else
 		cd "$HERE/$(basename "$file" .test)" 2>/dev/null || cd /
-		read -ra tests < <(go_tests "$kind" "$name")
 		[ "$kind" != offloads ] || export MYTUN_TEST_OFFLOADS=on
-		timeout -k 5 $((limit + 5)) "$file" -test.v "${tests[@]}" -test.timeout "${limit}s" || status=$?
+		"$file" -test.v -test.timeout 0 -test.run "^($(tr ' ' '|' <<<"$*"))\$" || status=$?
+		echo "$SUITE_END"
 	fi
-	[ "$status" != 124 ] && [ "$status" != 137 ] || echo "FAIL: killed after $limit s"
 	if ! wait_for "$SETTLE" no_devices; then
 		echo "FAIL: left behind: $(ip -o link show type mytun)"
 		status=1
 	fi
 	exit "$status"
-}
-
-# go_tests KIND NAME: the arguments that choose them.
-go_tests() {
-	local run skip
-	if [ "$1" = go ]; then
-		echo "-test.run ^$2\$"
-	else
-		read -r run skip <<<"$2"
-		echo "-test.run $run -test.skip $skip"
-	fi
 }
 
 no_devices() {
@@ -185,74 +180,49 @@ new_complaints() {
 	NEWS=("${COMPLAINTS[@]:$before}")
 }
 
-# judge KIND NAME LOG: what a test that ended well has said.
-judge() {
-	case $1 in
-	go) judge_go "$2" "$3" ;;
-	batch | offloads) judge_many "$3" ;;
-	esac
+# suspect LINE: the test that was running when the kernel's log got that line.
+suspect() {
+	dmesg | awk -v line="$1" '/mytun-selftest: / { test = $NF } $0 == line { print test; exit }'
 }
 
-# judge_many LOG: the same of many tests in one process: some must have run.
-judge_many() {
-	grep -q '^--- PASS: ' "$1" && return 0
-	echo "FAIL: no test did run" >>"$1"
-	return 1
-}
-
-# judge_go NAME LOG: a Go binary that has no such test says PASS, so its own line for the test decides.
-judge_go() {
-	local said
-	said=$'\n'$(<"$2")
-	case $said in
-	*$'\n'"--- SKIP: $1 "*) return 4 ;;
-	*$'\n'"--- PASS: $1 "*) return 0 ;;
-	esac
-	echo "FAIL: $1 did not run" >>"$2"
-	return 1
-}
-
-# run_case ID KIND FILE NAME LOG: runs one test and adds to its log whatever is wrong afterwards.
-run_case() {
-	local id=$1 kind=$2 file=$3 name=$4 log=$5 status=0 wrong
-	echo "mytun-selftest: $name" >/dev/kmsg
-	MYTUN_TEST_ID=$id unshare --net --mount "$SELF" --sandbox "$LIMIT" "$kind" "$file" "$name" </dev/null >"$log" 2>&1 || status=$?
-	[ "$status" != 0 ] || judge "$kind" "$name" "$log" || status=$?
-	wrong=$(leftovers "$id")
+# look_around ID: what is wrong after a test or a suite, one line each.
+look_around() {
+	local line
+	leftovers "$1"
 	new_complaints
-	[ ${#NEWS[@]} = 0 ] || wrong+=${wrong:+$'\n'}$(printf 'FAIL: kernel log: %s\n' "${NEWS[@]}")
-	[ -z "$wrong" ] || { echo "$wrong" >>"$log" && status=1; }
-	return "$status"
+	for line in "${NEWS[@]}"; do
+		echo "FAIL: kernel log, in $(suspect "$line"): $line"
+	done
 }
 
-# skip_reason KIND LOG: what a skipped test gave as its reason.
-skip_reason() {
-	if [ "$1" != shell ]; then
-		sed -n 's/^ *[A-Za-z0-9_]*\.go:[0-9]*: //p' "$2" | tail -n 1
-	else
-		sed -n 's/^SKIP: //p' "$2" | tail -n 1
-	fi
+# run_case TITLE FILE NAME: runs a shell test, and takes whatever is wrong afterwards for its failure.
+run_case() {
+	local title=$1 start=${EPOCHREALTIME/[.,]/} status=0 log=$WORK/case
+	echo "mytun-selftest: $title" >/dev/kmsg
+	set_limit "$title"
+	MYTUN_TEST_ID=$$.$NUMBER unshare --net --mount "$SELF" --sandbox "$LIMIT" shell "$2" "$3" </dev/null >"$log" 2>&1 || status=$?
+	look_around "$$.$NUMBER" >"$WORK/wrong"
+	[ ! -s "$WORK/wrong" ] || { cat "$WORK/wrong" >>"$log" && status=1; }
+	report "$title" "$status" "$log" "$start" "$(sed -n 's/^SKIP: //p' "$log" | tail -n 1)"
 }
 
 show() {
 	sed 's/^/#   /' "$1"
 }
 
-# report NUMBER TITLE KIND LOG STATUS: the KTAP line of one test, and its output if it is of interest.
+# report TITLE STATUS LOG START REASON: the KTAP line of one test, its output if it is of interest, and its time. REASON is a skipped test's.
 report() {
-	local number=$1 title=$2 kind=$3 log=$4
-	case $5 in
-	0)
-		PASSED=$((PASSED + 1)) && echo "ok $number $title"
-		[ "$kind" != batch ] || echo "# in $title: $(grep -c '^--- PASS' "$log") passed, $(grep -c '^--- SKIP' "$log") skipped"
-		;;
-	4) SKIPPED=$((SKIPPED + 1)) && echo "ok $number $title # SKIP $(skip_reason "$kind" "$log")" ;;
-	*)
-		FAILED=$((FAILED + 1)) && echo "not ok $number $title"
-		[ -n "$VERBOSE" ] || show "$log"
-		;;
+	NUMBER=$((NUMBER + 1))
+	case $2 in
+	0) PASSED=$((PASSED + 1)) && echo "ok $NUMBER $1" ;;
+	4) SKIPPED=$((SKIPPED + 1)) && echo "ok $NUMBER $1 # SKIP $5" ;;
+	*) FAILED=$((FAILED + 1)) && echo "not ok $NUMBER $1" ;;
 	esac
-	[ -z "$VERBOSE" ] || show "$log"
+	case $2 in
+	0 | 4) [ -z "$VERBOSE" ] || show "$3" ;;
+	*) show "$3" ;;
+	esac
+	echo "# $1: $(seconds_since "$4")"
 }
 
 # seconds_since START: with two decimals, from microseconds.
@@ -261,23 +231,35 @@ seconds_since() {
 	printf '%d.%02d s' $((hundredths / 100)) $((hundredths % 100))
 }
 
-# run_all CASES: runs them one after the other.
+# groups CASES: the same with all tests of a suite on one line, but with -1, where each has its own: kind, file and names.
+groups() {
+	awk -v single="$SINGLE" '
+		$2 == "shell" || single || $2 " " $3 != last { printf "%s%s %s", (NR > 1 ? "\n" : ""), $2, $3; last = $2 " " $3 }
+		{ printf " %s", $4 }
+		END { print "" }' <<<"$1"
+}
+
+# plan GROUPS: how many results there will be.
+plan() {
+	awk '{ tests += NF - 2; if (NF > 3) tests++ } END { print tests }' <<<"$1"
+}
+
+# run_all GROUPS: runs them one after the other.
 run_all() {
-	local number=0 title kind file name start status log
-	log=$(mktemp)
+	local kind file names
+	WORK=$(mktemp -d)
 	read_limits
 	new_complaints
-	while read -r -u 3 title kind file name; do
-		number=$((number + 1))
-		start=${EPOCHREALTIME/[.,]/}
-		status=0
-		set_limit "$title"
-		run_case "$$.$number" "$kind" "$file" "$name" "$log" || status=$?
-		report "$number" "$title" "$kind" "$log" "$status"
-		echo "# $title: $(seconds_since "$start")"
+	while read -r -u 3 kind file names; do
+		if [ "$kind" = shell ]; then
+			run_case "$(basename "$file" .sh).${names#test_}" "$file" "$names"
+		else
+			# shellcheck disable=SC2086 # words are meant
+			run_suite "$kind" "$file" $names
+		fi
 		[ -z "$STOP" ] || [ ${#NEWS[@]} = 0 ] || break
 	done 3<<<"$1"
-	rm -f "$log"
+	rm -rf "$WORK"
 }
 
 # skip_all REASON: nothing can be run here.
@@ -299,9 +281,10 @@ parse() {
 		case $1 in
 		-v) VERBOSE=yes ;;
 		-l) LIST=yes ;;
-		-b) BATCH=yes ;;
+		-1) SINGLE=yes ;;
 		-x) STOP=yes ;;
 		-o) export MYTUN_TEST_OFFLOADS=on ;;
+		-n) LEFT_OUT+=("${2:?}") && shift ;;
 		-t) TIMEOUT=${2:?} && shift ;;
 		-*)
 			sed -n '/^# Usage/,/^$/s/^# \{0,1\}//p' "$SELF" >&2
@@ -314,19 +297,20 @@ parse() {
 }
 
 main() {
-	local cases='' line
-	PATTERNS=()
+	local cases='' line runs
+	PATTERNS=() LEFT_OUT=()
 	parse "$@"
 	while read -r line; do
-		chosen "${line%% *}" "${PATTERNS[@]}" && cases+=$line$'\n'
+		chosen "${line%% *}" && cases+=$line$'\n'
 	done < <(shell_cases; go_cases; offload_cases)
 	cases=${cases%$'\n'}
 	[ -z "$LIST" ] || { list "$cases" && exit 0; }
 	echo "KTAP version 1"
 	[ -n "$cases" ] || skip_all "no test matches '${PATTERNS[*]}'; the Go tests come from $MYTUN_TEST_BIN: scripts/build-guest.sh"
 	check_machine
-	echo "1..$(wc -l <<<"$cases")"
-	run_all "$cases"
+	runs=$(groups "$cases")
+	echo "1..$(plan "$runs")"
+	run_all "$runs"
 	echo "# $PASSED passed, $FAILED failed, $SKIPPED skipped"
 	[ "$FAILED" = 0 ] || exit 1
 	[ "$PASSED" != 0 ] || exit 4

@@ -70,8 +70,6 @@ main() {
 	if [ "${1:-}" = --fault ]; then
 		echo "$2" >/sys/module/mytun/parameters/planted_fault || FAILED=1
 	else
-		# Tests that are asked for by name are run one by one.
-		[ $# -gt 0 ] || set -- -b
 		"$HERE/selftest.sh" -x "$@" || FAILED=1
 	fi
 	printf 'KTAP version 1\n1..5\n'
