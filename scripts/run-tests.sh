@@ -6,7 +6,7 @@
 #
 # Runs the stages, shows their progress, keeps their output in build/results/, and ends with the time that each took, the slowest first, and the
 # sum of all results: 'N passed, N failed', alone on the last line. A stage that crashes, or that ends without a result, counts as a failure.
-# Those on virtual machines come last, two at a time: each line of theirs begins with the stage's name.
+# Those on virtual machines come last, and each line of theirs begins with the stage's name.
 #
 #   modules, vm      for each of $KERNELS (default: scripts/common.sh). The first has all selftests, the others leave out what
 #                    test/once says is the same on any kernel; with EVERYWHERE=yes they have all, too
@@ -16,7 +16,7 @@
 #   bench            instructions a packet, compared with bench/baseline.json
 #
 # TESTS (patterns, default all) chooses among the selftests; VM_TIMEOUT (seconds, default 2400, for a debug kernel or PREEMPT_RT 3000) bounds one
-# virtual machine's whole run; MACHINES (2, or 1 where there is one processor) is how many run side by side;
+# virtual machine's whole run; MACHINES (1) is how many run side by side: with more, tests of how long others wait may fail without a reason;
 # MYTUN_CYCLES (default 100000, on the debug kernels less) is how often the wake-up tests put somebody to sleep;
 # MYTUN_ORDERS=all lets the lifecycle tests play every order of three actions (default: every pair of them in every place).
 
@@ -26,7 +26,7 @@ set -uf
 TOP=$(cd "$(dirname "$0")/.." && pwd)
 RESULTS=$TOP/build/results
 KERNELS=${KERNELS:-$DEFAULT_KERNELS}
-MACHINES=${MACHINES:-$(($(nproc) > 1 ? 2 : 1))}
+MACHINES=${MACHINES:-1}
 GO=$TOP/scripts/go.sh
 KASAN_SHORT="abi. faults. hostile. readwrite. xdp."
 STAGES=()
