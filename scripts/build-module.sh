@@ -16,7 +16,7 @@ TOP=$(cd "$(dirname "$0")/.." && pwd)
 # run_make OUT LOG: the build itself, its whole output in a log.
 run_make() {
 	# shellcheck disable=SC2153 # KERNEL_DIR comes from the kernel's own file
-	"$TOP/scripts/in-root.sh" "${KERNEL_TOOLS:-}" make -C "$TOP/kmod" -j"$(nproc)" KDIR="$KERNEL_DIR" OUT="$1" W=1 ${VARIABLE:+"$VARIABLE=y"} modules >"$2" 2>&1
+	"$TOP/scripts/in-root.sh" "${KERNEL_TOOLS:-}" make -C "$TOP/kmod" -j"$(nproc)" KDIR="$KERNEL_DIR" OUT="$1" W=1 ${VARIABLE:+"$VARIABLE=y"} "${CROSS[@]}" modules >"$2" 2>&1
 }
 
 # loud LOG: true if the compiler, the linker or modpost had anything to say.
@@ -40,15 +40,16 @@ build() {
 
 main() {
 	local fresh='' variant='' series out
-	VARIABLE=''
+	VARIABLE='' CROSS=(ARCH=x86)
+	[ "$ARCH" = amd64 ] || CROSS=(ARCH="$ARCH" CROSS_COMPILE=aarch64-linux-gnu-)
 	[ "${1:-}" != --fresh ] || { fresh=yes && shift; }
 	case ${1:-} in
 	--planted) variant=-planted VARIABLE=MYTUN_PLANT && shift ;;
 	--cover) variant=-cover VARIABLE=MYTUN_COVER && shift ;;
 	esac
 	series=${1:?usage: scripts/build-module.sh [--fresh] [--planted|--cover] SERIES}
-	out=$TOP/build/kmod-$series$variant
-	"$TOP/scripts/setup-packages.sh" build
+	out=$TOP/build/kmod-$series$variant$SUFFIX
+	"$TOP/scripts/setup-packages.sh" "build$SUFFIX"
 	kernel_env=$("$TOP/scripts/setup-kernel.sh" "$series")
 	# shellcheck source=/dev/null
 	. "$kernel_env"

@@ -10,6 +10,10 @@
 DEFAULT_KERNELS="6.12 6.1"
 
 MYTUN_CACHE=${MYTUN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mytun}
+# ARCH is whose kernels and programs are built and run, by Debian's name: amd64, which is this machine's, or arm64. SUFFIX ends the names of
+# all that is kept for another than this machine's.
+ARCH=${ARCH:-amd64} SUFFIX=''
+[ "$ARCH" = amd64 ] || SUFFIX=-$ARCH
 
 # say TEXT...: one line of progress.
 say() {
@@ -44,6 +48,11 @@ step() {
 	rm -f "$log"
 	return "$status"
 }
+
+case $ARCH in
+amd64 | arm64) ;;
+*) die "ARCH='$ARCH' is unknown: use amd64 or arm64" ;;
+esac
 
 # have COMMAND: true if the command exists. The sbin directories are searched too: an ordinary user's PATH often lacks them.
 have() {

@@ -54,10 +54,16 @@ use_sources() {
 use_release() {
 	local lines
 	unset APT_CONFIG
-	[ "$1" != "$(codename)" ] || return 0
+	[ "$1$SUFFIX" != "$(codename)" ] || return 0
 	need_apt "the packages of Debian's release $1"
 	lines=$(sources "$1") || exit 1
-	use_sources "$1" "$lines"
+	use_sources "$1$SUFFIX" "$lines"
+	[ "$ARCH" = amd64 ] || foreign >>"$APT_CONFIG"
+}
+
+# foreign: for apt.conf: a package without ':amd64' behind its name is the other architecture's.
+foreign() {
+	printf 'APT::Architecture "%s";\nAPT::Architectures { "%s"; "amd64"; };\n' "$ARCH" "$ARCH"
 }
 
 # unpack_debs FROM TO: every package in FROM. Older releases fill directories that newer ones only link to.

@@ -32,8 +32,8 @@ releases() {
 
 flavour() {
 	case $1 in
-	*-rt) echo rt-amd64 ;;
-	*) echo cloud-amd64 ;;
+	*-rt) echo "rt-$ARCH" ;;
+	*) echo "cloud-$ARCH" ;;
 	esac
 }
 
@@ -60,7 +60,9 @@ parts() {
 	! known "linux-binary-$1" || image="linux-binary-$1 linux-modules-$1 linux-base-$1"
 	# shellcheck disable=SC2086 # words are meant
 	printf '%s\n' $image "$headers"
-	depends_on "$headers" '^linux-(headers-.*-common(-rt)?|kbuild-.*)$'
+	depends_on "$headers" '^linux-headers-.*-common(-rt)?$'
+	# Its programs run here, whatever they build for.
+	depends_on "$headers" '^linux-kbuild-.*$' | sed "s/:.*//${SUFFIX:+; s/\$/:amd64/}"
 }
 
 # tools RELEASE: what else the headers ask for: the compiler that the kernel was built with, and what the kernel's own tools need.
@@ -131,6 +133,7 @@ check() {
 build_tools() {
 	local packages
 	[ "$FROM" != "$(codename)" ] || return 0
+	[ "$ARCH" = amd64 ] || die "there is no cross compiler for a kernel of another Debian release than this machine's: choose 6.12 with KERNEL="
 	mapfile -t packages < <(tools "$RELEASE")
 	"$(dirname "$0")/setup-root.sh" "$FROM" make binutils kmod xz-utils "${packages[@]}"
 }
@@ -140,7 +143,7 @@ unpack() {
 	local series=$1 final=$2 work=$2.new tools
 	[ ! -e "$final/kernel.env" ] || return 0
 	need_apt "kernel headers for $series"
-	"$(dirname "$0")/setup-packages.sh" build
+	"$(dirname "$0")/setup-packages.sh" "build$SUFFIX"
 	rm -rf "$work"
 	mkdir -p "$work/debs"
 	download "$series" "$work/debs"
@@ -163,8 +166,8 @@ main() {
 	6.12-*) exec "$(dirname "$0")/setup-debug-kernel.sh" "$series" ;;
 	esac
 	[[ $series =~ ^[0-9]+\.[0-9]+(-rt)?$ ]] || die "usage: scripts/setup-kernel.sh SERIES, such as 6.1, 6.12, 7.2, 6.1-rt, 6.12-kasan, 6.12-kcsan (not '$series')"
-	locked "$MYTUN_CACHE/kernels/.lock-$series" unpack "$series" "$MYTUN_CACHE/kernels/$series"
-	echo "$MYTUN_CACHE/kernels/$series/kernel.env"
+	locked "$MYTUN_CACHE/kernels/.lock-$series$SUFFIX" unpack "$series" "$MYTUN_CACHE/kernels/$series$SUFFIX"
+	echo "$MYTUN_CACHE/kernels/$series$SUFFIX/kernel.env"
 }
 
 main "$@"

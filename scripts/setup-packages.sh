@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Usage: scripts/setup-packages.sh GROUP...     (groups: build debug vm lint ring root deb package go)
+# Usage: scripts/setup-packages.sh GROUP...     (groups: build build-arm64 debug vm vm-arm64 lint ring root deb package go)
 #
 # Installs the Debian packages that a group of targets needs. It says what is missing and why, asks apt for exactly that, and is
 # silent and instant when everything is there. Nothing here installs a kernel: kernels are unpacked into a cache directory
@@ -15,24 +15,28 @@ set -eu
 group_packages() {
 	case $1 in
 	build) echo "make gcc gcc-12 libc6-dev libelf1 libssl3 kmod xz-utils pahole ca-certificates" ;;
+	build-arm64) echo "$(group_packages build) gcc-aarch64-linux-gnu gcc-12-aarch64-linux-gnu libc6-dev-arm64-cross" ;;
 	debug) echo "flex bison bc libelf-dev" ;;
 	vm) echo "qemu-system-x86 busybox-static cpio kmod xz-utils bash coreutils util-linux procps grep sed mawk findutils" \
 		"iproute2 iputils-ping ethtool iperf3" ;;
+	vm-arm64) echo "$(group_packages vm) qemu-system-arm binutils" ;;
 	lint) echo "sparse shellcheck perl xz-utils" ;;
 	ring) echo "gcc libc6-dev make" ;;
 	root) echo "bubblewrap" ;;
 	deb) echo "dpkg-dev debhelper dh-dkms" ;;
 	package) echo "mmdebstrap uidmap util-linux lintian" ;;
 	go) echo "golang-go ca-certificates" ;;
-	*) die "unknown package group '$1': use build, debug, vm, lint, ring, root, deb, package or go" ;;
+	*) die "unknown package group '$1': use build, build-arm64, debug, vm, vm-arm64, lint, ring, root, deb, package or go" ;;
 	esac
 }
 
 group_purpose() {
 	case $1 in
 	build) echo "to build the kernel module" ;;
+	build-arm64) echo "to build the kernel module and the examples for arm64" ;;
 	debug) echo "to build the debug kernels" ;;
 	vm) echo "to run the virtual machine and to fill it with tools" ;;
+	vm-arm64) echo "to run an arm64 virtual machine" ;;
 	lint) echo "to check the sources" ;;
 	ring) echo "to test the ring under the sanitizers" ;;
 	root) echo "to run the build tools of another Debian release" ;;
@@ -70,7 +74,7 @@ install_packages() {
 
 main() {
 	local group missing=() wanted=() purposes=()
-	[ $# -gt 0 ] || die "usage: scripts/setup-packages.sh GROUP... (build debug vm lint ring root deb package go)"
+	[ $# -gt 0 ] || die "usage: scripts/setup-packages.sh GROUP... (build build-arm64 debug vm vm-arm64 lint ring root deb package go)"
 	for group; do
 		group_packages "$group" >/dev/null
 		have dpkg-query || need_apt "$(group_packages "$group")"

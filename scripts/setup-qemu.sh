@@ -14,8 +14,9 @@ set -eu
 # shellcheck source=scripts/debian.sh
 . "$(dirname "$0")/debian.sh"
 
-EMULATOR=qemu-system-x86_64 ENOUGH=8.1
-CACHED=$MYTUN_CACHE/qemu
+EMULATOR=qemu-system-x86_64 ENOUGH=8.1 PACKAGES=(qemu-system-x86 qemu-system-data seabios)
+CACHED=$MYTUN_CACHE/qemu$SUFFIX
+[ "$ARCH" = amd64 ] || EMULATOR=qemu-system-aarch64 PACKAGES=(qemu-system-arm qemu-system-data ipxe-qemu)
 
 # is_enough COMMAND: true if it starts, and is of that version or a later one.
 is_enough() {
@@ -31,7 +32,7 @@ download() {
 	[ -n "$archive" ] || { echo "apt has no source of Debian itself, and so no mirror to ask for backports" && return 1; }
 	use_sources backports "deb $archive $(codename)-backports main"
 	mkdir -p "$1/debs"
-	apt-get -q update && fetch_debs "$1/debs" qemu-system-x86 qemu-system-data seabios
+	apt-get -q update && fetch_debs "$1/debs" "${PACKAGES[@]}"
 }
 
 # unpack WORK: complete in WORK, or not there at all. QEMU finds its firmware relative to itself.
@@ -56,11 +57,11 @@ fetch() {
 
 main() {
 	local installed
-	"$(dirname "$0")/setup-packages.sh" vm
+	"$(dirname "$0")/setup-packages.sh" "vm$SUFFIX"
 	installed=$(command -v "$EMULATOR")
 	if is_enough "$installed"; then
 		echo "$installed"
-	elif locked "$MYTUN_CACHE/.lock-qemu" fetch; then
+	elif locked "$MYTUN_CACHE/.lock-qemu$SUFFIX" fetch; then
 		echo "$CACHED/usr/bin/$EMULATOR"
 	else
 		say "no QEMU from backports, see above: $installed may lock the guest up, about once in ten whole runs"

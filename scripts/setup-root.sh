@@ -6,6 +6,7 @@
 # Unpacks packages of a Debian release, and all that they depend on, into the cache directory, as an ordinary user, and prints the path. What a
 # kernel of another release wants to be built with is there, and is run by scripts/in-root.sh: this machine's own compiler may be too old, or
 # too new. Nothing is configured, for a compiler needs no more than its files. A later call with other packages adds them.
+# With ARCH=arm64 it is what an arm64 virtual machine is filled with, and nothing of it can run here.
 
 set -eu
 # shellcheck source=scripts/common.sh
@@ -28,11 +29,11 @@ download() {
 	shift
 	mkdir -p "$dir/partial"
 	for attempt in 1 2; do
-		! step "build tools of Debian's release $RELEASE: downloading (100 MB, only once)" \
+		! step "tools of Debian's release $RELEASE$SUFFIX: downloading (100 MB, only once)" \
 			apt-get -q -y -o Dir::Cache::archives="$dir" --download-only --no-install-recommends install '?essential' "$@" || return 0
 		[ "$attempt" = 2 ] || apt_update
 	done
-	die "the build tools of Debian's release $RELEASE could not be fetched ($*): apt's words are above; check the network"
+	die "the tools of Debian's release $RELEASE could not be fetched ($*): apt's words are above; check the network"
 }
 
 # unpack ROOT PACKAGE...: the list of what was asked for is written last.
@@ -44,7 +45,7 @@ unpack() {
 	rm -rf "$root.debs"
 	mkdir -p "$root.debs"
 	download "$root.debs" "$@"
-	step "build tools of Debian's release $RELEASE: unpacking" unpack_debs "$root.debs" "$root"
+	step "tools of Debian's release $RELEASE$SUFFIX: unpacking" unpack_debs "$root.debs" "$root"
 	# Which awk it is the package would choose when it is configured.
 	[ -e "$root/usr/bin/awk" ] || ln -s mawk "$root/usr/bin/awk"
 	rm -rf "$root.debs"
@@ -55,9 +56,9 @@ main() {
 	[ $# -ge 2 ] || die "usage: scripts/setup-root.sh RELEASE PACKAGE..."
 	RELEASE=$1
 	shift
-	root=$MYTUN_CACHE/roots/$RELEASE
+	root=$MYTUN_CACHE/roots/$RELEASE$SUFFIX
 	"$(dirname "$0")/setup-packages.sh" root
-	has "$root" "$@" || locked "$MYTUN_CACHE/roots/.lock-$RELEASE" unpack "$root" "$@"
+	has "$root" "$@" || locked "$MYTUN_CACHE/roots/.lock-$RELEASE$SUFFIX" unpack "$root" "$@"
 	echo "$root"
 }
 
