@@ -10,11 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Pause is a system call that waits for ever if all its arguments are 0: ppoll of no
+// descriptors without a timeout. Not every architecture has pause.
+const Pause = unix.SYS_PPOLL
+
 // Fork makes a copy of the process that does nothing but hold on to what it inherited,
 // descriptors and mappings, until it is killed. With a signal as end, the copy gets it
 // when the thread that made it ends; with 0 it does not.
 func Fork(end unix.Signal) (pid int, errno unix.Errno) {
-	return ForkAnd(end, unix.SYS_PAUSE, 0, 0, 0)
+	return ForkAnd(end, Pause, 0, 0, 0)
 }
 
 // ForkAnd is Fork of a copy that makes one system call again and again, until it fails.
@@ -33,7 +37,7 @@ func ForkAnd(end unix.Signal, call, a, b, c uintptr) (pid int, errno unix.Errno)
 		_, _, errno = unix.RawSyscall(call, a, b, c)
 	}
 	for {
-		unix.RawSyscall(unix.SYS_PAUSE, 0, 0, 0)
+		unix.RawSyscall(Pause, 0, 0, 0)
 	}
 }
 

@@ -18,7 +18,7 @@ func (w *world) sleep(_ *thread, a []uint64) error {
 
 // fork leaves a copy of the process, with all its descriptors and mappings,
 // until the program's end.
-func (w *world) fork(*thread, []uint64) error { return w.forkAnd(unix.SYS_PAUSE, 0, 0, 0) }
+func (w *world) fork(*thread, []uint64) error { return w.forkAnd(device.Pause, 0, 0, 0) }
 
 // forkAnd is fork of a copy that makes a system call again and again, until it
 // fails.
