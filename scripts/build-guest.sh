@@ -25,7 +25,7 @@ device_tests() {
 }
 
 build_all() {
-	local out=$TOP/build/guest dir go=$TOP/scripts/go.sh
+	local out=$TOP/build/guest$SUFFIX dir go=$TOP/scripts/go.sh
 	mkdir -p "$out"
 	cd "$TOP"
 	for dir in $(packages_with main.go cmd) $(packages_with main.go test); do
@@ -46,26 +46,28 @@ build_all() {
 build_examples() {
 	local file
 	for file in "$TOP"/docs/examples/*.c; do
-		gcc -O2 -Wall -Wextra -Werror -static -I "$TOP/kmod/uapi" -o "$TOP/build/guest/$(basename "$file" .c)" "$file" ||
+		"$CC" -O2 -Wall -Wextra -Werror -static -I "$TOP/kmod/uapi" -o "$TOP/build/guest$SUFFIX/$(basename "$file" .c)" "$file" ||
 			die "${file#"$TOP"/} does not build"
 	done
 }
 
 build_bench() {
-	mkdir -p "$TOP/build/guest"
+	mkdir -p "$TOP/build/guest$SUFFIX"
 	cd "$TOP/bench"
-	"$TOP/scripts/go.sh" build -o "$TOP/build/guest/mytun-bench" ./cmd/mytun-bench || die "bench/cmd/mytun-bench does not build"
+	"$TOP/scripts/go.sh" build -o "$TOP/build/guest$SUFFIX/mytun-bench" ./cmd/mytun-bench || die "bench/cmd/mytun-bench does not build"
 }
 
 # A first build downloads and compiles the dependencies, which takes a minute; later ones are not worth a word.
 main() {
 	local what=build_all text=''
 	[ "${1:-}" != --bench ] || what=build_bench
-	[ -d "$TOP/build/guest" ] || text="building the Go programs for the guest (a minute or two the first time)"
-	export CGO_ENABLED=0
+	[ -d "$TOP/build/guest$SUFFIX" ] || text="building the Go programs for the guest (a minute or two the first time)"
+	CC=gcc
+	[ "$ARCH" = amd64 ] || CC=aarch64-linux-gnu-gcc
 	"$TOP/scripts/setup-go.sh" >/dev/null
-	"$TOP/scripts/setup-packages.sh" build
-	locked "$TOP/build/.lock-guest" step "$text" "$what"
+	"$TOP/scripts/setup-packages.sh" "build$SUFFIX"
+	export CGO_ENABLED=0 GOARCH="$ARCH"
+	locked "$TOP/build/.lock-guest$SUFFIX" step "$text" "$what"
 }
 
 main "$@"

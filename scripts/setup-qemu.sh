@@ -16,7 +16,7 @@ set -eu
 
 EMULATOR=qemu-system-x86_64 ENOUGH=8.1 PACKAGES=(qemu-system-x86 qemu-system-data seabios)
 CACHED=$MYTUN_CACHE/qemu$SUFFIX
-[ "$ARCH" = amd64 ] || EMULATOR=qemu-system-aarch64 PACKAGES=(qemu-system-arm qemu-system-data ipxe-qemu)
+[ "$ARCH" = amd64 ] || EMULATOR=qemu-system-aarch64 PACKAGES=(qemu-system-arm qemu-system-data)
 
 # is_enough COMMAND: true if it starts, and is of that version or a later one.
 is_enough() {

@@ -5,10 +5,13 @@
 #
 # PROGRAMS is the directory of setup-programs.sh, COMMAND the file of shell commands that the guest is to run. Fills the directory STAGING with a small system and packs it into OUTPUT, a cpio archive that the kernel boots from. No rights
 # are needed: the archive says that everything belongs to root. What the guest has is listed in the variables below and nowhere
-# else. Tools are the host's own, copied with their libraries, because busybox's are too poor for some tests.
+# else. Tools are the host's own, copied with their libraries, because busybox's are too poor for some tests. With ARCH=arm64 they come
+# from TOOLS_ROOT instead, which scripts/setup-root.sh has unpacked, and PROGRAMS is empty: test/programs skips.
 
 set -eu
 TOP=$(cd "$(dirname "$0")/../.." && pwd)
+# shellcheck source=scripts/common.sh
+. "$TOP/scripts/common.sh"
 
 # Kernel modules; those that they depend on come along.
 MODULES="tun veth ifb dummy bridge macvlan ipvlan 8021q macsec vhost_net pktgen
@@ -35,7 +38,24 @@ PLUGINS="/usr/lib/x86_64-linux-gnu/vdeplug/libvdeplug_vde.so"
 
 # find_tool NAME: its path on the host. The sbin directories are not on every user's PATH.
 find_tool() {
+	if [ -n "${TOOLS_ROOT:-}" ]; then
+		find_in_root "$1"
+		return
+	fi
 	PATH=/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin:$PATH type -P "$1"
+}
+
+# find_in_root NAME: its path in TOOLS_ROOT, where links with an absolute target mean a file of the root and not of this machine.
+find_in_root() {
+	local path
+	path=$(PATH=$TOOLS_ROOT/usr/sbin:$TOOLS_ROOT/usr/bin type -P "$1") || { [ "$1" = awk ] && find_in_root mawk; return; }
+	while [ -L "$path" ]; do
+		case $(readlink "$path") in
+		/*) path=$TOOLS_ROOT$(readlink "$path") ;;
+		*) path=$(dirname "$path")/$(readlink "$path") ;;
+		esac
+	done
+	echo "$path"
 }
 
 make_skeleton() {
@@ -71,7 +91,11 @@ copy_tools() {
 	ln -s ../bin/modprobe "$STAGING/usr/sbin/modprobe"
 	ln -s bash "$STAGING/usr/bin/sh"
 	cp -L "$(find_tool busybox)" "$STAGING/usr/lib/busybox/busybox"
-	copy_libraries '' "${binaries[@]}"
+	if [ -n "${TOOLS_ROOT:-}" ]; then
+		copy_foreign_libraries "${binaries[@]}"
+	else
+		copy_libraries '' "${binaries[@]}"
+	fi
 }
 
 # copy_programs ROOT: to the same places as the tools, with their plugins.
@@ -106,6 +130,22 @@ copy_libraries() {
 		done
 }
 
+# copy_foreign_libraries BINARY...: the same from TOOLS_ROOT for programs that cannot run here, whose headers say what they need.
+copy_foreign_libraries() {
+	local to=$STAGING/usr/lib/aarch64-linux-gnu name from=$TOOLS_ROOT/usr/lib/aarch64-linux-gnu needed=()
+	mkdir -p "$to"
+	while [ $# -gt 0 ]; do
+		mapfile -t needed < <(readelf -d "$@" | sed -n 's/.*(NEEDED).*\[\(.*\)\]$/\1/p' | sort -u)
+		set --
+		for name in "${needed[@]}"; do
+			[ ! -e "$to/$name" ] || continue
+			cp -L "$from/$name" "$to/$name" || exit 1
+			set -- "$@" "$to/$name"
+		done
+	done
+	ln -s aarch64-linux-gnu/ld-linux-aarch64.so.1 "$STAGING/usr/lib/ld-linux-aarch64.so.1"
+}
+
 # with_dependencies: the modules' files, those they need included, from the kernel's own table.
 with_dependencies() {
 	local root=$1 modules PATH=$PATH:/usr/sbin:/sbin
@@ -136,7 +176,7 @@ copy_modules() {
 copy_project() {
 	local command=$1
 	cp -R "$TOP/test" "$STAGING/mytun/test"
-	[ ! -d "$TOP/build/guest" ] || cp -R "$TOP/build/guest" "$STAGING/mytun/build/guest"
+	[ ! -d "$TOP/build/guest$SUFFIX" ] || cp -R "$TOP/build/guest$SUFFIX" "$STAGING/mytun/build/guest"
 	cp "$TOP/test/vm/init" "$STAGING/init"
 	cp "$TOP/test/vm/profile" "$STAGING/etc/profile"
 	cp "$command" "$STAGING/mytun/command"
@@ -149,7 +189,7 @@ main() {
 	STAGING=$5
 	make_skeleton
 	copy_tools
-	copy_programs "$3"
+	[ -z "$3" ] || copy_programs "$3"
 	copy_modules "$2"
 	copy_project "$4"
 	(cd "$STAGING" && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0) >"$6"

@@ -30,7 +30,14 @@ set -eu
 TOP=$(cd "$(dirname "$0")/../.." && pwd)
 # shellcheck source=scripts/common.sh
 . "$TOP/scripts/common.sh"
+# shellcheck source=scripts/debian.sh
+. "$TOP/scripts/debian.sh"
 
+# What the tools in initramfs.sh come from, where they cannot be this machine's.
+GUEST_PACKAGES="bash mawk grep sed findutils kmod coreutils diffutils util-linux mount procps iproute2 iputils-ping ethtool iperf3 busybox-static"
+# The kernel's log goes to the second serial line of a PC; an arm64 machine has one of its own kind, which can log from the start, and two on the bus.
+MACHINE=pc CONSOLE=ttyS1
+[ "$ARCH" = amd64 ] || MACHINE=virt,gic-version=3 CONSOLE=ttyAMA0
 KERNEL=${KERNEL:-6.12} SMP=2 MEM='' APPEND='' TIMEOUT=600 NAME='' BUILD=yes FILES='' MODULE='' ICOUNT='' FAST='' VARIANT='' SHELL_MODE='' COMMAND=() VM=''
 
 usage() {
@@ -87,8 +94,8 @@ guest_command() {
 # command_line: an oops ends the run at once, for what a wounded kernel does afterwards proves nothing. The log goes to the second serial line
 # as it happens, last words included. A kernel that counts ticks to see whether they come takes an emulator on a busy host for broken hardware.
 command_line() {
-	echo "console=ttyS1 loglevel=7 panic=-1 oops=panic log_buf_len=4M $([ -n "$FAST" ] || checkers)" \
-		"nokaslr mitigations=off tsc=reliable no_timer_check cryptomgr.notests ${SHELL_MODE:+mytun.shell} $APPEND"
+	echo "console=$CONSOLE loglevel=7 panic=-1 oops=panic log_buf_len=4M $([ -n "$FAST" ] || checkers)" \
+		"nokaslr mitigations=off $([ "$ARCH" != amd64 ] || echo tsc=reliable no_timer_check) cryptomgr.notests ${SHELL_MODE:+mytun.shell} $APPEND"
 }
 
 # checkers: those that a stock kernel has (6.1 has no KFENCE and ignores its parameter). slub_debug is for the caches that the module allocates
@@ -105,15 +112,22 @@ checkers() {
 # fast string operations copies byte by byte with them, and the emulator takes and counts each byte as an instruction.
 machine() {
 	local accel=(-accel "tcg,thread=multi") cpu='max,la57=off,erms=off,fsrm=off,fsrs=off,fzrm=off' out=(-chardev "file,id=out,path=$WORK/console.log")
+	[ "$ARCH" = amd64 ] || cpu=cortex-a72
 	[ "$1" = tcg ] || { accel=(-accel "$1") && cpu=host; }
 	# sleep=off: when the guest idles its clock leaps to the next timer, instead of waiting for it.
 	[ -z "$ICOUNT" ] || accel=(-accel "tcg,thread=single" -icount "shift=0,align=off,sleep=off")
 	# In a shell, Ctrl-C belongs to the guest and Ctrl-A X to QEMU.
 	[ -z "$SHELL_MODE" ] || out=(-chardev "stdio,id=out,signal=off,mux=on" -mon chardev=out)
 	QEMU=("$EMULATOR" -nodefaults -no-user-config -display none -no-reboot
-		-machine pc "${accel[@]}" -cpu "$cpu" -smp "$SMP" -m "$MEM"
+		-machine "$MACHINE" "${accel[@]}" -cpu "$cpu" -smp "$SMP" -m "$MEM"
 		-kernel "$KERNEL_IMAGE" -initrd "$WORK/initramfs" -append "$(command_line) $2"
-		"${out[@]}" -serial chardev:out -serial "file:$WORK/kernel.log" -serial "file:$WORK/verdict")
+		"${out[@]}")
+	if [ "$ARCH" = amd64 ]; then
+		QEMU+=(-serial chardev:out -serial "file:$WORK/kernel.log" -serial "file:$WORK/verdict")
+	else
+		QEMU+=(-serial "file:$WORK/kernel.log" -chardev "file,id=verdict,path=$WORK/verdict"
+			-device pci-serial-2x,chardev1=out,chardev2=verdict)
+	fi
 }
 
 # kvm_works: that /dev/kvm exists proves nothing (nested virtualisation may be missing or broken), so this kernel is really booted
@@ -134,6 +148,7 @@ kvm_works() {
 }
 
 choose_accel() {
+	[ "$ARCH" = amd64 ] || { echo tcg && return; }
 	[ -z "$ICOUNT" ] || { echo tcg && return; }
 	case ${ACCEL:-auto} in
 	kvm | tcg) echo "$ACCEL" ;;
@@ -144,11 +159,18 @@ choose_accel() {
 
 # prepare: everything the machine needs, in a directory of this run's own, so that runs do not disturb each other.
 prepare() {
-	local ko=${MODULE:-$TOP/build/kmod-$KERNEL${VARIANT#-}/mytun.ko} env=$FILES programs
-	"$TOP/scripts/setup-packages.sh" build
+	local ko=${MODULE:-$TOP/build/kmod-$KERNEL${VARIANT#-}$SUFFIX/mytun.ko} env=$FILES programs
+	"$TOP/scripts/setup-packages.sh" "build$SUFFIX"
 	EMULATOR=$("$TOP/scripts/setup-qemu.sh")
 	[ -n "$env" ] || env=$("$TOP/scripts/setup-kernel.sh" "$KERNEL")
-	programs=$("$TOP/scripts/setup-programs.sh")
+	if [ "$ARCH" = amd64 ]; then
+		programs=$("$TOP/scripts/setup-programs.sh")
+	else
+		programs=''
+		# shellcheck disable=SC2086 # words are meant
+		TOOLS_ROOT=$("$TOP/scripts/setup-root.sh" "$(codename)" $GUEST_PACKAGES)
+		export TOOLS_ROOT
+	fi
 	# shellcheck source=/dev/null
 	. "$env"
 	if [ -n "$BUILD" ]; then
@@ -226,7 +248,7 @@ main() {
 	*) MEM=1G ;;
 	esac
 	mkdir -p "$TOP/build/vm"
-	LOG=$TOP/build/vm/${NAME:-$KERNEL-$(basename "${COMMAND[0]}" .sh)}
+	LOG=$TOP/build/vm/${NAME:-$KERNEL-$(basename "${COMMAND[0]}" .sh)$SUFFIX}
 	prepare
 	boot || status=$?
 	judge "$status"
