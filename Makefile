@@ -12,6 +12,7 @@ help:
 	@echo "  make test              all tests: Go, the ring, the module on three kernels; STAGES='vm kasan-short' does these instead"
 	@echo "  make test-all          whatever there is to test: all selftests on every kernel, the debug kernels, PREEMPT_RT, the packages"
 	@echo "  make test-go test-race test-ring test-modules test-vm   one stage; TESTS='abi hostile' chooses among the last"
+	@echo "  make demo ARCH=arm64   on an emulated arm64 machine, with 6.12; shell and test-vm know ARCH too"
 	@echo "  make test-debug        the selftests on two debug kernels, built from Debian's source: test-kasan (memory, locks, leaks), test-kcsan (data races)"
 	@echo "  make test-kasan-short  of test-kasan the suites about hostile processes and failing memory"
 	@echo "  make test-rt           the selftests on Debian's PREEMPT_RT kernel"

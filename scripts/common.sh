@@ -12,7 +12,9 @@ DEFAULT_KERNELS="6.12 6.1"
 MYTUN_CACHE=${MYTUN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mytun}
 # ARCH is whose kernels and programs are built and run, by Debian's name: amd64, which is this machine's, or arm64. SUFFIX ends the names of
 # all that is kept for another than this machine's.
+# shellcheck disable=SC2034 # for those that source this
 ARCH=${ARCH:-amd64} SUFFIX=''
+# shellcheck disable=SC2034
 [ "$ARCH" = amd64 ] || SUFFIX=-$ARCH
 
 # say TEXT...: one line of progress.

@@ -13,7 +13,7 @@
 # Nothing is installed: a test kernel has no business in /boot, and Debian's headers depend on the image. A kernel that is
 # in the cache already is used as it is, without the network, even if Debian has a newer one; 'make distclean' drops it. 6.1 comes from Debian 12,
 # 7.0 and later from Debian 13's backports, or from unstable before they are there. The kernels with a checker's name are built from source, by
-# setup-debug-kernel.sh.
+# setup-debug-kernel.sh. With ARCH=arm64 it is the arm64 kernel, and what builds for it on this machine; of Debian 12 only.
 
 set -eu
 # shellcheck source=scripts/common.sh

@@ -24,7 +24,7 @@
 #   --shell            a shell in the guest instead of a script
 #
 # MYTUN_CYCLES (how often the wake-up tests put somebody to sleep) and MYTUN_ORDERS ("all": every order in the lifecycle tests) are passed on to the
-# guest. ACCEL=kvm or ACCEL=tcg in the environment chooses the accelerator; by default KVM is used if it has been seen to boot this kernel.
+# guest. ARCH=arm64 in the environment boots an arm64 machine, always emulated, with 6.12. ACCEL=kvm or ACCEL=tcg in the environment chooses the accelerator; by default KVM is used if it has been seen to boot this kernel.
 
 set -eu
 TOP=$(cd "$(dirname "$0")/../.." && pwd)
@@ -125,6 +125,7 @@ machine() {
 	if [ "$ARCH" = amd64 ]; then
 		QEMU+=(-serial chardev:out -serial "file:$WORK/kernel.log" -serial "file:$WORK/verdict")
 	else
+		# shellcheck disable=SC2054 # commas are QEMU's
 		QEMU+=(-serial "file:$WORK/kernel.log" -chardev "file,id=verdict,path=$WORK/verdict"
 			-device pci-serial-2x,chardev1=out,chardev2=verdict)
 	fi

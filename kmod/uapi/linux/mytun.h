@@ -178,7 +178,8 @@ struct mytun_ring_info {
  * @kernel_page_offset: offset for mmap() of the words that the kernel writes;
  *                      can be mapped for reading only
  * @user_page_offset:   offset for mmap() of the words that the process writes
- * @page_length:        bytes of each of these two
+ * @page_length:        bytes of each of these two: the page size of the kernel,
+ *                      which is not 4096 on every machine; ask for it here
  * @state:              byte offset of the state word in the kernel page
  * @frame_header:       sizeof(struct mytun_frame)
  * @frame_align:        frames begin at multiples of this many bytes
