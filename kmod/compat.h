@@ -10,7 +10,10 @@
 #include <linux/if_tun.h>
 #include <linux/mm.h>
 #include <linux/netdevice.h>
+#include <linux/skbuff.h>
+#include <linux/udp.h>
 #include <linux/version.h>
+#include <linux/virtio_net.h>
 #include <net/udp.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
@@ -142,6 +145,91 @@ static inline int mytun_do_xdp_generic(struct bpf_prog *program,
 	return do_xdp_generic(program, skb);
 #endif
 }
+
+/*
+ * The kernel's own functions about a virtio_net_hdr know UDP segmentation since
+ * 6.2, which brought this name. Before, they are asked as for a plain frame, and
+ * the rest is here. The header is little endian
+ */
+#ifndef VIRTIO_NET_HDR_GSO_UDP_L4
+#define VIRTIO_NET_HDR_GSO_UDP_L4	5
+
+static inline int mytun_virtio_apply_uso(struct sk_buff *skb,
+					 const struct virtio_net_hdr *vnet)
+{
+	u16 size = __virtio16_to_cpu(true, vnet->gso_size);
+	u32 headers;
+
+	if (vnet->gso_type != VIRTIO_NET_HDR_GSO_UDP_L4 ||
+	    !(vnet->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) ||
+	    skb->csum_offset != offsetof(struct udphdr, check) ||
+	    !size || size == GSO_BY_FRAGS)
+		return -EINVAL;
+	headers = skb_transport_offset(skb) + sizeof(struct udphdr);
+	if (!pskb_may_pull(skb, headers))
+		return -EINVAL;
+	if (skb->len - headers > size * UDP_MAX_SEGMENTS)
+		return -EINVAL;
+	if (skb->len - headers > size) {
+		skb_shinfo(skb)->gso_size = size;
+		skb_shinfo(skb)->gso_type = SKB_GSO_UDP_L4 | SKB_GSO_DODGY;
+		skb_shinfo(skb)->gso_segs = 0;
+	}
+	return 0;
+}
+
+static inline int mytun_virtio_to_skb(struct sk_buff *skb,
+				      const struct virtio_net_hdr *vnet)
+{
+	struct virtio_net_hdr checksum = *vnet;
+	int err;
+
+	if ((vnet->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) !=
+	    VIRTIO_NET_HDR_GSO_UDP_L4)
+		return virtio_net_hdr_to_skb(skb, vnet, true);
+	checksum.gso_type = VIRTIO_NET_HDR_GSO_NONE;
+	err = virtio_net_hdr_to_skb(skb, &checksum, true);
+	return err ?: mytun_virtio_apply_uso(skb, vnet);
+}
+
+static inline void mytun_virtio_from_uso(const struct sk_buff *skb,
+					 struct virtio_net_hdr *vnet)
+{
+	*vnet = (struct virtio_net_hdr) {
+		.gso_type = VIRTIO_NET_HDR_GSO_UDP_L4,
+		.hdr_len = __cpu_to_virtio16(true, skb_headlen(skb)),
+		.gso_size = __cpu_to_virtio16(true, skb_shinfo(skb)->gso_size),
+	};
+	if (skb->ip_summed != CHECKSUM_PARTIAL)
+		return;
+	vnet->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	vnet->csum_start = __cpu_to_virtio16(true,
+					     skb_checksum_start_offset(skb));
+	vnet->csum_offset = __cpu_to_virtio16(true, skb->csum_offset);
+}
+
+static inline int mytun_virtio_from_skb(const struct sk_buff *skb,
+					struct virtio_net_hdr *vnet)
+{
+	if (skb_is_gso(skb) && skb_shinfo(skb)->gso_type & SKB_GSO_UDP_L4) {
+		mytun_virtio_from_uso(skb, vnet);
+		return 0;
+	}
+	return virtio_net_hdr_from_skb(skb, vnet, true, true, 0);
+}
+#else
+static inline int mytun_virtio_to_skb(struct sk_buff *skb,
+				      const struct virtio_net_hdr *vnet)
+{
+	return virtio_net_hdr_to_skb(skb, vnet, true);
+}
+
+static inline int mytun_virtio_from_skb(const struct sk_buff *skb,
+					struct virtio_net_hdr *vnet)
+{
+	return virtio_net_hdr_from_skb(skb, vnet, true, true, 0);
+}
+#endif
 
 /* Before 6.3 nobody asks what a device can do, but tries */
 static inline void mytun_set_xdp_features(struct net_device *dev)

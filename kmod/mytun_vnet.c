@@ -7,8 +7,8 @@
  * claims to be a super-packet is marked as not to be trusted, as for tun.
  */
 
+#include <linux/skbuff.h>
 #include <linux/swab.h>
-#include <linux/udp.h>
 #include <linux/virtio_byteorder.h>
 #include <linux/virtio_net.h>
 #include <net/flow_dissector.h>
@@ -125,90 +125,6 @@ bool mytun_vnet_valid(const struct mytun_device *device,
 	return mytun_vnet_headers(vnet) <= header->length;
 }
 
-/*
- * The kernel's own functions know UDP segmentation since 6.2, which brought
- * this name. Before, they are asked as for a plain frame, and the rest is here.
- */
-#ifndef VIRTIO_NET_HDR_GSO_UDP_L4
-#define VIRTIO_NET_HDR_GSO_UDP_L4	5
-
-static int mytun_vnet_apply_uso(struct sk_buff *skb,
-				const struct virtio_net_hdr *vnet)
-{
-	u16 size = __virtio16_to_cpu(true, vnet->gso_size);
-	u32 headers;
-
-	if (vnet->gso_type != VIRTIO_NET_HDR_GSO_UDP_L4 ||
-	    !(vnet->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) ||
-	    skb->csum_offset != offsetof(struct udphdr, check) ||
-	    !size || size == GSO_BY_FRAGS)
-		return -EINVAL;
-	headers = skb_transport_offset(skb) + sizeof(struct udphdr);
-	if (!pskb_may_pull(skb, headers))
-		return -EINVAL;
-	if (skb->len - headers > size * UDP_MAX_SEGMENTS)
-		return -EINVAL;
-	if (skb->len - headers > size) {
-		skb_shinfo(skb)->gso_size = size;
-		skb_shinfo(skb)->gso_type = SKB_GSO_UDP_L4 | SKB_GSO_DODGY;
-		skb_shinfo(skb)->gso_segs = 0;
-	}
-	return 0;
-}
-
-static int mytun_vnet_to_skb(struct sk_buff *skb,
-			     const struct virtio_net_hdr *vnet)
-{
-	struct virtio_net_hdr checksum = *vnet;
-	int err;
-
-	if ((vnet->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) !=
-	    VIRTIO_NET_HDR_GSO_UDP_L4)
-		return virtio_net_hdr_to_skb(skb, vnet, true);
-	checksum.gso_type = VIRTIO_NET_HDR_GSO_NONE;
-	err = virtio_net_hdr_to_skb(skb, &checksum, true);
-	return err ?: mytun_vnet_apply_uso(skb, vnet);
-}
-
-static void mytun_vnet_from_uso(const struct sk_buff *skb,
-				struct virtio_net_hdr *vnet)
-{
-	*vnet = (struct virtio_net_hdr) {
-		.gso_type = VIRTIO_NET_HDR_GSO_UDP_L4,
-		.hdr_len = __cpu_to_virtio16(true, skb_headlen(skb)),
-		.gso_size = __cpu_to_virtio16(true, skb_shinfo(skb)->gso_size),
-	};
-	if (skb->ip_summed != CHECKSUM_PARTIAL)
-		return;
-	vnet->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-	vnet->csum_start = __cpu_to_virtio16(true,
-					     skb_checksum_start_offset(skb));
-	vnet->csum_offset = __cpu_to_virtio16(true, skb->csum_offset);
-}
-
-static int mytun_vnet_from_skb(const struct sk_buff *skb,
-			       struct virtio_net_hdr *vnet)
-{
-	if (skb_is_gso(skb) && skb_shinfo(skb)->gso_type & SKB_GSO_UDP_L4) {
-		mytun_vnet_from_uso(skb, vnet);
-		return 0;
-	}
-	return virtio_net_hdr_from_skb(skb, vnet, true, true, 0);
-}
-#else
-static int mytun_vnet_to_skb(struct sk_buff *skb,
-			     const struct virtio_net_hdr *vnet)
-{
-	return virtio_net_hdr_to_skb(skb, vnet, true);
-}
-
-static int mytun_vnet_from_skb(const struct sk_buff *skb,
-			       struct virtio_net_hdr *vnet)
-{
-	return virtio_net_hdr_from_skb(skb, vnet, true, true, 0);
-}
-#endif
-
 /* Before the link header is taken off: offsets count from the frame's start */
 int mytun_vnet_apply(struct sk_buff *skb, const struct virtio_net_hdr_v1 *from)
 {
@@ -219,7 +135,7 @@ int mytun_vnet_apply(struct sk_buff *skb, const struct virtio_net_hdr_v1 *from)
 	if (mytun_vnet_checksum_end(from) > MYTUN_HEADERS_MAX)
 		return -EINVAL;
 	memcpy(&vnet, from, sizeof(vnet));
-	return mytun_vnet_to_skb(skb, &vnet);
+	return mytun_virtio_to_skb(skb, &vnet);
 }
 
 static bool mytun_vnet_is_protocol(const struct flow_keys_basic *keys,
@@ -302,5 +218,5 @@ bool mytun_vnet_fits(const struct sk_buff *skb)
 /* What the process is to know of @skb, which is about to enter the rx ring */
 int mytun_vnet_describe(const struct sk_buff *skb, struct virtio_net_hdr_v1 *to)
 {
-	return mytun_vnet_from_skb(skb, (struct virtio_net_hdr *)to);
+	return mytun_virtio_from_skb(skb, (struct virtio_net_hdr *)to);
 }
