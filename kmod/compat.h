@@ -37,6 +37,26 @@ static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
 #define TUN_F_USO6	0x40
 #endif
 
+/* Stock tun has them, and virtio its layout, since 6.17 */
+#ifndef TUN_F_UDP_TUNNEL_GSO
+#define TUN_F_UDP_TUNNEL_GSO		0x080
+#define TUN_F_UDP_TUNNEL_GSO_CSUM	0x100
+#endif
+
+#ifndef VIRTIO_NET_HDR_GSO_UDP_TUNNEL
+#define VIRTIO_NET_HDR_F_UDP_TUNNEL_CSUM	8
+#define VIRTIO_NET_HDR_GSO_UDP_TUNNEL_IPV4	0x20
+#define VIRTIO_NET_HDR_GSO_UDP_TUNNEL_IPV6	0x40
+#define VIRTIO_NET_HDR_GSO_UDP_TUNNEL	(VIRTIO_NET_HDR_GSO_UDP_TUNNEL_IPV4 | \
+					 VIRTIO_NET_HDR_GSO_UDP_TUNNEL_IPV6)
+
+struct virtio_net_hdr_v1_hash_tunnel {
+	struct virtio_net_hdr_v1_hash hash_hdr;
+	__le16 outer_th_offset;
+	__le16 inner_nh_offset;
+};
+#endif
+
 /* Stock tun has it since 7.3 */
 #ifndef IFF_BACKPRESSURE
 #define IFF_BACKPRESSURE	0x0080

@@ -42,6 +42,7 @@ struct attribute_group;
 struct bpf_prog;
 struct eventfd_ctx;
 struct fasync_struct;
+struct flow_keys_basic;
 struct iov_iter;
 struct kiocb;
 struct mytun_filter;
@@ -68,7 +69,11 @@ struct task_struct;
 
 /* What a process can ask for with TUNSETOFFLOAD */
 #define MYTUN_OFFLOADS	(NETIF_F_HW_CSUM | NETIF_F_TSO | NETIF_F_TSO6 | \
-			 NETIF_F_TSO_ECN | NETIF_F_GSO_UDP_L4)
+			 NETIF_F_TSO_ECN | NETIF_F_GSO_UDP_L4 | \
+			 NETIF_F_GSO_UDP_TUNNEL | NETIF_F_GSO_UDP_TUNNEL_CSUM)
+
+/* A virtio_net_hdr of read and write that is so large tells of tunnels */
+#define MYTUN_VNET_TUNNEL_SIZE	sizeof(struct virtio_net_hdr_v1_hash_tunnel)
 
 /* One counter for each field of struct mytun_stats, in its order */
 enum mytun_counter {
@@ -346,6 +351,11 @@ struct mytun_format {
 	bool little_endian;
 };
 
+static inline bool mytun_vnet_is_tunnel(const struct virtio_net_hdr_v1 *vnet)
+{
+	return vnet->gso_type & VIRTIO_NET_HDR_GSO_UDP_TUNNEL;
+}
+
 /* Bytes that a frame takes where many are read or written with one call */
 static inline size_t mytun_batch_footprint(u32 length)
 {
@@ -495,7 +505,7 @@ void mytun_poll_wake_room(struct mytun_queue *queue);
 bool mytun_rx_enqueue(struct mytun_queue *queue, struct sk_buff *skb);
 struct sk_buff *mytun_rx_dequeue(struct mytun_queue *queue, size_t room);
 int mytun_rx_finish(unsigned int flags, struct sk_buff *skb,
-		    struct virtio_net_hdr_v1 *vnet);
+		    struct mytun_frame *header);
 int mytun_rx_describe(unsigned int flags, struct sk_buff *skb,
 		      struct mytun_frame *header);
 bool mytun_rx_drain(struct mytun_queue *queue);
@@ -543,8 +553,8 @@ __be16 mytun_frame_written_protocol(struct mytun_queue *queue,
 				    struct mytun_device *device,
 				    struct sk_buff *skb);
 bool mytun_frame_finish(struct mytun_queue *queue, struct mytun_device *device,
-			struct sk_buff *skb,
-			const struct virtio_net_hdr_v1 *vnet, __be16 protocol);
+			struct sk_buff *skb, const struct mytun_frame *header,
+			__be16 protocol);
 void mytun_frame_drop_down(struct mytun_queue *queue,
 			   struct mytun_device *device, struct sk_buff *skb);
 struct sk_buff *mytun_frame_receive_xdp(struct mytun_queue *queue,
@@ -568,7 +578,7 @@ struct sk_buff *mytun_xdp_receive(struct mytun_queue *queue,
 				  struct mytun_device *device,
 				  struct mytun_xdp_run *run,
 				  struct sk_buff *skb,
-				  const struct virtio_net_hdr_v1 *vnet);
+				  const struct mytun_frame *header);
 
 /* mytun_xdp_xmit.c: frames of programs, to the process */
 int mytun_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
@@ -586,10 +596,18 @@ bool mytun_vnet_is_done(const struct virtio_net_hdr_v1 *vnet);
 bool mytun_vnet_fits(const struct sk_buff *skb);
 bool mytun_vnet_valid(const struct mytun_device *device,
 		      const struct mytun_frame *header);
-int mytun_vnet_apply(struct sk_buff *skb, const struct virtio_net_hdr_v1 *from);
+int mytun_vnet_apply(struct sk_buff *skb, const struct mytun_frame *header);
+bool mytun_vnet_is_protocol(const struct flow_keys_basic *keys,
+			    unsigned int type);
 bool mytun_vnet_matches(const struct sk_buff *skb);
-int mytun_vnet_describe(const struct sk_buff *skb,
-			struct virtio_net_hdr_v1 *to);
+int mytun_vnet_describe(const struct sk_buff *skb, struct mytun_frame *header);
+
+/* mytun_tunnel.c: super-packets within UDP tunnels */
+bool mytun_tunnel_is_super(const struct sk_buff *skb);
+bool mytun_tunnel_matches(const struct sk_buff *skb);
+int mytun_tunnel_apply(struct sk_buff *skb, const struct mytun_frame *header);
+int mytun_tunnel_describe(const struct sk_buff *skb,
+			  struct mytun_frame *header);
 
 /* mytun_deliver.c: from skbs to the stack */
 void mytun_deliver_start(struct mytun_queue *queue);

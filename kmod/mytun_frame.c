@@ -65,6 +65,15 @@ static u32 mytun_frame_min(const struct mytun_device *device)
 	return READ_ONCE(device->flags) & IFF_TAP ? ETH_HLEN : 1;
 }
 
+/* Offsets are of a tunnel's super-packets alone */
+static __always_inline bool
+mytun_frame_reserved_valid(const struct mytun_frame *header)
+{
+	if (likely(!(header->outer_th_offset | header->inner_nh_offset)))
+		return !header->reserved;
+	return !header->reserved && mytun_vnet_is_tunnel(&header->vnet);
+}
+
 /* True if the header is sound; counts the reason if not */
 static __always_inline bool
 mytun_frame_header_valid(struct mytun_queue *queue,
@@ -76,7 +85,8 @@ mytun_frame_header_valid(struct mytun_queue *queue,
 	if (header->length < mytun_frame_min(device) ||
 	    header->length > MYTUN_FRAME_MAX)
 		reason = MYTUN_TX_REFUSED_LENGTH;
-	else if (header->flags & ~MYTUN_FRAME_HASH || header->reserved[0] || header->reserved[1])
+	else if (header->flags & ~MYTUN_FRAME_HASH ||
+		 !mytun_frame_reserved_valid(header))
 		reason = MYTUN_TX_REFUSED_FLAGS;
 	else if (!mytun_vnet_valid(device, header))
 		reason = MYTUN_TX_REFUSED_VNET;
@@ -275,7 +285,7 @@ static __always_inline void mytun_frame_classify(struct mytun_device *device,
 /* mytun_frame_finish(); without a @protocol the frame itself tells */
 static __always_inline bool
 __mytun_frame_finish(struct mytun_queue *queue, struct mytun_device *device,
-		     struct sk_buff *skb, const struct virtio_net_hdr_v1 *vnet,
+		     struct sk_buff *skb, const struct mytun_frame *header,
 		     const __be16 *protocol)
 {
 	/* it may have been written while the file had a device of another kind */
@@ -285,7 +295,7 @@ __mytun_frame_finish(struct mytun_queue *queue, struct mytun_device *device,
 	if (!mytun_frame_locate(device, skb, protocol))
 		return mytun_frame_refuse_skb(queue, device, skb,
 					      MYTUN_TX_REFUSED_PROTOCOL);
-	if (mytun_vnet_apply(skb, vnet))
+	if (mytun_vnet_apply(skb, header))
 		return mytun_frame_refuse_skb(queue, device, skb,
 					      MYTUN_TX_REFUSED_VNET);
 	mytun_frame_classify(device, skb);
@@ -301,19 +311,19 @@ __mytun_frame_finish(struct mytun_queue *queue, struct mytun_device *device,
  * @queue:    where the frame came from
  * @device:   of @queue; the caller sees to it that it stays
  * @skb:      the frame, with its headers in the linear part
- * @vnet:     what is left to do to it
+ * @header:   @vnet and its offsets say what is left to do to it
  * @protocol: on a TUN device
  *
- * No more is checked than stock tun does.
+ * No more is checked than stock tun does, but for tunnels.
  *
  * Return: false if the frame was refused: counted, and freed with a reason.
  */
 bool mytun_frame_finish(struct mytun_queue *queue, struct mytun_device *device,
-			struct sk_buff *skb,
-			const struct virtio_net_hdr_v1 *vnet, __be16 protocol)
+			struct sk_buff *skb, const struct mytun_frame *header,
+			__be16 protocol)
 {
 	lockdep_assert_in_softirq();
-	return __mytun_frame_finish(queue, device, skb, vnet, &protocol);
+	return __mytun_frame_finish(queue, device, skb, header, &protocol);
 }
 
 /* What only a struct mytun_frame says, or promises, of a frame */
@@ -340,7 +350,7 @@ static __always_inline struct sk_buff *
 mytun_frame_complete(struct mytun_queue *queue, struct mytun_device *device,
 		     const struct mytun_frame *header, struct sk_buff *skb)
 {
-	if (!__mytun_frame_finish(queue, device, skb, &header->vnet, NULL) ||
+	if (!__mytun_frame_finish(queue, device, skb, header, NULL) ||
 	    !mytun_frame_match(queue, device, skb, header))
 		return NULL;
 	return skb;
@@ -392,7 +402,7 @@ static struct sk_buff *mytun_frame_complete_xdp(struct mytun_queue *queue,
 						const struct mytun_frame *header,
 						struct sk_buff *skb)
 {
-	skb = mytun_xdp_receive(queue, device, run, skb, &header->vnet);
+	skb = mytun_xdp_receive(queue, device, run, skb, header);
 	if (IS_ERR_OR_NULL(skb) ||
 	    !mytun_frame_match(queue, device, skb, header))
 		return NULL;

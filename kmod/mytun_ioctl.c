@@ -24,7 +24,8 @@
 				 MYTUN_FEATURE_TX_HASH | MYTUN_FEATURE_OFFLOAD | \
 				 MYTUN_FEATURE_BACKPRESSURE | \
 				 MYTUN_FEATURE_RX_HOLD | \
-				 MYTUN_FEATURE_READ_WRITE)
+				 MYTUN_FEATURE_READ_WRITE | \
+				 MYTUN_FEATURE_UDP_TUNNEL)
 
 /*
  * What the TUN ioctls use of struct ifreq. The part is the same for 32-bit

@@ -180,7 +180,17 @@ static const struct {
 	{ TUN_F_TSO_ECN, NETIF_F_TSO_ECN },
 	{ TUN_F_UFO, 0 }, /* a permission that is never made use of */
 	{ TUN_F_USO4 | TUN_F_USO6, NETIF_F_GSO_UDP_L4 },
+	{ TUN_F_UDP_TUNNEL_GSO, NETIF_F_GSO_UDP_TUNNEL },
+	{ TUN_F_UDP_TUNNEL_GSO_CSUM, NETIF_F_GSO_UDP_TUNNEL_CSUM },
 };
+
+/* What is within a tunnel is a super-packet that could be one without it */
+static bool mytun_tunnel_offloads_valid(unsigned long arg)
+{
+	if (!(arg & TUN_F_UDP_TUNNEL_GSO))
+		return !(arg & TUN_F_UDP_TUNNEL_GSO_CSUM);
+	return arg & (TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_USO4 | TUN_F_USO6);
+}
 
 /* Segments need checksums of their own, so nothing goes without TUN_F_CSUM */
 static int mytun_parse_offloads(unsigned long arg, netdev_features_t *offloads)
@@ -190,6 +200,8 @@ static int mytun_parse_offloads(unsigned long arg, netdev_features_t *offloads)
 	if (arg && !(arg & TUN_F_CSUM))
 		return -EINVAL;
 	if (arg & TUN_F_TSO_ECN && !(arg & (TUN_F_TSO4 | TUN_F_TSO6)))
+		return -EINVAL;
+	if (!mytun_tunnel_offloads_valid(arg))
 		return -EINVAL;
 	for (i = 0; i < ARRAY_SIZE(mytun_offload_table); i++) {
 		if (~arg & mytun_offload_table[i].bits)
@@ -349,6 +361,8 @@ static void mytun_setup_kind(struct net_device *dev, unsigned int flags)
 	/* frames are copied, so it does not matter where their parts are */
 	dev->hw_features = NETIF_F_SG | NETIF_F_FRAGLIST | MYTUN_OFFLOADS |
 			   MYTUN_TAGS;
+	/* of packets in tunnels too: before 7.2 stock tun has none of them there */
+	dev->hw_enc_features = dev->hw_features;
 	dev->features = dev->hw_features;
 	dev->vlan_features = dev->features & ~MYTUN_TAGS;
 	mytun_set_lockless_tx(dev);

@@ -23,7 +23,7 @@
  * struct mytun_read - what goes in front of a frame that is read
  * @many:   many frames a call, each behind all of @header
  * @format: else how the device's frames look, at the moment of this one
- * @header: of one frame alone @vnet is filled in
+ * @header: of one frame alone @vnet and its offsets are filled in
  */
 struct mytun_read {
 	bool many;
@@ -55,13 +55,19 @@ static int mytun_read_describe(struct mytun_device *device, struct sk_buff *skb,
 			       struct mytun_read *read)
 {
 	unsigned int flags;
+	int err;
 
 	mytun_format_of(device, &read->format);
 	flags = read->format.flags;
 	if (read->many)
 		return mytun_rx_describe(flags, skb, &read->header);
-	memset(&read->header.vnet, 0, sizeof(read->header.vnet));
-	return mytun_rx_finish(flags, skb, &read->header.vnet);
+	memset(&read->header, 0, sizeof(read->header));
+	err = mytun_rx_finish(flags, skb, &read->header);
+	if (err)
+		return err;
+	/* a header without offsets could not tell where to cut */
+	return mytun_vnet_is_tunnel(&read->header.vnet) &&
+	       read->format.vnet_size < MYTUN_VNET_TUNNEL_SIZE ? -EBADMSG : 0;
 }
 
 /* As mytun_read_take(), or EBADMSG for a frame that has been dropped */
@@ -171,16 +177,21 @@ static int mytun_read_put_pi(const struct sk_buff *skb, size_t total,
 
 /* What a larger header has behind is zero, on every kernel */
 static int mytun_read_put_vnet(const struct mytun_format *format,
-			       struct virtio_net_hdr_v1 *vnet,
-			       struct iov_iter *to)
+			       struct mytun_frame *header, struct iov_iter *to)
 {
-	size_t rest = format->vnet_size - sizeof(struct virtio_net_hdr);
+	struct virtio_net_hdr_v1_hash_tunnel vnet = {
+		.outer_th_offset = header->outer_th_offset,
+		.inner_nh_offset = header->inner_nh_offset,
+	};
+	size_t known = min_t(size_t, format->vnet_size, sizeof(vnet));
+	size_t rest = format->vnet_size - known;
 	int err;
 
 	if (iov_iter_count(to) < format->vnet_size)
 		return -EINVAL;
-	mytun_vnet_convert(format, vnet);
-	err = mytun_read_put(vnet, sizeof(struct virtio_net_hdr), to);
+	mytun_vnet_convert(format, &header->vnet);
+	memcpy(&vnet, &header->vnet, sizeof(struct virtio_net_hdr));
+	err = mytun_read_put(&vnet, known, to);
 	if (err)
 		return err;
 	return iov_iter_zero(rest, to) == rest ? 0 : -EFAULT;
@@ -199,7 +210,7 @@ static ssize_t mytun_read_put_frame(struct mytun_read *read,
 	if (pi_size)
 		err = mytun_read_put_pi(skb, total, to);
 	if (!err && format->vnet_size)
-		err = mytun_read_put_vnet(format, &read->header.vnet, to);
+		err = mytun_read_put_vnet(format, &read->header, to);
 	if (!err)
 		err = mytun_read_put_payload(skb, to);
 	return err ?: min(total, room);

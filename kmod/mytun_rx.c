@@ -31,18 +31,18 @@ struct mytun_rx_batch {
 };
 
 /*
- * What is left to do to the frame is said in @vnet, or done. A super-packet that
+ * What is left to do to the frame is said in @header, or done. A super-packet that
  * an earlier owner of the device had asked for may still be on its way, and what
  * another device's XDP program has cut off may be where the checksum was.
  * @flags: the device's
  */
 int mytun_rx_finish(unsigned int flags, struct sk_buff *skb,
-		    struct virtio_net_hdr_v1 *vnet)
+		    struct mytun_frame *header)
 {
 	if (skb->ip_summed == CHECKSUM_PARTIAL && !mytun_vnet_fits(skb))
 		return -EINVAL;
 	if (flags & IFF_VNET_HDR)
-		return mytun_vnet_describe(skb, vnet);
+		return mytun_vnet_describe(skb, header);
 	if (skb_is_gso(skb))
 		return -EINVAL;
 	return skb->ip_summed == CHECKSUM_PARTIAL ? skb_checksum_help(skb) : 0;
@@ -63,7 +63,7 @@ int mytun_rx_describe(unsigned int flags, struct sk_buff *skb,
 		      struct mytun_frame *header)
 {
 	*header = __mytun_rx_header(flags, skb);
-	return mytun_rx_finish(flags, skb, &header->vnet);
+	return mytun_rx_finish(flags, skb, header);
 }
 
 static int mytun_rx_fill(struct mytun_queue *queue, struct mytun_frame *frame,
@@ -73,7 +73,7 @@ static int mytun_rx_fill(struct mytun_queue *queue, struct mytun_frame *frame,
 	struct mytun_frame header = __mytun_rx_header(flags, skb);
 	int err;
 
-	err = mytun_rx_finish(flags, skb, &header.vnet);
+	err = mytun_rx_finish(flags, skb, &header);
 	if (err)
 		return err;
 	err = skb_copy_bits(skb, 0, frame + 1, skb->len);

@@ -109,6 +109,16 @@ u32 mytun_vnet_segments(const struct mytun_frame *header)
 	return header->length / max(size, 1U) + 1;
 }
 
+static unsigned int mytun_vnet_flags(const struct virtio_net_hdr_v1 *vnet)
+{
+	unsigned int flags = VIRTIO_NET_HDR_F_NEEDS_CSUM |
+			     VIRTIO_NET_HDR_F_DATA_VALID;
+
+	if (unlikely(mytun_vnet_is_tunnel(vnet)))
+		flags |= VIRTIO_NET_HDR_F_UDP_TUNNEL_CSUM;
+	return flags;
+}
+
 /* False if the header does not fit a frame of @length bytes, or the device */
 bool mytun_vnet_valid(const struct mytun_device *device,
 		      const struct mytun_frame *header)
@@ -119,27 +129,30 @@ bool mytun_vnet_valid(const struct mytun_device *device,
 		return true;
 	if (!(READ_ONCE(device->flags) & IFF_VNET_HDR))
 		return false;
-	if (vnet->flags & ~(VIRTIO_NET_HDR_F_NEEDS_CSUM |
-			    VIRTIO_NET_HDR_F_DATA_VALID))
+	if (vnet->flags & ~mytun_vnet_flags(vnet))
 		return false;
 	return mytun_vnet_headers(vnet) <= header->length;
 }
 
 /* Before the link header is taken off: offsets count from the frame's start */
-int mytun_vnet_apply(struct sk_buff *skb, const struct virtio_net_hdr_v1 *from)
+int mytun_vnet_apply(struct sk_buff *skb, const struct mytun_frame *header)
 {
+	const struct virtio_net_hdr_v1 *from = &header->vnet;
 	struct virtio_net_hdr vnet;
 
 	if (mytun_vnet_is_plain(from))
 		return 0;
 	if (mytun_vnet_checksum_end(from) > MYTUN_HEADERS_MAX)
 		return -EINVAL;
+	if (unlikely(mytun_vnet_is_tunnel(from)))
+		return mytun_tunnel_apply(skb, header);
 	memcpy(&vnet, from, sizeof(vnet));
 	return mytun_virtio_to_skb(skb, &vnet);
 }
 
-static bool mytun_vnet_is_protocol(const struct flow_keys_basic *keys,
-				   unsigned int type)
+/* Is a super-packet of @type, of what is in it, what was found there? */
+bool mytun_vnet_is_protocol(const struct flow_keys_basic *keys,
+			    unsigned int type)
 {
 	if (type & SKB_GSO_TCPV4)
 		return keys->basic.n_proto == htons(ETH_P_IP) &&
@@ -195,6 +208,9 @@ bool mytun_vnet_matches(const struct sk_buff *skb)
 
 	if (!skb_is_gso(skb) && skb->ip_summed != CHECKSUM_PARTIAL)
 		return true;
+	/* it was looked at before */
+	if (unlikely(skb->encapsulation))
+		return true;
 	dissected = skb_flow_dissect_flow_keys_basic(NULL, skb, &keys, NULL,
 						     0, 0, 0,
 						     FLOW_DISSECTOR_F_STOP_BEFORE_ENCAP);
@@ -216,7 +232,13 @@ bool mytun_vnet_fits(const struct sk_buff *skb)
 }
 
 /* What the process is to know of @skb, which is about to enter the rx ring */
-int mytun_vnet_describe(const struct sk_buff *skb, struct virtio_net_hdr_v1 *to)
+int mytun_vnet_describe(const struct sk_buff *skb, struct mytun_frame *header)
 {
-	return mytun_virtio_from_skb(skb, (struct virtio_net_hdr *)to);
+	int err = mytun_virtio_from_skb(skb,
+					(struct virtio_net_hdr *)&header->vnet);
+
+	if (unlikely(!err && header->vnet.gso_type != VIRTIO_NET_HDR_GSO_NONE &&
+		     mytun_tunnel_is_super(skb)))
+		err = mytun_tunnel_describe(skb, header);
+	return err;
 }

@@ -23,13 +23,13 @@
 
 /**
  * struct mytun_written - what the process said in front of a frame
- * @vnet:     little endian, whatever the device's order is
+ * @header:   @vnet and its offsets, little endian, whatever the device's order
  * @protocol: of struct tun_pi, if @has_pi
  * @has_pi:   false if the frame itself is to tell the protocol
  * @length:   of the frame that follows
  */
 struct mytun_written {
-	struct virtio_net_hdr_v1 vnet;
+	struct mytun_frame header;
 	__be16 protocol;
 	bool has_pi;
 	size_t length;
@@ -164,26 +164,38 @@ static int mytun_written_get_pi(struct mytun_written *written,
 	return 0;
 }
 
+/* The size tells if offsets of a tunnel are in it, as for stock tun */
+static size_t mytun_written_vnet_known(const struct mytun_format *format)
+{
+	return format->vnet_size < MYTUN_VNET_TUNNEL_SIZE ?
+	       sizeof(struct virtio_net_hdr) : MYTUN_VNET_TUNNEL_SIZE;
+}
+
 static int mytun_written_get_vnet(const struct mytun_format *format,
 				  struct mytun_written *written,
 				  struct iov_iter *from)
 {
+	size_t known = mytun_written_vnet_known(format);
+	struct virtio_net_hdr_v1_hash_tunnel vnet = {};
+	struct mytun_frame *header = &written->header;
+
 	if (iov_iter_count(from) < format->vnet_size)
 		return -EINVAL;
-	if (!copy_from_iter_full(&written->vnet, sizeof(struct virtio_net_hdr),
-				 from))
+	if (!copy_from_iter_full(&vnet, known, from))
 		return -EFAULT;
-	mytun_vnet_convert(format, &written->vnet);
-	iov_iter_advance(from, format->vnet_size -
-			       sizeof(struct virtio_net_hdr));
-	return mytun_vnet_headers(&written->vnet) > iov_iter_count(from) ?
+	iov_iter_advance(from, format->vnet_size - known);
+	memcpy(&header->vnet, &vnet, sizeof(struct virtio_net_hdr));
+	header->outer_th_offset = vnet.outer_th_offset;
+	header->inner_nh_offset = vnet.inner_nh_offset;
+	mytun_vnet_convert(format, &header->vnet);
+	return mytun_vnet_headers(&header->vnet) > iov_iter_count(from) ?
 	       -EINVAL : 0;
 }
 
 static int mytun_written_check(const struct mytun_format *format,
 			       const struct mytun_written *written)
 {
-	u32 headers = mytun_vnet_headers(&written->vnet);
+	u32 headers = mytun_vnet_headers(&written->header.vnet);
 
 	if (written->length > MYTUN_FRAME_MAX)
 		return -EMSGSIZE;
@@ -265,7 +277,7 @@ static int mytun_write_deliver_xdp(struct mytun_queue *queue,
 		return -EIO;
 	}
 	mytun_xdp_begin(&run, &context, device);
-	skb = mytun_xdp_receive(queue, device, &run, skb, &written->vnet);
+	skb = mytun_xdp_receive(queue, device, &run, skb, &written->header);
 	mytun_xdp_end(&run, &context);
 	/* what the program took was written all the same */
 	if (IS_ERR_OR_NULL(skb))
@@ -294,7 +306,7 @@ static int mytun_write_deliver(struct mytun_queue *queue, struct sk_buff *skb,
 		if (!protocol)
 			return -EINVAL;
 	}
-	if (!mytun_frame_finish(queue, device, skb, &written->vnet, protocol))
+	if (!mytun_frame_finish(queue, device, skb, &written->header, protocol))
 		return -EINVAL;
 	if (!netif_running(device->dev)) {
 		mytun_frame_drop_down(queue, device, skb);

@@ -129,10 +129,10 @@ struct sk_buff *mytun_xdp_alloc(u32 length)
  * in a fragment, which can go its way without the skb.
  */
 static bool mytun_xdp_is_native(const struct sk_buff *skb,
-				const struct virtio_net_hdr_v1 *vnet)
+				const struct mytun_frame *header)
 {
 	return skb->head_frag && skb->len >= ETH_HLEN &&
-	       mytun_vnet_is_done(vnet);
+	       mytun_vnet_is_done(&header->vnet);
 }
 
 static void mytun_xdp_prepare(struct xdp_buff *xdp, struct mytun_queue *queue,
@@ -234,10 +234,11 @@ static struct sk_buff *mytun_xdp_generic(struct mytun_queue *queue,
 		atomic64_inc(&queue->counters[MYTUN_TX_XDP]);
 		return NULL;
 	}
-	if (likely(mytun_vnet_fits(skb)))
+	if (likely(mytun_vnet_fits(skb) &&
+		   (!skb->encapsulation || mytun_tunnel_matches(skb))))
 		return skb;
 
-	/* the program has cut away what the checksum was to cover */
+	/* the program has cut away what the checksum, or a tunnel, was to cover */
 	atomic64_inc(&queue->counters[MYTUN_TX_XDP]);
 	kfree_skb_reason(skb, SKB_DROP_REASON_XDP);
 	dev_core_stats_rx_dropped_inc(dev);
@@ -250,7 +251,7 @@ static struct sk_buff *mytun_xdp_generic(struct mytun_queue *queue,
  * @device: of @queue, a TAP device; the caller sees to it that it stays
  * @run:    begun, in the same section without bottom halves
  * @skb:    the frame, with its headers in the linear part
- * @vnet:   what is left to do to it
+ * @header: @vnet and its offsets say what is left to do to it
  *
  * Return: the frame, maybe in another skb; NULL if the program took it; EINVAL
  * if it was refused: counted, and freed with a reason.
@@ -259,9 +260,9 @@ struct sk_buff *mytun_xdp_receive(struct mytun_queue *queue,
 				  struct mytun_device *device,
 				  struct mytun_xdp_run *run,
 				  struct sk_buff *skb,
-				  const struct virtio_net_hdr_v1 *vnet)
+				  const struct mytun_frame *header)
 {
-	bool native = mytun_xdp_is_native(skb, vnet);
+	bool native = mytun_xdp_is_native(skb, header);
 	struct net_device *dev = device->dev;
 
 	lockdep_assert_in_softirq();
@@ -270,7 +271,7 @@ struct sk_buff *mytun_xdp_receive(struct mytun_queue *queue,
 		if (!skb)
 			return NULL;
 	}
-	if (!mytun_frame_finish(queue, device, skb, vnet, 0))
+	if (!mytun_frame_finish(queue, device, skb, header, 0))
 		return ERR_PTR(-EINVAL);
 	if (native)
 		return skb;

@@ -45,6 +45,12 @@
  * @vnet:     checksum and segmentation metadata (virtio 1.0 layout, little
  *            endian). All zero for a plain frame, and always so on a device
  *            without IFF_VNET_HDR
+ * @outer_th_offset: of a UDP tunnel's super-packet (VIRTIO_NET_HDR_GSO_UDP_TUNNEL_*
+ *            in @vnet, MYTUN_FEATURE_UDP_TUNNEL): bytes from the frame's start to
+ *            the tunnel's UDP header; little endian, as in
+ *            struct virtio_net_hdr_v1_hash_tunnel. Else zero, and the kernel
+ *            refuses a tx frame where it is not
+ * @inner_nh_offset: the same to the IP header of the packet in the tunnel
  * @reserved: zero; the kernel refuses a tx frame where it is not
  *
  * Frames begin at multiples of MYTUN_FRAME_ALIGN bytes: a frame occupies
@@ -55,7 +61,9 @@ struct mytun_frame {
 	__u32 flags;
 	__u32 hash;
 	struct virtio_net_hdr_v1 vnet;
-	__u32 reserved[2];
+	__le16 outer_th_offset;
+	__le16 inner_nh_offset;
+	__u32 reserved;
 };
 
 #define MYTUN_FRAME_HASH	0x00000001U	/* @hash is valid */
@@ -96,6 +104,7 @@ struct mytun_frame {
 #define MYTUN_FEATURE_BACKPRESSURE 0x00000010ULL /* MYTUN_IOC_SET_BACKPRESSURE */
 #define MYTUN_FEATURE_RX_HOLD	0x00000020ULL	/* rx need_wakeup may lie ahead */
 #define MYTUN_FEATURE_READ_WRITE 0x00000040ULL	/* read, write, a ring size of 0 */
+#define MYTUN_FEATURE_UDP_TUNNEL 0x00000080ULL	/* super-packets in UDP tunnels */
 
 /**
  * struct mytun_ring_config - argument of MYTUN_IOC_SET_RINGS
@@ -272,6 +281,11 @@ struct mytun_stats {
  * docs/compatibility.md has the few differences. Without TUNSETOFFLOAD the stack
  * segments and checksums every frame before the rx ring; in the tx direction a
  * device with IFF_VNET_HDR takes segmentation and checksum metadata in any case.
+ * TUN_F_UDP_TUNNEL_GSO (0x80), and with it TUN_F_UDP_TUNNEL_GSO_CSUM (0x100) if the
+ * outer UDP header may have a checksum, let super-packets in VXLAN and the like come
+ * whole. By read() they do behind a virtio_net_hdr of at least 24 bytes (TUNSETVNETHDRSZ),
+ * which then is a struct virtio_net_hdr_v1_hash_tunnel; behind a smaller one they are
+ * dropped.
  *
  * MYTUN_IOC_SET_BACKPRESSURE, with 1, makes the device hold up its senders
  * instead of dropping frames while the rx ring is full; with 0, the default,
@@ -293,7 +307,8 @@ struct mytun_stats {
  * EINVAL  a size, flag or reserved field out of range; MYTUN_IOC_WAIT: no rx
  *         ring; MYTUN_IOC_SET_EVENTFDS: before the rings, or not an eventfd;
  *         TUNSETOFFLOAD: an unknown offload, segmentation
- *         without checksum, or any on a device without IFF_VNET_HDR
+ *         without checksum, of tunnels without another, or any on a device
+ *         without IFF_VNET_HDR
  * EBADF   MYTUN_IOC_SET_EVENTFDS: not an open file
  * ENOMEM  no memory, or the memory cgroup is at its limit
  * ENOTTY  no such ioctl
