@@ -58,6 +58,7 @@ const (
 	featureOffload      = 1 << 3 // TUNSETOFFLOAD
 	featureBackpressure = 1 << 4 // MYTUN_IOC_SET_BACKPRESSURE
 	featureRxHold       = 1 << 5 // rx need_wakeup may lie ahead of the consumer
+	featureUDPTunnel    = 1 << 7 // super-packets within UDP tunnels
 )
 
 // Sizes of the structures as ioctl numbers contain them.

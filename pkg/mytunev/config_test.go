@@ -96,10 +96,10 @@ func TestErrors(t *testing.T) {
 }
 
 func TestVNetHeaderRoundTrip(t *testing.T) {
-	v := VNetHeader{1, 2, 3, 4, 5, 6, 7, 0, 0}
+	v := VNetHeader{1, 2, 3, 4, 5, 6, 7, 8, 0x0A09}
 	var b [vnetSize]byte
 	encodeVNet(&b, v)
-	if want := [vnetSize]byte{1, 2, 3, 0, 4, 0, 5, 0, 6, 0, 7, 0}; b != want {
+	if want := [vnetSize]byte{1, 2, 3, 0, 4, 0, 5, 0, 6, 0, 7, 0, 8, 0, 9, 10}; b != want {
 		t.Errorf("encoded %x, want %x", b, want)
 	}
 	if got := decodeVNet(&b); got != v {

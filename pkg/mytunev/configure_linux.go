@@ -46,6 +46,7 @@ func (c Config) supported(features uint64) error {
 	}{
 		{c.Offload != 0, featureTxVNet, "Config.Offload"},
 		{c.Offload.rx(), featureOffload, "Config.Offload " + c.Offload.String()},
+		{c.Offload&OffloadUDPTunnel != 0, featureUDPTunnel, "Config.Offload " + c.Offload.String()},
 		{c.Backpressure, featureBackpressure, "Config.Backpressure"},
 		{c.WakeBytes != 0, featureRxHold, "Config.WakeBytes"},
 	} {

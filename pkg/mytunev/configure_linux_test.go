@@ -23,6 +23,8 @@ func TestSupported(t *testing.T) {
 		{Config{Offload: OffloadTSO4}, old, "Config.Offload TSO4"},
 		{Config{Offload: OffloadTSO4}, old | featureOffload, ""},
 		{Config{Backpressure: true}, old | featureOffload, "Config.Backpressure"},
+		{Config{Offload: OffloadTSO4 | OffloadUDPTunnel}, old | featureOffload, "Config.Offload TSO4|UDPTunnel"},
+		{Config{Offload: OffloadTSO4 | OffloadUDPTunnel}, old | featureOffload | featureUDPTunnel, ""},
 		{Config{Backpressure: true}, featureBackpressure, ""},
 		{Config{WakeBytes: 1}, old | featureOffload, "Config.WakeBytes"},
 		{Config{WakeBytes: 1}, featureRxHold, ""},

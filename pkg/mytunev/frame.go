@@ -98,8 +98,9 @@ const (
 // frame before it is fit for a wire. All offsets and lengths are in bytes.
 //
 // The last two fields are those of virtio 1.4 about a tunnel's super-packet, where
-// CsumStart and CsumOffset are about the packet within. No device carries them yet:
-// queues neither hand out such super-packets nor take them.
+// CsumStart and CsumOffset are about the packet within. A module that knows them takes
+// such super-packets from any device with Config.Offload; it hands them out with
+// [OffloadUDPTunnel]. In any other frame both are zero, and the kernel drops one where they are not.
 type VNetHeader struct {
 	Flags      uint8  // VNet bits
 	GSOType    uint8  // GSO value: what kind of segments to cut the frame into
@@ -113,9 +114,10 @@ type VNetHeader struct {
 	InnerNHOffset uint16 // where the IP header of the packet within is
 }
 
-// The layout of struct virtio_net_hdr_v1, little endian by definition.
+// The layout of struct virtio_net_hdr_v1 and of the two offsets behind it in struct
+// mytun_frame, little endian by definition.
 const (
-	vnetSize = 12
+	vnetSize = 16
 
 	vnetFlags   = 0
 	vnetGSOType = 1
@@ -131,6 +133,9 @@ func decodeVNet(b *[vnetSize]byte) VNetHeader {
 		CsumStart:  binary.LittleEndian.Uint16(b[6:]),
 		CsumOffset: binary.LittleEndian.Uint16(b[8:]),
 		NumBuffers: binary.LittleEndian.Uint16(b[10:]),
+
+		OuterTHOffset: binary.LittleEndian.Uint16(b[12:]),
+		InnerNHOffset: binary.LittleEndian.Uint16(b[14:]),
 	}
 }
 
@@ -142,4 +147,6 @@ func encodeVNet(b *[vnetSize]byte, v VNetHeader) {
 	binary.LittleEndian.PutUint16(b[6:], v.CsumStart)
 	binary.LittleEndian.PutUint16(b[8:], v.CsumOffset)
 	binary.LittleEndian.PutUint16(b[10:], v.NumBuffers)
+	binary.LittleEndian.PutUint16(b[12:], v.OuterTHOffset)
+	binary.LittleEndian.PutUint16(b[14:], v.InnerNHOffset)
 }

@@ -35,11 +35,25 @@ const (
 	OffloadUSO4
 	OffloadUSO6
 
-	// AllOffloads is all of them.
+	// AllOffloads is all of them, but for those of tunnels, which not every module
+	// knows.
 	AllOffloads Offload = 1<<iota - 1
 )
 
-var offloadNames = []string{"Tx", "Checksum", "TSO4", "TSO6", "TSOECN", "USO4", "USO6"}
+const (
+	// OffloadUDPTunnel lets the kernel hand over super-packets within VXLAN, Geneve
+	// and other UDP tunnels, of the kinds that the other members name: it needs one of
+	// those. VNetHeader then has GSOUDPTunnelIPv4 or GSOUDPTunnelIPv6.
+	OffloadUDPTunnel Offload = (AllOffloads + 1) << iota
+
+	// OffloadUDPTunnelChecksum lets it do so with tunnels whose outer UDP header has a
+	// checksum, too. It needs OffloadUDPTunnel.
+	OffloadUDPTunnelChecksum
+
+	knownOffloads = AllOffloads | OffloadUDPTunnel | OffloadUDPTunnelChecksum
+)
+
+var offloadNames = []string{"Tx", "Checksum", "TSO4", "TSO6", "TSOECN", "USO4", "USO6", "UDPTunnel", "UDPTunnelChecksum"}
 
 // String returns the names of the members, as in "Checksum|TSO4", or "none".
 func (o Offload) String() string {
@@ -52,7 +66,7 @@ func (o Offload) String() string {
 			names = append(names, name)
 		}
 	}
-	if rest := o &^ AllOffloads; rest != 0 {
+	if rest := o &^ knownOffloads; rest != 0 {
 		names = append(names, fmt.Sprintf("%#x", uint(rest)))
 	}
 	return strings.Join(names, "|")
@@ -62,12 +76,16 @@ func (o Offload) String() string {
 func (o Offload) validate() error {
 	const tso, uso = OffloadTSO4 | OffloadTSO6, OffloadUSO4 | OffloadUSO6
 	switch {
-	case o&^AllOffloads != 0:
+	case o&^knownOffloads != 0:
 		return fmt.Errorf("mytunev: Config.Offload is %v, with unknown members", o)
 	case o&OffloadTSOECN != 0 && o&tso == 0:
 		return fmt.Errorf("mytunev: Config.Offload is %v: OffloadTSOECN needs OffloadTSO4 or OffloadTSO6", o)
 	case o&uso != 0 && o&uso != uso:
 		return fmt.Errorf("mytunev: Config.Offload is %v: OffloadUSO4 and OffloadUSO6 come only together", o)
+	case o&OffloadUDPTunnel != 0 && o&(tso|uso) == 0:
+		return fmt.Errorf("mytunev: Config.Offload is %v: OffloadUDPTunnel needs one of TSO or USO", o)
+	case o&OffloadUDPTunnelChecksum != 0 && o&OffloadUDPTunnel == 0:
+		return fmt.Errorf("mytunev: Config.Offload is %v: OffloadUDPTunnelChecksum needs OffloadUDPTunnel", o)
 	}
 	return nil
 }
@@ -78,7 +96,7 @@ func (o Offload) rx() bool { return o&^OffloadTx != 0 }
 // kernelFlags returns the argument of TUNSETOFFLOAD: TUN_F_* of <linux/if_tun.h>.
 func (o Offload) kernelFlags() uintptr {
 	// UFO, 0x10 there, is obsolete.
-	const checksum, tso4, tso6, tsoECN, uso4, uso6 = 0x01, 0x02, 0x04, 0x08, 0x20, 0x40
+	const checksum, tso4, tso6, tsoECN, uso4, uso6, tunnel, tunnelChecksum = 0x01, 0x02, 0x04, 0x08, 0x20, 0x40, 0x80, 0x100
 	if !o.rx() {
 		return 0
 	}
@@ -86,7 +104,8 @@ func (o Offload) kernelFlags() uintptr {
 	for _, bit := range []struct {
 		member Offload
 		flag   uintptr
-	}{{OffloadTSO4, tso4}, {OffloadTSO6, tso6}, {OffloadTSOECN, tsoECN}, {OffloadUSO4, uso4}, {OffloadUSO6, uso6}} {
+	}{{OffloadTSO4, tso4}, {OffloadTSO6, tso6}, {OffloadTSOECN, tsoECN}, {OffloadUSO4, uso4}, {OffloadUSO6, uso6},
+		{OffloadUDPTunnel, tunnel}, {OffloadUDPTunnelChecksum, tunnelChecksum}} {
 		if o&bit.member != 0 {
 			flags |= bit.flag
 		}

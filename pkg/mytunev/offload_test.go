@@ -22,7 +22,8 @@ func TestOffloadString(t *testing.T) {
 		OffloadTx:                        "Tx",
 		OffloadChecksum | OffloadTSO4:    "Checksum|TSO4",
 		AllOffloads:                      "Tx|Checksum|TSO4|TSO6|TSOECN|USO4|USO6",
-		OffloadUSO6 | (AllOffloads+1)<<1: "USO6|0x100",
+		OffloadUSO6 | (AllOffloads+1)<<2: "USO6|0x200",
+		OffloadTSO4 | OffloadUDPTunnel | OffloadUDPTunnelChecksum: "TSO4|UDPTunnel|UDPTunnelChecksum",
 	} {
 		if got := o.String(); got != want {
 			t.Errorf("%#x: %q, want %q", uint(o), got, want)
@@ -33,15 +34,17 @@ func TestOffloadString(t *testing.T) {
 // TestOffloadFlags compares with TUN_F_* of <linux/if_tun.h>.
 func TestOffloadFlags(t *testing.T) {
 	for o, want := range map[Offload]uintptr{
-		0:                             0,
-		OffloadTx:                     0,
-		OffloadChecksum:               0x01,
-		OffloadTSO4:                   0x03,
-		OffloadTSO6 | OffloadTSOECN:   0x0D,
-		OffloadUSO4 | OffloadUSO6:     0x61,
-		AllOffloads:                   0x6F,
-		AllOffloads &^ OffloadTx:      0x6F,
-		OffloadChecksum | OffloadTSO4: 0x03,
+		0:                              0,
+		OffloadTx:                      0,
+		OffloadChecksum:                0x01,
+		OffloadTSO4:                    0x03,
+		OffloadTSO6 | OffloadTSOECN:    0x0D,
+		OffloadUSO4 | OffloadUSO6:      0x61,
+		AllOffloads:                    0x6F,
+		AllOffloads &^ OffloadTx:       0x6F,
+		OffloadTSO4 | OffloadUDPTunnel: 0x83,
+		AllOffloads | OffloadUDPTunnel | OffloadUDPTunnelChecksum: 0x1EF,
+		OffloadChecksum | OffloadTSO4:                             0x03,
 	} {
 		if got := o.kernelFlags(); got != want {
 			t.Errorf("%v: %#x, want %#x", o, got, want)
@@ -54,17 +57,20 @@ func TestOffloadFlags(t *testing.T) {
 
 func TestOffloadValidate(t *testing.T) {
 	for _, o := range []Offload{0, OffloadTx, OffloadChecksum, OffloadTSO4, OffloadTSO6 | OffloadTSOECN,
-		OffloadUSO4 | OffloadUSO6, AllOffloads} {
+		OffloadUSO4 | OffloadUSO6, AllOffloads, OffloadTSO6 | OffloadUDPTunnel,
+		AllOffloads | OffloadUDPTunnel | OffloadUDPTunnelChecksum} {
 		if err := o.validate(); err != nil {
 			t.Error(err)
 		}
 	}
 	for o, want := range map[Offload]string{
-		AllOffloads + 1:             "unknown",
-		OffloadTSOECN:               "OffloadTSO4",
-		OffloadUSO4:                 "OffloadUSO6",
-		OffloadUSO6 | OffloadTSO4:   "OffloadUSO4",
-		OffloadTSOECN | AllOffloads: "",
+		(AllOffloads + 1) << 2:                 "unknown",
+		OffloadUDPTunnel | OffloadChecksum:     "needs one of",
+		AllOffloads | OffloadUDPTunnelChecksum: "needs OffloadUDPTunnel",
+		OffloadTSOECN:                          "OffloadTSO4",
+		OffloadUSO4:                            "OffloadUSO6",
+		OffloadUSO6 | OffloadTSO4:              "OffloadUSO4",
+		OffloadTSOECN | AllOffloads:            "",
 	} {
 		err := o.validate()
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {

@@ -298,7 +298,8 @@ func TestHeader(t *testing.T) {
 		p.data[i] = 0xEE // what an earlier frame left
 	}
 	v := VNetHeader{Flags: VNetNeedsChecksum, GSOType: GSOTCPv4 | GSOECN, HdrLen: 0x0102,
-		GSOSize: 0x0304, CsumStart: 0x0506, CsumOffset: 0x0708, NumBuffers: 0x090A}
+		GSOSize: 0x0304, CsumStart: 0x0506, CsumOffset: 0x0708, NumBuffers: 0x090A,
+		OuterTHOffset: 0x0B0C, InnerNHOffset: 0x0D0E}
 	slot, _ := p.reserve(300)
 	fill(slot, 1)
 	m := vnetMetadata(v)
@@ -309,7 +310,7 @@ func TestHeader(t *testing.T) {
 	header := p.data[4096-64:][:frameHeader]
 	want := make([]byte, frameHeader)
 	binary.NativeEndian.PutUint32(want, 300)
-	copy(want[offVNet:], []byte{1, 0x81, 2, 1, 4, 3, 6, 5, 8, 7, 0x0A, 9})
+	copy(want[offVNet:], []byte{1, 0x81, 2, 1, 4, 3, 6, 5, 8, 7, 0x0A, 9, 0x0C, 0x0B, 0x0E, 0x0D})
 	if !bytes.Equal(header, want) {
 		t.Errorf("header\n%x, want\n%x", header, want)
 	}

@@ -23,7 +23,7 @@ func TestInfoBeforeAttachTellsLimitsOnly(t *testing.T) {
 	want := device.Info{
 		Features: device.FeatureRxHash | device.FeatureTxVnet | device.FeatureTxHash |
 			device.FeatureOffload | device.FeatureBackpressure | device.FeatureRxHold |
-			device.FeatureReadWrite,
+			device.FeatureReadWrite | device.FeatureUDPTunnel,
 		FrameHeader: device.FrameHeader, FrameAlign: device.FrameAlign, FrameMax: device.FrameMax,
 		RingSizeMin: minRing, RingSizeMax: maxRing,
 		Queue: ^uint32(0), PollUsecs: info.PollUsecs,

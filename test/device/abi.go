@@ -42,6 +42,7 @@ const (
 	FeatureBackpressure = 1 << 4
 	FeatureRxHold       = 1 << 5
 	FeatureReadWrite    = 1 << 6
+	FeatureUDPTunnel    = 1 << 7
 
 	BatchRead  = 1 << 0
 	BatchWrite = 1 << 1
@@ -143,13 +144,18 @@ func (s Stats) Refused() uint64 {
 type Header struct {
 	Length, Flags, Hash uint32
 	Vnet                VnetHeader
-	Reserved            [2]uint32
+	Tunnel              TunnelOffsets
+	Reserved            uint32
 }
+
+// TunnelOffsets are where a UDP tunnel's super-packet has the tunnel's UDP header and the IP header within.
+type TunnelOffsets struct{ OuterTH, InnerNH uint16 }
 
 // Flags and kinds of segmentation of a VnetHeader, as virtio defines them.
 const (
 	VnetNeedsCsum = 1
 	VnetDataValid = 2
+	VnetTunnelSum = 8 // of a tunnel's outer UDP header, too
 
 	GSONone  = 0
 	GSOTCPv4 = 1
@@ -157,6 +163,9 @@ const (
 	GSOTCPv6 = 4
 	GSOUDPL4 = 5
 	GSOECN   = 0x80 // beside one of the TCP kinds
+
+	GSOTunnel4 = 0x20 // beside another, in a UDP tunnel over IPv4
+	GSOTunnel6 = 0x40
 )
 
 // VnetHeader is struct virtio_net_hdr_v1. The fields here are in the order of
@@ -199,8 +208,8 @@ func putHeader(b []byte, h *Header) {
 	order.PutUint32(b[4:], h.Flags)
 	order.PutUint32(b[8:], h.Hash)
 	h.Vnet.Encode(b[12:])
-	order.PutUint32(b[24:], h.Reserved[0])
-	order.PutUint32(b[28:], h.Reserved[1])
+	h.Tunnel.Encode(b[24:])
+	order.PutUint32(b[28:], h.Reserved)
 }
 
 func getHeader(b []byte) (h Header) {
@@ -210,7 +219,7 @@ func getHeader(b []byte) (h Header) {
 	h.Flags = order.Uint32(b[4:])
 	h.Hash = order.Uint32(b[8:])
 	h.Vnet.Decode(b[12:])
-	h.Reserved[0] = order.Uint32(b[24:])
-	h.Reserved[1] = order.Uint32(b[28:])
+	h.Tunnel.Decode(b[24:])
+	h.Reserved = order.Uint32(b[28:])
 	return h
 }

@@ -66,7 +66,7 @@ func (l *Link) Exchange(t testing.TB, ipv6 bool, lengths ...int) {
 		if d, _ := l.Parse(frame); !bytes.Equal(d.Payload, down) || d.SrcPort != HostPort {
 			t.Fatalf("frame of %d bytes came as %d others", length, len(d.Payload))
 		}
-		if h.Flags&^FrameHash != 0 || h.Reserved != [2]uint32{} {
+		if h.Flags&^FrameHash != 0 || h.Tunnel != (TunnelOffsets{}) || h.Reserved != 0 {
 			t.Fatalf("frame header %+v", h)
 		}
 	}

@@ -30,6 +30,9 @@ type Config struct {
 	Name   string
 	Mirror bool // the two sides' addresses swapped: the other end of a wire
 
+	// Offloads besides those that the kernel's own tun always has, for an End.
+	Offloads uintptr
+
 	NoAddresses bool // up, but without addresses
 }
 

@@ -23,6 +23,10 @@ const (
 	OffloadUSO6   = 0x40
 	OffloadUSO    = OffloadUSO4 | OffloadUSO6
 
+	OffloadTunnel    = 0x80
+	OffloadTunnelSum = 0x100 // and with a checksum in the outer UDP header
+	OffloadTunnels   = OffloadTunnel | OffloadTunnelSum
+
 	OffloadAll = OffloadCsum | OffloadTSO4 | OffloadTSO6 | OffloadTSOECN | OffloadUSO
 )
 

@@ -15,6 +15,23 @@ import (
 // VnetSize is sizeof(struct virtio_net_hdr_v1).
 const VnetSize = 12
 
+// TunnelVnetSize is sizeof(struct virtio_net_hdr_v1_hash_tunnel), at whose end the offsets are.
+const (
+	TunnelVnetSize = 24
+	vnetTunnel     = 20
+)
+
+// Encode lays the offsets out in the first 4 bytes of b.
+func (o TunnelOffsets) Encode(b []byte) {
+	binary.LittleEndian.PutUint16(b, o.OuterTH)
+	binary.LittleEndian.PutUint16(b[2:], o.InnerNH)
+}
+
+// Decode is the opposite of Encode.
+func (o *TunnelOffsets) Decode(b []byte) {
+	o.OuterTH, o.InnerNH = binary.LittleEndian.Uint16(b), binary.LittleEndian.Uint16(b[2:])
+}
+
 // Encode lays the header out in the first VnetSize bytes of b.
 func (v *VnetHeader) Encode(b []byte) {
 	_ = b[VnetSize-1]

@@ -15,8 +15,9 @@ import (
 
 // A VnetFrame is what a device handed out, and what it said of it.
 type VnetFrame struct {
-	Vnet VnetHeader
-	Data []byte
+	Vnet   VnetHeader
+	Tunnel TunnelOffsets
+	Data   []byte
 }
 
 // An End is a device with offloads, and a process's way to its frames. One goroutine may take while another gives.
@@ -59,7 +60,7 @@ func newRingEnd(t testing.TB, c Config) End {
 	l := NewLink(t, c)
 	q := l.Queue()
 	q.Complete = false
-	q.SetOffload(t, offloads(t))
+	q.SetOffload(t, offloads(t)|c.Offloads)
 	return &ringEnd{q, l}
 }
 
@@ -68,7 +69,7 @@ func (e *ringEnd) Device() *Link { return e.l }
 func (e *ringEnd) Take() (frames []VnetFrame) {
 	e.WaitFrames(time.Now().Add(takeTime))
 	for h, data, ok := e.Peek(); ok; h, data, ok = e.Peek() {
-		frames = append(frames, VnetFrame{h.Vnet, append([]byte(nil), data...)})
+		frames = append(frames, VnetFrame{h.Vnet, h.Tunnel, append([]byte(nil), data...)})
 		e.Next(h)
 	}
 	e.Release()
@@ -81,7 +82,8 @@ func (e *ringEnd) Give(frames []VnetFrame) error {
 		if !e.WaitSpace(len(f.Data), time.Now().Add(Deadline)) {
 			return errors.New("the tx ring stays full")
 		}
-		e.PutVnet(f.Vnet, f.Data)
+		h := Header{Length: uint32(len(f.Data)), Vnet: f.Vnet, Tunnel: f.Tunnel}
+		e.PutRaw(h, f.Data, Footprint(len(f.Data)))
 	}
 	e.Publish()
 	return nil
@@ -98,11 +100,15 @@ type fileEnd struct {
 func newFileEnd(t testing.TB, node string, c Config) *fileEnd {
 	t.Helper()
 	p := NewPort(t, node, c)
-	if err := p.SetInt(unix.TUNSETVNETHDRSZ, VnetSize); err != nil {
+	if err := p.SetInt(unix.TUNSETVNETHDRSZ, TunnelVnetSize); err != nil {
 		t.Fatalf("TUNSETVNETHDRSZ: %v", err)
 	}
-	p.SetOffload(t, offloads(t))
-	return &fileEnd{p, make([]byte, VnetSize+FrameMax)}
+	if err := p.TrySetOffload(offloads(t) | c.Offloads); err == unix.EINVAL && node == StockNode {
+		t.Skipf("this kernel's own tun does not know the offloads %#x", c.Offloads)
+	} else if err != nil {
+		t.Fatalf("TUNSETOFFLOAD %#x: %v", offloads(t)|c.Offloads, err)
+	}
+	return &fileEnd{p, make([]byte, TunnelVnetSize+FrameMax)}
 }
 
 // offloads are all that this kernel's own tun knows, so that both devices hand out the same.
@@ -129,19 +135,24 @@ func (e *fileEnd) Take() (frames []VnetFrame) {
 	}
 	for {
 		n, err := unix.Read(e.FD, e.b)
-		if err != nil || n < VnetSize {
+		if err != nil || n < TunnelVnetSize {
 			return frames
 		}
-		f := VnetFrame{Data: append([]byte(nil), e.b[VnetSize:n]...)}
+		f := VnetFrame{Data: append([]byte(nil), e.b[TunnelVnetSize:n]...)}
 		f.Vnet.Decode(e.b)
+		f.Vnet.NumBuffers = 0 // before Linux 6.15 stock tun leaves what was there
+		if f.Vnet.GSOType&(GSOTunnel4|GSOTunnel6) != 0 {
+			f.Tunnel.Decode(e.b[vnetTunnel:])
+		}
 		frames = append(frames, f)
 	}
 }
 
 func (e *fileEnd) Give(frames []VnetFrame) error {
 	for _, f := range frames {
-		b := make([]byte, VnetSize, VnetSize+len(f.Data))
+		b := make([]byte, TunnelVnetSize, TunnelVnetSize+len(f.Data))
 		f.Vnet.Encode(b)
+		f.Tunnel.Encode(b[vnetTunnel:])
 		if _, err := unix.Write(e.FD, append(b, f.Data...)); err != nil {
 			return fmt.Errorf("write %d bytes with %+v: %w", len(f.Data), f.Vnet, err)
 		}
@@ -178,7 +189,7 @@ func (e batchEnd) Take() (frames []VnetFrame) {
 		if !ok {
 			return frames
 		}
-		frames, rest = append(frames, VnetFrame{h.Vnet, append([]byte(nil), data...)}), after
+		frames, rest = append(frames, VnetFrame{h.Vnet, h.Tunnel, append([]byte(nil), data...)}), after
 	}
 	return frames
 }
@@ -186,7 +197,7 @@ func (e batchEnd) Take() (frames []VnetFrame) {
 func (e batchEnd) Give(frames []VnetFrame) error {
 	var b []byte
 	for _, f := range frames {
-		h := Header{Length: uint32(len(f.Data)), Vnet: f.Vnet}
+		h := Header{Length: uint32(len(f.Data)), Vnet: f.Vnet, Tunnel: f.Tunnel}
 		b = append(b, Record(h, f.Data)...)
 	}
 	n, err := unix.Write(e.FD, b)

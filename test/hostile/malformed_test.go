@@ -59,9 +59,10 @@ func badForAll() []malformed {
 		frames = append(frames, malformed{"unknown flag",
 			device.Header{Length: 100, Flags: 1 << bit}, []byte{0x45}, byFlags})
 	}
-	for i := range 2 {
-		h := device.Header{Length: 100}
-		h.Reserved[i] = 1 << 31
+	for _, h := range []device.Header{
+		{Length: 100, Reserved: 1 << 31}, {Length: 100, Tunnel: device.TunnelOffsets{OuterTH: 1}},
+		{Length: 100, Tunnel: device.TunnelOffsets{InnerNH: 1 << 15}},
+	} {
 		frames = append(frames, malformed{"reserved field", h, []byte{0x45}, byFlags})
 	}
 	return frames

@@ -48,7 +48,7 @@ func TestOneReadTakesAllThatWaits(t *testing.T) {
 		for i, size := range sizes {
 			checkDown(t, p.Link, frames[i], device.Pattern(uint64(i), size))
 			h := headers[i]
-			if h.Flags != device.FrameHash || h.Vnet.Flags&^device.VnetDataValid != 0 || h.Reserved != [2]uint32{} {
+			if h.Flags != device.FrameHash || h.Vnet.Flags&^device.VnetDataValid != 0 || h.Tunnel != (device.TunnelOffsets{}) || h.Reserved != 0 {
 				t.Errorf("header %+v", h)
 			}
 		}
@@ -150,7 +150,7 @@ func TestMalformedFramesAmongMany(t *testing.T) {
 		record(good[:19]),
 		record([]byte{0x70, 1, 2}),
 		device.Record(device.Header{Length: length, Flags: 1 << 5}, good),
-		device.Record(device.Header{Length: length, Reserved: [2]uint32{0, 1}}, good),
+		device.Record(device.Header{Length: length, Reserved: 1}, good),
 		device.Record(device.Header{Length: length, Vnet: device.VnetHeader{HdrLen: 1}}, good),
 		record(good),
 	)

@@ -27,6 +27,7 @@ type wire struct {
 	complete   atomic.Bool // the process does what was left to do to a frame, and says that nothing is
 	unfinished atomic.Int64
 	supers     atomic.Int64
+	tunneled   atomic.Int64 // of them, in UDP tunnels
 	done       atomic.Bool
 	failure    atomic.Pointer[error] // the first frame that could not be sent on
 	carrying   sync.WaitGroup
@@ -34,13 +35,18 @@ type wire struct {
 
 // newWire begins to carry frames, until the end of the test.
 func newWire(t *testing.T, way device.Way, tap bool) *wire {
+	return newWireOf(t, way, tap, [2]uintptr{})
+}
+
+// newWireOf is a wire whose ends have more offloads.
+func newWireOf(t *testing.T, way device.Way, tap bool, offloads [2]uintptr) *wire {
 	t.Helper()
 	// with idle processors left, the runtime does not hand on the one of a goroutine that sleeps in a system call
 	runtime.GOMAXPROCS(8)
 	w := &wire{tap: tap, namespaces: [2]netns.NsHandle{device.Sandbox(t), device.NewNamespace(t)}}
 	for i, ns := range w.namespaces {
 		device.Inside(t, ns, func() {
-			w.ends[i] = way.Open(t, device.Config{Name: "wire", TAP: tap, IPv6: true, Flags: device.Vnet, Mirror: i == 1})
+			w.ends[i] = way.Open(t, device.Config{Name: "wire", TAP: tap, IPv6: true, Flags: device.Vnet, Mirror: i == 1, Offloads: offloads[i]})
 		})
 	}
 	for i := range w.ends {
@@ -77,6 +83,9 @@ func (w *wire) count(frames []device.VnetFrame) {
 		if f.Vnet.GSOType != device.GSONone {
 			w.supers.Add(1)
 		}
+		if f.Vnet.GSOType&(device.GSOTunnel4|device.GSOTunnel6) != 0 {
+			w.tunneled.Add(1)
+		}
 	}
 }
 
@@ -98,7 +107,8 @@ func (w *wire) finished(frames []device.VnetFrame) (all []device.VnetFrame, err 
 // split cuts a super-packet up; of another frame it completes the checksum.
 func (w *wire) split(f device.VnetFrame) (parts []device.VnetFrame, err error) {
 	vnet := mytunev.VNetHeader{Flags: f.Vnet.Flags, GSOType: f.Vnet.GSOType, HdrLen: f.Vnet.HdrLen,
-		GSOSize: f.Vnet.GSOSize, CsumStart: f.Vnet.CsumStart, CsumOffset: f.Vnet.CsumOffset}
+		GSOSize: f.Vnet.GSOSize, CsumStart: f.Vnet.CsumStart, CsumOffset: f.Vnet.CsumOffset,
+		OuterTHOffset: f.Tunnel.OuterTH, InnerNHOffset: f.Tunnel.InnerNH}
 	if f.Vnet.GSOType == device.GSONone {
 		return []device.VnetFrame{{Data: f.Data}}, gso.Checksum(f.Data, vnet)
 	}

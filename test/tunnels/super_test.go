@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+
+//go:build mytun_device
+
+package tunnels
+
+import (
+	"testing"
+
+	"github.com/mytun/mytun/test/device"
+)
+
+// superKinds are those whose super-packets a device can hand out as they are; of the second, over Ethernet.
+var superKinds = []struct {
+	kind
+	checksum bool // the outer UDP header has one
+}{
+	{ipKind("vxlan", "vxlan", "vxlan id 7 dstport 4789 noudpcsum "+over4), false},
+	{ipKind("vxlan csum", "vxlan", "vxlan id 7 dstport 4789 udpcsum "+over4), true},
+	{ipKind("vxlan over IPv6", "vxlan", "vxlan id 7 dstport 4789 "+over6), true},
+	{ipKind("vxlan over IPv6, no csum", "vxlan", "vxlan id 7 dstport 4789 udp6zerocsumtx udp6zerocsumrx "+over6), false},
+	{onTAP(ipKind("vxlan on TAP", "vxlan", "vxlan id 7 dstport 4789 noudpcsum "+over4)), false},
+	{onTAP(ipKind("vxlan csum over IPv6 on TAP", "vxlan", "vxlan id 7 dstport 4789 "+over6)), true},
+	{ipKind("geneve", "geneve", "geneve id 7 noudpcsum remote {remote4}"), false},
+	{ipKind("geneve csum", "geneve", "geneve id 7 udpcsum remote {remote4}"), true},
+	{onTAP(ipKind("geneve over IPv6 on TAP", "geneve", "geneve id 7 remote {remote6}")), true},
+}
+
+// TestSuperPacketsInTunnels: with the offload TCP streams through a tunnel come to the process in super-packets, go on as they
+// are, or cut up by package gso, and arrive. Without that of outer checksums, the kernel cuts up those that have one.
+func TestSuperPacketsInTunnels(t *testing.T) {
+	for _, k := range superKinds {
+		t.Run(k.name, func(t *testing.T) {
+			k.load(t)
+			for _, way := range device.Ways {
+				for _, offloads := range []uintptr{device.OffloadTunnel, device.OffloadTunnels} {
+					whole := !k.checksum || offloads == device.OffloadTunnels
+					name := way.Name + ", whole"
+					if offloads == device.OffloadTunnel {
+						name = way.Name + ", no outer checksums"
+					}
+					t.Run(name, func(t *testing.T) { k.trySupers(t, way, offloads, whole) })
+				}
+			}
+		})
+	}
+}
+
+func (k kind) trySupers(t *testing.T, way device.Way, offloads uintptr, whole bool) {
+	w := newWireOf(t, way, k.tap, [2]uintptr{offloads, offloads})
+	for i, e := range w.ends {
+		device.Inside(t, w.namespaces[i], func() { k.build(t, k.side(e.Device())) })
+	}
+	for _, complete := range []bool{false, true} {
+		w.complete.Store(complete)
+		from, to := k.side(w.ends[0].Device()).inside(k), k.side(w.ends[1].Device()).inside(k)
+		for i := range to {
+			before := w.tunneled.Load()
+			w.traffic(t, from[i], to[i])
+			if got := w.tunneled.Load() - before; (got > 0) != whole {
+				t.Errorf("%v, completed %v: %d super-packets in a tunnel, want some: %v", to[i], complete, got, whole)
+			}
+		}
+	}
+	if err := w.problem(t); err != nil {
+		t.Error(err)
+	}
+}
