@@ -69,7 +69,9 @@ var commands = []command{
 		0, unix.TUN_F_CSUM, unix.TUN_F_TSO4, unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6,
 		unix.TUN_F_CSUM | unix.TUN_F_TSO_ECN, unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO_ECN,
 		unix.TUN_F_CSUM | unix.TUN_F_UFO, unix.TUN_F_UFO, unix.TUN_F_CSUM | 0x20, unix.TUN_F_CSUM | tunFUSO,
-		unix.TUN_F_CSUM | 0x80, 1 << 31, 1<<40 | unix.TUN_F_CSUM}},
+		unix.TUN_F_CSUM | 0x80, unix.TUN_F_CSUM | 0x100, unix.TUN_F_CSUM | unix.TUN_F_TSO4 | 0x100,
+		unix.TUN_F_TSO4 | 0x80, unix.TUN_F_CSUM | unix.TUN_F_TSO4 | 0x80, unix.TUN_F_CSUM | unix.TUN_F_TSO6 | 0x180,
+		unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_USO4 | 0x80, 1 << 31, 1<<40 | unix.TUN_F_CSUM}},
 	{name: "TUNGETFEATURES", request: unix.TUNGETFEATURES, args: words(0)},
 	{name: "TUNSETTXFILTER", request: unix.TUNSETTXFILTER, args: [][]byte{
 		txfilter(0, 0), txfilter(0, 1, mac(1)), txfilter(1, 0), txfilter(0xffff, 1, mac(1))}},

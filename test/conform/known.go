@@ -154,5 +154,9 @@ var Known = []Difference{
 		{"vnet/sizes", "file read [300]", "*, 0000000000000000000055*", "*, 0000000000000000000000*"},
 		{"random/*", "* read *", "*55*", "*00*"},
 	}},
+	{ID: "tunnel-offloads", Probe: "no tunnel offloads", Where: []Place{
+		{"ioctl/vnet", "TUNSETOFFLOAD  0x83", "EINVAL", "0"},
+		{"ioctl/vnet", "TUNSETOFFLOAD  0x185", "EINVAL", "0"},
+	}},
 	{ID: "uso", Probe: "no USO", Where: []Place{{"ioctl/vnet", "TUNSETOFFLOAD  0x61", "EINVAL", "0"}}},
 }

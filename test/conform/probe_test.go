@@ -40,6 +40,11 @@ var probes = map[string]func(w *world) bool{
 		f.attach("probe", device.TUN|device.Vnet)
 		return device.IoctlValue(f.fd, unix.TUNSETOFFLOAD, unix.TUN_F_CSUM|unix.TUN_F_USO4|unix.TUN_F_USO6) == unix.EINVAL
 	},
+	"no tunnel offloads": func(w *world) bool {
+		f := w.open("file")
+		f.attach("probe", device.TUN|device.Vnet)
+		return device.IoctlValue(f.fd, unix.TUNSETOFFLOAD, unix.TUN_F_CSUM|unix.TUN_F_TSO4|device.OffloadTunnel) == unix.EINVAL
+	},
 	"no IFF_BACKPRESSURE": func(w *world) bool {
 		features := w.open("file").call("TUNGETFEATURES", unix.TUNGETFEATURES, le32(0))
 		return features[0]&device.Backpressure == 0
