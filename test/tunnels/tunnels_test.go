@@ -21,6 +21,8 @@ func TestOverEthernet(t *testing.T) { tryAll(t, ethernetKinds) }
 // seen is what a device left to the process while a tunnel was tried.
 type seen struct{ unfinished, supers bool }
 
+// tryAll: mytun leaves checksums within tunnels to the process on every kernel, stock
+// tun on older ones only those of some tunnels.
 func tryAll(t *testing.T, kinds []kind) {
 	for _, k := range kinds {
 		t.Run(k.name, func(t *testing.T) {
@@ -29,9 +31,13 @@ func tryAll(t *testing.T, kinds []kind) {
 			for _, way := range device.Ways {
 				t.Run(way.Name, func(t *testing.T) { found[way.Name] = k.try(t, way) })
 			}
-			for _, way := range device.Ways[1:] {
-				if found[way.Name].unfinished != found["stock"].unfinished {
-					t.Errorf("%s: unfinished checksums, super-packets: %+v, and of stock tun %+v", way.Name, found[way.Name], found["stock"])
+			stock, ring := found["stock"], found[device.Ways[1].Name]
+			if stock.unfinished && !ring.unfinished {
+				t.Errorf("no unfinished checksums in the ring, and of stock tun there are some")
+			}
+			for _, way := range device.Ways[2:] {
+				if found[way.Name].unfinished != ring.unfinished {
+					t.Errorf("%s: unfinished checksums, super-packets: %+v, and in the ring %+v", way.Name, found[way.Name], ring)
 				}
 			}
 		})
