@@ -5,9 +5,9 @@
 #
 # Messages go to standard error, so that a script's standard output is its result and nothing else.
 
-# The kernels that mytun is tested on, if KERNELS does not say otherwise: the first has all tests.
+# The kernels that mytun is tested on, if KERNELS does not say otherwise: the first has all tests. The last is the newest of Debian 13's backports.
 # shellcheck disable=SC2034 # for those who source this
-DEFAULT_KERNELS="6.12 6.1"
+DEFAULT_KERNELS="6.12 6.1 7.3"
 
 MYTUN_CACHE=${MYTUN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mytun}
 # ARCH is whose kernels and programs are built and run, by Debian's name: amd64, which is this machine's, or arm64. SUFFIX ends the names of
