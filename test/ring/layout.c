@@ -24,7 +24,9 @@ FIELD(struct mytun_frame, hash, 8);
 FIELD(struct mytun_frame, vnet, 12);
 FIELD(struct mytun_frame, vnet.gso_size, 16);
 FIELD(struct mytun_frame, vnet.num_buffers, 22);
-FIELD(struct mytun_frame, reserved, 24);
+FIELD(struct mytun_frame, outer_th_offset, 24);
+FIELD(struct mytun_frame, inner_nh_offset, 26);
+FIELD(struct mytun_frame, reserved, 28);
 
 SIZE(struct mytun_ring_config, 32);
 FIELD(struct mytun_ring_config, rx_size, 0);
@@ -100,6 +102,8 @@ VALUE(MYTUN_FEATURE_TX_HASH, 4);
 VALUE(MYTUN_FEATURE_OFFLOAD, 8);
 VALUE(MYTUN_FEATURE_BACKPRESSURE, 16);
 VALUE(MYTUN_FEATURE_RX_HOLD, 32);
+VALUE(MYTUN_FEATURE_READ_WRITE, 64);
+VALUE(MYTUN_FEATURE_UDP_TUNNEL, 128);
 
 /* On most machines: direction << 30, size << 16, magic << 8, number */
 #if defined(__x86_64__) || defined(__i386__) || defined(__aarch64__)
