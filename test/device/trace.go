@@ -41,10 +41,11 @@ func TraceLargePages(t testing.TB) *Trace {
 }
 
 // TraceCopies records that the stack copies a packet's head to another place, where
-// there is more room, on behalf of the calling thread.
+// there is more room, on behalf of the calling thread: not of others, in an interrupt
+// that came upon it.
 func TraceCopies(t testing.TB) *Trace {
-	const event = "mytun/expand"
-	return newTrace(t, event, "common_pid == "+itoa(unix.Gettid()), "p:"+event+" pskb_expand_head")
+	const event, softirq = "mytun/expand", "0x10" // TRACE_FLAG_SOFTIRQ: serves one
+	return newTrace(t, event, "common_pid == "+itoa(unix.Gettid())+" && !(common_flags & "+softirq+")", "p:"+event+" pskb_expand_head")
 }
 
 // newTrace records an event of the kernel, those that a filter lets pass. An event
