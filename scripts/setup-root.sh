@@ -30,7 +30,7 @@ download() {
 	mkdir -p "$dir/partial"
 	for attempt in 1 2; do
 		! step "tools of Debian's release $RELEASE$SUFFIX: downloading (100 MB, only once)" \
-			apt-get -q -y -o Dir::Cache::archives="$dir" --download-only --no-install-recommends install '?essential?architecture(native)' "$@" || return 0
+			apt-get -q -y -o Dir::Cache::archives="$dir" --download-only --no-install-recommends install "?essential?architecture($ARCH)" "$@" || return 0
 		[ "$attempt" = 2 ] || apt_update
 	done
 	die "the tools of Debian's release $RELEASE could not be fetched ($*): apt's words are above; check the network"
