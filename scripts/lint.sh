@@ -80,7 +80,7 @@ run_sparse() {
 # compat.h is where the kernel's version may be asked for, and the line width of ABI comments is ours.
 run_checkpatch() {
 	local script
-	script=$("$TOP/scripts/setup-source.sh") || return 1
+	script=$("$TOP/scripts/setup-source.sh" checkpatch)/checkpatch.pl || return 1
 	run_one_checkpatch "$script" '' kmod/*.c kmod/mytun*.h kmod/uapi/linux/*.h
 	run_one_checkpatch "$script" LINUX_VERSION_CODE,CONSTANT_COMPARISON kmod/compat.h
 }
@@ -125,7 +125,7 @@ run_shellcheck() {
 set_up() {
 	local kernel
 	"$TOP/scripts/setup-packages.sh" build lint &&
-		"$TOP/scripts/setup-source.sh" >/dev/null && "$TOP/scripts/go.sh" mod download && (cd bench && "$TOP/scripts/go.sh" mod download) || return 1
+		"$TOP/scripts/setup-source.sh" checkpatch >/dev/null && "$TOP/scripts/go.sh" mod download && (cd bench && "$TOP/scripts/go.sh" mod download) || return 1
 	for kernel in $KERNELS; do
 		"$TOP/scripts/setup-kernel.sh" "$kernel" >/dev/null || return 1
 		rm -rf "$TOP/build/sparse-$kernel"

@@ -1,19 +1,27 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Usage: scripts/setup-source.sh
+# Usage: scripts/setup-source.sh checkpatch|memory-model
 #        scripts/setup-source.sh --tree DIR
 #
-# Takes checkpatch.pl and its two word lists out of Debian's kernel source package into the cache directory, and prints the path
-# of the script. The package is 140 MB and the three files are not, so only these are kept. With --tree the whole source goes into the
-# empty directory DIR instead.
+# Takes a few files out of Debian's kernel source package into a directory of the cache, and prints its path: checkpatch.pl and its two
+# word lists, or the kernel's memory model for herd7. The package is 140 MB and the files are not, so only these are kept. With --tree the
+# whole source goes into the empty directory DIR instead.
 
 set -eu
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
 
 PACKAGE=linux-source-6.12
-MEMBERS="checkpatch.pl spelling.txt const_structs.checkpatch"
+
+# members NAME: the files of the source.
+members() {
+	case $1 in
+	checkpatch) printf 'scripts/%s\n' checkpatch.pl spelling.txt const_structs.checkpatch ;;
+	memory-model) printf 'tools/memory-model/%s\n' linux-kernel.{bell,cat,cfg,def} lock.cat ;;
+	*) die "usage: scripts/setup-source.sh checkpatch|memory-model (not '$1')" ;;
+	esac
+}
 
 # try_download DIR
 try_download() {
@@ -34,23 +42,22 @@ tarball() {
 	echo "$1/$name"
 }
 
-# extract_members ARCHIVE DIR
+# extract_members ARCHIVE DIR NAME
 extract_members() {
-	local member
 	# --occurrence stops tar at the last member asked for, instead of at the archive's end.
-	for member in $MEMBERS; do printf '%s\n' "$PACKAGE/scripts/$member"; done |
-		tar -xJf "$1" -C "$2" --strip-components=2 --occurrence=1 -T - ||
-		die "$1 does not hold scripts/{${MEMBERS// /,}}: the package has changed, and scripts/setup-source.sh must follow"
+	members "$3" | sed "s,^,$PACKAGE/," | tar -xJf "$1" -C "$2" --transform 's,.*/,,' --occurrence=1 -T - ||
+		die "$1 does not hold all of: $(members "$3" | tr '\n' ' '). The package has changed, and scripts/setup-source.sh must follow"
 }
 
+# extract FINAL NAME
 extract() {
 	local final=$1 work=$1.new archive
-	[ ! -e "$final/checkpatch.pl" ] || return 0
+	[ ! -e "$final" ] || return 0
 	rm -rf "$work"
 	mkdir -p "$work"
 	archive=$(tarball "$work")
-	step "extracting checkpatch.pl from $archive (up to a minute)" extract_members "$archive" "$work"
-	rm -rf "${work:?}/usr" "$work"/*.deb "$final"
+	step "extracting $2 from $archive (up to a minute)" extract_members "$archive" "$work" "$2"
+	rm -rf "${work:?}/usr" "$work"/*.deb
 	mv "$work" "$final"
 }
 
@@ -67,8 +74,9 @@ main() {
 		unpack_tree "${2:?usage: scripts/setup-source.sh --tree DIR}"
 		return
 	fi
-	locked "$MYTUN_CACHE/.lock-checkpatch" extract "$MYTUN_CACHE/checkpatch"
-	echo "$MYTUN_CACHE/checkpatch/checkpatch.pl"
+	members "${1:-}" >/dev/null
+	locked "$MYTUN_CACHE/.lock-$1" extract "$MYTUN_CACHE/$1" "$1"
+	echo "$MYTUN_CACHE/$1"
 }
 
 main "$@"
