@@ -13,6 +13,7 @@ help:
 	@echo "  make test-all          whatever there is to test: all selftests on every kernel, the debug kernels, PREEMPT_RT, the packages"
 	@echo "  make test-go test-race test-ring test-modules test-vm   one stage; TESTS='abi hostile' chooses among the last"
 	@echo "  make demo ARCH=arm64   on an emulated arm64 machine, with 6.12; shell and test-vm know ARCH too"
+	@echo "  make test-litmus       the barriers of the ring and of its sleepers, in all that the memory models of the kernel and of processors allow"
 	@echo "  make test-debug        the selftests on two debug kernels, built from Debian's source: test-kasan (memory, locks, leaks), test-kcsan (data races)"
 	@echo "  make test-kasan-short  of test-kasan the suites about hostile processes and failing memory"
 	@echo "  make test-rt           the selftests on Debian's PREEMPT_RT kernel"
@@ -49,13 +50,13 @@ test:
 	@KERNELS="$(KERNELS)" TESTS="$(TESTS)" scripts/run-tests.sh $(STAGES)
 
 test-all:
-	@EVERYWHERE=yes KERNELS="$(KERNELS)" scripts/run-tests.sh lint bench go race ring builds vm kasan kcsan rt package
+	@EVERYWHERE=yes KERNELS="$(KERNELS)" scripts/run-tests.sh lint bench go race ring litmus builds vm kasan kcsan rt package
 
 test-go test-race test-ring test-modules test-vm:
 	@KERNELS="$(KERNELS)" TESTS="$(TESTS)" scripts/run-tests.sh $(@:test-%=%)
 
-# The first run builds the kernel, or makes the systems to install in.
-test-kasan test-kasan-short test-kcsan test-rt test-package:
+# The first run builds the kernel, or makes the systems to install in, or fetches herd7.
+test-kasan test-kasan-short test-kcsan test-rt test-package test-litmus:
 	@TESTS="$(TESTS)" scripts/run-tests.sh $(@:test-%=%)
 
 test-debug:
@@ -119,6 +120,6 @@ clean:
 	rm -rf build
 
 distclean: clean
-	cd "$${MYTUN_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/mytun}" && rm -rf kernels roots apt qemu programs debug checkpatch go kvm-* .lock-*
+	cd "$${MYTUN_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/mytun}" && rm -rf kernels roots apt qemu programs debug checkpatch memory-model go kvm-* .lock-*
 
-.PHONY: help demo shell test test-all test-go test-race test-ring test-modules test-vm test-debug test-kasan test-kasan-short test-kcsan test-rt test-package fuzz fuzz-conform fuzz-go soak lint bench bench-quick bench-plot bench-doc bench-check bench-baseline modules install uninstall deb dist load unload clean distclean
+.PHONY: help demo shell test test-all test-go test-race test-ring test-modules test-vm test-litmus test-debug test-kasan test-kasan-short test-kcsan test-rt test-package fuzz fuzz-conform fuzz-go soak lint bench bench-quick bench-plot bench-doc bench-check bench-baseline modules install uninstall deb dist load unload clean distclean

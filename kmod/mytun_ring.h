@@ -29,7 +29,7 @@
  * so one sleep gets one signal, and nobody has to clear it.
  *
  * The header compiles in user space too (test/ring), to be run under the
- * sanitizers there.
+ * sanitizers there. test/litmus has the barriers by these names.
  */
 #ifndef _MYTUN_RING_H
 #define _MYTUN_RING_H

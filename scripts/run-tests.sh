@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Usage: scripts/run-tests.sh STAGE...
-#        stages: lint bench go race ring modules vm; and builds kasan kasan-short kcsan rt fuzz package
+#        stages: lint bench go race ring modules vm; and litmus builds kasan kasan-short kcsan rt fuzz package
 #
 # Runs the stages, shows their progress, keeps their output in build/results/, and ends with the time that each took, the slowest first, and the
 # sum of all results: 'N passed, N failed', alone on the last line. A stage that crashes, or that ends without a result, counts as a failure.
@@ -13,6 +13,7 @@
 #   builds           what modules does, for each series that Debian's mirror has
 #   kasan, kcsan     the selftests on a debug kernel, and proof that they can fail there; kasan ends with a short run of the fuzzer
 #   kasan-short      of kasan those suites that are about what a process can do to the kernel, and about memory that is short
+#   litmus           the barriers of the ring, in all that memory models allow
 #   bench            instructions a packet, compared with bench/baseline.json
 #
 # TESTS (patterns, default all) chooses among the selftests; VM_TIMEOUT (seconds, default 2400, for a debug kernel or PREEMPT_RT 3000) bounds one
@@ -87,6 +88,12 @@ stage_race() {
 # A fresh machine's sanitizers come with its gcc.
 stage_ring() {
 	"$TOP/scripts/setup-packages.sh" ring && make -s --no-print-directory -C "$TOP/test/ring" test 2>&1 | tee "$1"
+	return "${PIPESTATUS[0]}"
+}
+
+# stage_litmus LOG: skipped where herd7 can't be had.
+stage_litmus() {
+	"$TOP/test/litmus/litmus.sh" 2>&1 | tee "$1"
 	return "${PIPESTATUS[0]}"
 }
 
@@ -209,9 +216,9 @@ times() {
 # host_stage STAGE, vm_stage STAGE: what there is to do for it there.
 host_stage() {
 	case $1 in
-	lint | bench | go | race | ring | modules | builds) alone "$1" "stage_$1" ;;
+	lint | bench | go | race | ring | litmus | modules | builds) alone "$1" "stage_$1" ;;
 	vm | kasan | kasan-short | kcsan | rt | fuzz | package) ;;
-	*) die "unknown stage '$1': use lint, bench, go, race, ring, modules, builds, vm, kasan, kasan-short, kcsan, rt, fuzz or package" ;;
+	*) die "unknown stage '$1': use lint, bench, go, race, ring, litmus, modules, builds, vm, kasan, kasan-short, kcsan, rt, fuzz or package" ;;
 	esac
 }
 
@@ -232,7 +239,7 @@ vm_stage() {
 
 main() {
 	local stage
-	[ $# -gt 0 ] || die "usage: scripts/run-tests.sh STAGE... (lint bench go race ring modules builds vm kasan kasan-short kcsan rt fuzz package)"
+	[ $# -gt 0 ] || die "usage: scripts/run-tests.sh STAGE... (lint bench go race ring litmus modules builds vm kasan kasan-short kcsan rt fuzz package)"
 	mkdir -p "$RESULTS"
 	cd "$TOP" || exit 1
 	trap end_machines INT TERM
