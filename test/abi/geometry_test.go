@@ -68,7 +68,7 @@ func checkAreas(t *testing.T, info device.Info) {
 		{info.Rx.DataOffset, info.Rx.DataLength}, {info.Tx.DataOffset, info.Tx.DataLength},
 	}
 	for i, a := range areas {
-		if a.length == 0 || a.offset%4096 != 0 || a.length%4096 != 0 {
+		if a.length == 0 || a.offset%page != 0 || a.length%page != 0 {
 			t.Errorf("area %#x+%#x is not made of pages", a.offset, a.length)
 		}
 		for _, b := range areas[i+1:] {

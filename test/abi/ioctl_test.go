@@ -123,7 +123,7 @@ func getiff(t *testing.T, f *device.File) []byte {
 
 func TestAttachThatCannotAnswerLeavesNothingAttached(t *testing.T) {
 	device.Sandbox(t)
-	page, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	page, err := unix.Mmap(-1, 0, device.PageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ func TestNothingCanBeMappedBeforeTheRings(t *testing.T) {
 	f := device.Open(t)
 	f.Attach(t, "", device.TUN)
 	for _, offset := range []uint64{0, 0x10000000, 0x20000000, 0x30000000} {
-		_, err := f.TryMap(offset, 4096, unix.PROT_READ, unix.MAP_SHARED)
+		_, err := f.TryMap(offset, device.PageSize, unix.PROT_READ, unix.MAP_SHARED)
 		expect(t, "mmap", err, unix.EINVAL)
 	}
 }
@@ -42,11 +42,11 @@ func TestBadMappingsAreRefused(t *testing.T) {
 		{"kernel page, two pages", kernel, 2 * page, unix.PROT_READ, unix.MAP_SHARED, unix.EINVAL},
 		{"user page, two pages", user, 2 * page, rw, unix.MAP_SHARED, unix.EINVAL},
 		{"rx data once", rx, data / 2, rw, unix.MAP_SHARED, unix.EINVAL},
-		{"rx data, a page more", rx, data + 4096, rw, unix.MAP_SHARED, unix.EINVAL},
-		{"rx data, a page less", rx, data - 4096, rw, unix.MAP_SHARED, unix.EINVAL},
-		{"rx data from its second page", rx + 4096, data - 4096, rw, unix.MAP_SHARED, unix.EINVAL},
-		{"tx data, one page", tx, 4096, rw, unix.MAP_SHARED, unix.EINVAL},
-		{"page after the kernel page", kernel + 4096, page, unix.PROT_READ, unix.MAP_SHARED, unix.EINVAL},
+		{"rx data, a page more", rx, data + page, rw, unix.MAP_SHARED, unix.EINVAL},
+		{"rx data, a page less", rx, data - page, rw, unix.MAP_SHARED, unix.EINVAL},
+		{"rx data from its second page", rx + uint64(page), data - page, rw, unix.MAP_SHARED, unix.EINVAL},
+		{"tx data, one page", tx, page, rw, unix.MAP_SHARED, unix.EINVAL},
+		{"page after the kernel page", kernel + uint64(page), page, unix.PROT_READ, unix.MAP_SHARED, unix.EINVAL},
 		{"offset beyond all", 0x40000000, page, rw, unix.MAP_SHARED, unix.EINVAL},
 		{"offset that wraps at 2^32", 1<<32 + kernel, page, unix.PROT_READ, unix.MAP_SHARED, unix.EINVAL},
 		{"private kernel page", kernel, page, unix.PROT_READ, unix.MAP_PRIVATE, unix.EINVAL},

@@ -104,7 +104,7 @@ func TestAttach(t *testing.T) {
 			f.getiff()
 		}},
 		{"into read-only memory", func(w *world) {
-			page, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+			page, err := unix.Mmap(-1, 0, device.PageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 			if err != nil {
 				w.Fatal(err)
 			}

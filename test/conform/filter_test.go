@@ -59,7 +59,7 @@ var pinned []byte
 func (w *world) page() []byte {
 	w.Helper()
 	if pinned == nil {
-		page, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+		page, err := unix.Mmap(-1, 0, device.PageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 		if err != nil {
 			w.Fatal(err)
 		}
@@ -132,13 +132,13 @@ func TestAddressFilter(t *testing.T) {
 		scenario{"cut short", func(w *world) {
 			f := w.tap(device.TAP)
 			page := w.page()
-			copy(page[4096-10:], txfilter(0, 1, mac(1)))
+			copy(page[len(page)-10:], txfilter(0, 1, mac(1)))
 			guard := func(count uint16, offset int) {
 				copy(page[offset:], le16(0, count))
 				f.log(fmt.Sprintf("TUNSETTXFILTER %d at %d", count, offset), "%s",
 					outcome(device.IoctlValue(f.fd, unix.TUNSETTXFILTER, device.Address(page)+uintptr(offset))))
 			}
-			guard(0, 4092)
+			guard(0, len(page)-4)
 			w.passes("unicast", "conf", ethernet(mac(1)))
 		}},
 		scenario{"outlives its queue", func(w *world) {

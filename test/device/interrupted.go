@@ -11,10 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	uffdCopy = 0xc028aa03
-	pageSize = 4096
-)
+const uffdCopy = 0xc028aa03
 
 // Interrupted is memory with the bytes of b that the kernel finds the page of
 // one byte missing of, the first time that it comes there. It gets the page
@@ -23,14 +20,14 @@ const (
 func Interrupted(t testing.TB, b []byte, at int, between func()) []byte {
 	t.Helper()
 	fd := userfault(t)
-	copied := Reserved(t, (len(b)+pageSize-1)/pageSize*pageSize)
-	from := at / pageSize * pageSize
-	missing := copied[from : from+pageSize]
+	copied := Reserved(t, (len(b)+PageSize-1)/PageSize*PageSize)
+	from := at / PageSize * PageSize
+	missing := copied[from : from+PageSize]
 	registerMissing(t, fd, missing)
-	content := Reserved(t, pageSize)
+	content := Reserved(t, PageSize)
 	copy(content, b[from:])
 	copy(copied, b[:from])
-	copy(copied[min(from+pageSize, len(b)):], b[min(from+pageSize, len(b)):])
+	copy(copied[min(from+PageSize, len(b)):], b[min(from+PageSize, len(b)):])
 	end := Eventfd(t)
 	gone := make(chan struct{})
 	go func() {
@@ -39,7 +36,7 @@ func Interrupted(t testing.TB, b []byte, at int, between func()) []byte {
 			between()
 		}
 		// whoever comes too late finds zeros, and waits for nobody
-		Ioctl(fd, uffdCopy, encode([5]uint64{uint64(Address(missing)), uint64(Address(content)), pageSize}))
+		Ioctl(fd, uffdCopy, encode([5]uint64{uint64(Address(missing)), uint64(Address(content)), uint64(PageSize)}))
 	}()
 	t.Cleanup(func() {
 		Signal(end)

@@ -114,9 +114,12 @@ func CutRecord(b []byte) (h Header, payload, rest []byte, ok bool) {
 	return h, b[FrameHeader:end], b[next:], true
 }
 
+// PageSize is the kernel's, in bytes: 4096 on most machines, and not on all.
+var PageSize = unix.Getpagesize()
+
 // Hole is a mapped page that can be neither read nor written, until the end of
 // the test.
-func Hole(t testing.TB) []byte { return anonymous(t, 4096, unix.PROT_NONE) }
+func Hole(t testing.TB) []byte { return anonymous(t, PageSize, unix.PROT_NONE) }
 
 // Reserved is zeros, for which memory is found only when they are touched.
 func Reserved(t testing.TB, size int) []byte {

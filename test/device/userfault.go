@@ -24,7 +24,7 @@ const (
 func Stuck(t testing.TB, size int) (b []byte, reached, release func()) {
 	t.Helper()
 	fd := userfault(t)
-	b = Reserved(t, size)
+	b = Reserved(t, (size+PageSize-1)/PageSize*PageSize)
 	registerMissing(t, fd, b)
 	release = func() {
 		if fd >= 0 {
@@ -39,7 +39,7 @@ func Stuck(t testing.TB, size int) (b []byte, reached, release func()) {
 			t.Fatalf("waited %v in vain for the kernel to touch the memory", Deadline)
 		}
 	}
-	return b, reached, release
+	return b[:size], reached, release
 }
 
 // userfault is a new userfaultfd, which the caller closes.

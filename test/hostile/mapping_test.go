@@ -30,10 +30,10 @@ func TestMappingsTornUnderTraffic(t *testing.T) {
 		unix.Madvise(b, unix.MADV_FREE)
 		unix.Madvise(b, unix.MADV_DODUMP)
 		unix.Mlock(b)
-		if err := device.MapFixed(b[:4096], -1, 0, 4096, rw, unix.MAP_PRIVATE|unix.MAP_ANON); err != nil {
+		if err := device.MapFixed(b[:device.PageSize], -1, 0, device.PageSize, rw, unix.MAP_PRIVATE|unix.MAP_ANON); err != nil {
 			t.Errorf("MAP_FIXED over a ring: %v", err)
 		}
-		clear(b[:4096])
+		clear(b[:device.PageSize])
 	}
 	if err := device.UnmapPart(torn.TxData[minRing/2 : minRing]); err != nil {
 		t.Errorf("munmap of a part: %v", err)

@@ -59,7 +59,7 @@ func setRings(size uint32) func(*device.File) error {
 }
 
 func mapSomething(f *device.File) error {
-	b, err := f.TryMap(0x10000000, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	b, err := f.TryMap(0x10000000, device.PageSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err == nil {
 		clear(b)
 		unix.Munmap(b)

@@ -219,7 +219,7 @@ func TestRingForRxAlone(t *testing.T) {
 		if info.Tx.Size != 0 || info.Tx.DataLength != 0 || info.Rx.Size != minRing {
 			t.Errorf("info %+v", info)
 		}
-		_, err := p.TryMap(info.Tx.DataOffset, 4096, unix.PROT_READ, unix.MAP_SHARED)
+		_, err := p.TryMap(info.Tx.DataOffset, device.PageSize, unix.PROT_READ, unix.MAP_SHARED)
 		expect(t, "map what is not there", err, unix.EINVAL)
 		received.end(t, p)
 	}

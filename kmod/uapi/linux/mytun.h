@@ -156,6 +156,9 @@ struct mytun_eventfds {
  *                signal when the consumer index moves past this value
  * @reserved:     zero
  *
+ * Offsets and lengths for mmap() are multiples of the kernel's page size,
+ * which is struct mytun_info's page_length, and so is every size of a ring.
+ *
  * The four words are 32 bits wide. Indices count bytes, begin at 0, are always
  * multiples of MYTUN_FRAME_ALIGN, run freely and wrap at 2^32. The event words
  * of the process begin at a value that is not passed before it sets its own.
