@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: MIT
 #
 # Usage: scripts/setup-debug-kernel.sh 6.12-kasan|6.12-kcsan
+#        ARCH=arm64 scripts/setup-debug-kernel.sh 6.12-64k
 #
-# Builds a debug kernel from Debian's kernel source package into the cache directory, as an ordinary user, and prints the path of a file of
-# shell variables: the same ones as scripts/setup-kernel.sh, which is what others call. What is built is tinyconfig with
-# test/debug/base.config and the kind's own fragment on top.
+# Builds a kernel that Debian does not have, with checkers or of another page size, from Debian's kernel source package into the cache
+# directory, as an ordinary user, and prints the path of a file of shell variables: the same ones as scripts/setup-kernel.sh, which is what
+# others call. What is built is tinyconfig with test/debug/base.config and the kind's own fragment on top.
 #
 # A build is kept for a version of the source package and a configuration: if either changes, it is built anew and the old one dropped.
 # Without the package index, the newest build of the same configuration will do.
@@ -16,6 +17,14 @@ set -eu
 TOP=$(cd "$(dirname "$0")/.." && pwd)
 PACKAGE=linux-source-6.12
 FRAGMENTS=()
+# The kernel's name of the architecture, and the image that boots.
+KBUILD=(ARCH=x86_64) IMAGE=arch/x86/boot/bzImage
+[ "$ARCH" = amd64 ] || { KBUILD=(ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu-) && IMAGE=arch/arm64/boot/Image; }
+
+# kbuild ARGS...: in the tree that one is in.
+kbuild() {
+	make "${KBUILD[@]}" "$@"
+}
 
 # source_version: of the package that scripts/setup-source.sh would unpack.
 source_version() {
@@ -28,6 +37,11 @@ digest() {
 	cat "${FRAGMENTS[@]}" | sha256sum | cut -c 1-12
 }
 
+# asked: the lines of the fragments; of one name the last.
+asked() {
+	awk -F= '/^CONFIG_/ { line[$1] = $0 } END { for (name in line) print line[name] }' "${FRAGMENTS[@]}"
+}
+
 # check_config CONFIG: Kconfig drops what it cannot have without a word, and a debug kernel without its checker finds nothing.
 check_config() {
 	local line name wrong=''
@@ -37,16 +51,16 @@ check_config() {
 		*=n) ! grep -q "^$name=" "$1" || wrong+=" $line" ;;
 		*) grep -qxF "$line" "$1" || wrong+=" $line" ;;
 		esac
-	done < <(grep -h '^CONFIG_' "${FRAGMENTS[@]}")
+	done < <(asked)
 	[ -z "$wrong" ] || die "$PACKAGE does not take$wrong: test/debug/*.config must follow"
 }
 
 # configure SOURCE
 configure() {
 	cd "$1"
-	make -s tinyconfig >/dev/null
+	kbuild -s tinyconfig >/dev/null
 	scripts/kconfig/merge_config.sh -m .config "${FRAGMENTS[@]}" >/dev/null
-	make -s olddefconfig
+	kbuild -s olddefconfig
 	check_config .config
 }
 
@@ -60,7 +74,7 @@ progress() {
 compile() {
 	local status
 	cd "$1"
-	make -j"$(nproc)" bzImage modules 2>&1 | tee "$2" | progress
+	kbuild -j"$(nproc)" "$(basename "$IMAGE")" modules 2>&1 | tee "$2" | progress
 	status=${PIPESTATUS[0]}
 	[ "$status" = 0 ] || { grep -E 'error|Error|\*\*\*' "$2" | tail -n 20 >&2 && die "the kernel does not build: $2 tells why"; }
 }
@@ -69,13 +83,14 @@ compile() {
 collect() {
 	local release
 	cd "$1"
-	release=$(make -s kernelrelease)
+	release=$(kbuild -s kernelrelease)
 	mkdir -p "$2/boot"
-	cp arch/x86/boot/bzImage "$2/boot/vmlinuz-$release"
-	PATH=$PATH:/usr/sbin:/sbin make -s INSTALL_MOD_PATH="$2" modules_install
+	cp "$IMAGE" "$2/boot/vmlinuz-$release"
+	PATH=$PATH:/usr/sbin:/sbin kbuild -s INSTALL_MOD_PATH="$2" modules_install
 	rm -f "$2/lib/modules/$release/build" "$2/lib/modules/$release/source"
-	# shellcheck disable=SC2016 # the dollar is make's
-	make -s run-command KBUILD_RUN_COMMAND='+$(srctree)/scripts/package/install-extmod-build '"$2/build"
+	# The programs in there are to run here: where CC is a cross compiler, the script would build them for the other machine.
+	# shellcheck disable=SC2016 # the dollars are make's
+	kbuild -s run-command KBUILD_RUN_COMMAND='+CC="$(HOSTCC)" $(srctree)/scripts/package/install-extmod-build '"$2/build"
 	cp .config "$2/config"
 	echo "$release" >"$2/release"
 }
@@ -95,7 +110,7 @@ describe() {
 build() {
 	local series=$1 final=$2 work=$2.new
 	[ ! -e "$final/kernel.env" ] || return 0
-	"$TOP/scripts/setup-packages.sh" build debug
+	"$TOP/scripts/setup-packages.sh" "build$SUFFIX" debug
 	rm -rf "$work"
 	mkdir -p "$work/tree" "$work/out"
 	"$TOP/scripts/setup-source.sh" --tree "$work/tree"
@@ -126,14 +141,14 @@ place() {
 
 main() {
 	local series=${1:-} final
-	case $series in
-	6.12-kasan | 6.12-kcsan) ;;
-	*) die "usage: scripts/setup-debug-kernel.sh 6.12-kasan|6.12-kcsan (not '$series')" ;;
+	case $series$SUFFIX in
+	6.12-kasan | 6.12-kcsan | 6.12-64k-arm64) ;;
+	*) die "there is no kernel '$series' of $ARCH: use 6.12-kasan or 6.12-kcsan, or 6.12-64k with ARCH=arm64" ;;
 	esac
 	FRAGMENTS=("$TOP/test/debug/base.config" "$TOP/test/debug/${series#*-}.config")
-	mkdir -p "$MYTUN_CACHE/debug/$series"
-	final=$(place "$MYTUN_CACHE/debug/$series")
-	[ -e "$final/kernel.env" ] || locked "$MYTUN_CACHE/debug/.lock-$series" build "$series" "$final"
+	mkdir -p "$MYTUN_CACHE/debug/$series$SUFFIX"
+	final=$(place "$MYTUN_CACHE/debug/$series$SUFFIX")
+	[ -e "$final/kernel.env" ] || locked "$MYTUN_CACHE/debug/.lock-$series$SUFFIX" build "$series" "$final"
 	echo "$final/kernel.env"
 }
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Usage: scripts/setup-kernel.sh SERIES        (6.1, 6.12, 7.2 and whatever else Debian has; 6.1-rt; 6.12-kasan, 6.12-kcsan)
+# Usage: scripts/setup-kernel.sh SERIES        (6.1, 6.12, 7.2 and whatever else Debian has; 6.1-rt; 6.12-kasan, 6.12-kcsan, 6.12-64k)
 #
 # Unpacks a Debian kernel and what is needed to build modules for it into the cache directory, as an ordinary user, and prints the
 # path of a file of shell variables that names the parts:
@@ -12,8 +12,8 @@
 #
 # Nothing is installed: a test kernel has no business in /boot, and Debian's headers depend on the image. A kernel that is
 # in the cache already is used as it is, without the network, even if Debian has a newer one; 'make distclean' drops it. 6.1 comes from Debian 12,
-# 7.0 and later from Debian 13's backports, or from unstable before they are there. The kernels with a checker's name are built from source, by
-# setup-debug-kernel.sh. With ARCH=arm64 it is the arm64 kernel, and what builds for it on this machine; of Debian 12 only.
+# 7.0 and later from Debian 13's backports, or from unstable before they are there. Kernels with a checker's name, or a page size, are built from
+# source, by setup-debug-kernel.sh. With ARCH=arm64 it is the arm64 kernel, and what builds for it on this machine; of Debian 12 only.
 
 set -eu
 # shellcheck source=scripts/common.sh

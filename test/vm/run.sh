@@ -8,7 +8,7 @@
 # as root in the guest, shows its output as it comes, and exits with its status. The kernel's log is kept apart, and a complaint
 # in it fails the run whatever the script said. As an ordinary user, without KVM, network or disk.
 #
-#   --kernel SERIES    6.12 (default), 6.1, 6.1-rt, 6.12-kasan or 6.12-kcsan
+#   --kernel SERIES    6.12 (default), 6.1, 6.1-rt, 6.12-kasan or 6.12-kcsan; 6.12-64k of arm64
 #   --kernel-files F   another kernel, with the name that --kernel gives: F is as scripts/setup-kernel.sh prints it; it needs --module
 #   --module KO        a module that has been built already
 #   --planted          the module that has faults for the debug kernels to catch
@@ -16,7 +16,7 @@
 #   --smp N            processors (2)
 #   --icount           one emulated processor whose clock counts instructions: 1 ns of the guest's time is one instruction
 #   --fast             without the run-time checkers of memory, for what is measured
-#   --mem SIZE         memory (1G; 2G for a debug kernel)
+#   --mem SIZE         memory (1G; 2G for a debug kernel, or pages of 64 KiB)
 #   --append WORDS     more for the kernel's command line
 #   --timeout SECONDS  kill the machine after that long (600; 0 never does)
 #   --name NAME        the log's name in build/vm/ (the kernel and the script)
@@ -245,7 +245,7 @@ main() {
 	local status=0
 	parse "$@"
 	[ -n "$MEM" ] || case $KERNEL in
-	*-kasan | *-kcsan) MEM=2G ;;
+	*-kasan | *-kcsan | *-64k) MEM=2G ;;
 	*) MEM=1G ;;
 	esac
 	mkdir -p "$TOP/build/vm"
