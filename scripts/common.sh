@@ -5,7 +5,8 @@
 #
 # Messages go to standard error, so that a script's standard output is its result and nothing else.
 
-# The kernels that mytun is tested on, if KERNELS does not say otherwise: the first has all tests. The last is the newest of Debian 13's backports.
+# The kernels that mytun is tested on, if KERNELS does not say otherwise: the first has all tests. The last is the newest of Debian 13's backports,
+# for which there is no cross compiler here.
 # shellcheck disable=SC2034 # for those who source this
 DEFAULT_KERNELS="6.12 6.1 7.3"
 
@@ -15,7 +16,7 @@ MYTUN_CACHE=${MYTUN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mytun}
 # shellcheck disable=SC2034 # for those that source this
 ARCH=${ARCH:-amd64} SUFFIX=''
 # shellcheck disable=SC2034
-[ "$ARCH" = amd64 ] || SUFFIX=-$ARCH
+[ "$ARCH" = amd64 ] || SUFFIX=-$ARCH DEFAULT_KERNELS=6.12
 
 # say TEXT...: one line of progress.
 say() {
