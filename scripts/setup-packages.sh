@@ -11,10 +11,10 @@ set -eu
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
 
-# The packages of a group, and what the group is for.
+# The packages of a group, and what the group is for. Of NAME|NAME either will do: releases call the same thing differently.
 group_packages() {
 	case $1 in
-	build) echo "make gcc gcc-12 libc6-dev libelf1 libssl3 kmod xz-utils pahole ca-certificates" ;;
+	build) echo "make gcc gcc-12 libc6-dev libelf1|libelf1t64 libssl3|libssl3t64 kmod xz-utils pahole ca-certificates" ;;
 	build-arm64) echo "$(group_packages build) gcc-aarch64-linux-gnu gcc-12-aarch64-linux-gnu libc6-dev-arm64-cross" ;;
 	debug) echo "flex bison bc libelf-dev" ;;
 	vm) echo "qemu-system-x86 busybox-static cpio kmod xz-utils bash coreutils util-linux procps grep sed mawk findutils" \
@@ -50,19 +50,40 @@ installed() {
 	[ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null)" = "ii " ]
 }
 
+# any_installed NAME|NAME...
+any_installed() {
+	local name
+	for name in ${1//|/ }; do
+		! installed "$name" || return 0
+	done
+	return 1
+}
+
 # missing_in GROUP: the packages of that group that are not installed.
 missing_in() {
 	local package
 	for package in $(group_packages "$1"); do
-		installed "$package" || echo "$package"
+		any_installed "$package" || echo "$package"
 	done
+}
+
+# choose NAME|NAME...: the one that apt knows; the first if it knows none, which apt then complains of.
+choose() {
+	local name
+	for name in ${1//|/ }; do
+		if known "$name"; then
+			echo "$name"
+			return
+		fi
+	done
+	echo "${1%%|*}"
 }
 
 # refresh_index PACKAGE...: if one of them is not in it.
 refresh_index() {
 	local package
 	for package; do
-		known "$package" || { apt_update && break; }
+		known "$(choose "$package")" || { apt_update && break; }
 	done
 }
 
@@ -73,7 +94,7 @@ install_packages() {
 }
 
 main() {
-	local group missing=() wanted=() purposes=()
+	local group package missing=() wanted=() purposes=() chosen=()
 	[ $# -gt 0 ] || die "usage: scripts/setup-packages.sh GROUP... (build build-arm64 debug vm vm-arm64 lint ring root deb package go)"
 	for group; do
 		group_packages "$group" >/dev/null
@@ -85,7 +106,10 @@ main() {
 	done
 	[ ${#wanted[@]} -gt 0 ] || return 0
 	refresh_index "${wanted[@]}"
-	step "installing ${wanted[*]} ${purposes[*]}" install_packages "${wanted[@]}"
+	for package in "${wanted[@]}"; do
+		chosen+=("$(choose "$package")")
+	done
+	step "installing ${chosen[*]} ${purposes[*]}" install_packages "${chosen[@]}"
 }
 
 main "$@"
