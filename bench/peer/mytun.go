@@ -35,7 +35,7 @@ func openMytun(c Config) (Device, error) {
 		config.Mode = mytunev.TAP
 	}
 	if c.Offload {
-		config.Offload = mytunev.AllOffloads
+		config.Offload = mytunev.AllOffloads | mytunev.OffloadUDPTunnel | mytunev.OffloadUDPTunnelChecksum
 	}
 	dev, err := mytunev.Open(config)
 	if err != nil {

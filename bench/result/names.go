@@ -26,6 +26,8 @@ const (
 	WorkloadForwardUDP  = "forward-udp"   // UDP without GSO, through a program with two interfaces
 	WorkloadForwardTCP1 = "forward-tcp-1" // one TCP flow through the same
 	WorkloadForwardTCP8 = "forward-tcp-8" // eight TCP flows
+	WorkloadOverlayUDP  = "overlay-udp"   // forward-udp in VXLAN: both ends of a tunnel have the program between them
+	WorkloadOverlayTCP  = "overlay-tcp-1" // one TCP flow the same way
 	WorkloadPing        = "ping"          // on an idle machine
 	WorkloadPingLoad    = "ping-load"     // beside other traffic
 	WorkloadOverload    = "overload"      // twice the rate that the program can take

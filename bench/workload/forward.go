@@ -94,19 +94,23 @@ func (w *wire) close() error {
 	return errors.Join(errs...)
 }
 
-// forwardUDPRun sends datagrams from one namespace to a socket in the other that nobody reads. The sender is a process of its own.
 func forwardUDPRun(e *Env, p peer.Peer, size int, base float64) (s []Sample, err error) {
 	w, err := newWire(p, peer.Config{})
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
-	sink, err := newSink(w.far, farAddr)
+	return w.datagrams(e, p, farAddr, size, base)
+}
+
+// datagrams sends datagrams from one namespace to a socket in the other that nobody reads. The sender is a process of its own.
+func (w *wire) datagrams(e *Env, p peer.Peer, to string, size int, base float64) (s []Sample, err error) {
+	sink, err := newSink(w.far, to)
 	if err != nil {
 		return nil, err
 	}
 	defer sink.Close()
-	sender, err := startHelper(w.near, "udp-send", farAddr, itoa(size))
+	sender, err := startHelper(w.near, "udp-send", to, itoa(size))
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +118,7 @@ func forwardUDPRun(e *Env, p peer.Peer, size int, base float64) (s []Sample, err
 	if e.Clock == result.Wall {
 		return e.watchWhile(&load{step: sender.burst}, p, size, func() (int, error) { return overrun.read(w.far) }, w.devices...)
 	}
-	from, to, err := e.bursts(func() error {
+	first, last, err := e.bursts(func() error {
 		before, err := overrun.read(w.far)
 		if err != nil {
 			return err
@@ -124,5 +128,5 @@ func forwardUDPRun(e *Env, p peer.Peer, size int, base float64) (s []Sample, err
 		}
 		return overrun.await(w.far, before, burstPackets)
 	}, w.devices...)
-	return e.samples(p, from, to, measured, size, base), err
+	return e.samples(p, first, last, measured, size, base), err
 }

@@ -36,12 +36,17 @@ func forwardTCPRun(p peer.Peer, flows int) (s []Sample, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
-	sink, err := startHelper(w.far, "tcp-sink", farAddr)
+	return w.streams(p, farAddr, flows)
+}
+
+// streams sends so many TCP streams from one namespace to an address in the other.
+func (w *wire) streams(p peer.Peer, to string, flows int) (s []Sample, err error) {
+	sink, err := startHelper(w.far, "tcp-sink", to)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, sink.close()) }()
-	source, err := startHelper(w.near, "tcp-send", farAddr, strconv.Itoa(flows))
+	source, err := startHelper(w.near, "tcp-send", to, strconv.Itoa(flows))
 	if err != nil {
 		return nil, err
 	}

@@ -121,7 +121,12 @@ func (e *Env) senderBase(size, segments, burst int) (base float64, s []Sample, e
 		return 0, nil, err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	sender, err := startHelper(&namespace{}, "udp-send", farAddr, itoa(size), itoa(segments))
+	return e.sendersCost(farAddr, size, segments, burst)
+}
+
+// sendersCost is senderBase to an address behind an interface sink0 that is there.
+func (e *Env) sendersCost(to string, size, segments, burst int) (base float64, s []Sample, err error) {
+	sender, err := startHelper(&namespace{}, "udp-send", to, itoa(size), itoa(segments))
 	if err != nil {
 		return 0, nil, err
 	}

@@ -53,7 +53,7 @@ func (w Workload) Has(clock string) bool {
 
 // All returns the workloads in the order that they are run in.
 func All() []Workload {
-	return append([]Workload{receive, receiveUDP, send, receiveSuper, sendSuper, forwardUDP, forwardTCP1, forwardTCP8, ping, pingLoad, overload}, rxVariants...)
+	return append([]Workload{receive, receiveUDP, send, receiveSuper, sendSuper, forwardUDP, forwardTCP1, forwardTCP8, overlayUDP, overlayTCP, ping, pingLoad, overload}, rxVariants...)
 }
 
 // ByName returns the workload of that name.

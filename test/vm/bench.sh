@@ -12,7 +12,7 @@ BENCH=$(cd "$(dirname "$0")/../.." && pwd)/build/guest/mytun-bench
 # Only what is there: vhost_net may be built in, and a contestant whose module is missing says so.
 load_modules() {
 	local module
-	for module in tun dummy veth pktgen vhost_net; do
+	for module in tun dummy veth pktgen vhost_net vxlan; do
 		modprobe -q "$module" || echo "bench.sh: there is no module $module" >&2
 	done
 }
