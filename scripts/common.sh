@@ -93,6 +93,18 @@ known() {
 	apt-cache show --no-all-versions "$1" 2>/dev/null | grep -q '^Filename:'
 }
 
+# choose NAME|NAME...: the one that apt knows; the first if it knows none, which apt then complains of. Releases call the same thing differently.
+choose() {
+	local name
+	for name in ${1//|/ }; do
+		if known "$name"; then
+			echo "$name"
+			return
+		fi
+	done
+	echo "${1%%|*}"
+}
+
 # fetch_debs DIR PACKAGE...: the .deb files into DIR, without installing anything. The index may be older than the mirror, which
 # then answers 404: the caller refreshes and tries again. By step.
 fetch_debs() {

@@ -67,18 +67,6 @@ missing_in() {
 	done
 }
 
-# choose NAME|NAME...: the one that apt knows; the first if it knows none, which apt then complains of.
-choose() {
-	local name
-	for name in ${1//|/ }; do
-		if known "$name"; then
-			echo "$name"
-			return
-		fi
-	done
-	echo "${1%%|*}"
-}
-
 # refresh_index PACKAGE...: if one of them is not in it.
 refresh_index() {
 	local package

@@ -10,7 +10,7 @@ set -eu
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
 
-PACKAGES="libvdeplug2 openssh-client openssh-server openvpn socat tinc uml-utilities vde-switch vdeplug wireguard-go"
+PACKAGES="libvdeplug2|libvdeplug2t64 openssh-client openssh-server openvpn socat tinc uml-utilities vde-switch vdeplug wireguard-go"
 CACHED=$MYTUN_CACHE/programs
 
 # up_to_date: the list that was unpacked is the one above.
@@ -20,10 +20,12 @@ up_to_date() {
 
 # with_dependencies: those packages, and what apt would install along with them on this machine.
 with_dependencies() {
-	local simulated
-	# shellcheck disable=SC2086 # words are meant
-	simulated=$(apt-get -q -s install --no-install-recommends $PACKAGES 2>&1) || { echo "$simulated" >&2 && return 1; }
-	{ tr ' ' '\n' <<<"$PACKAGES" && awk '$1 == "Inst" { print $2 }' <<<"$simulated"; } | sort -u
+	local simulated package packages=()
+	for package in $PACKAGES; do
+		packages+=("$(choose "$package")")
+	done
+	simulated=$(apt-get -q -s install --no-install-recommends "${packages[@]}" 2>&1) || { echo "$simulated" >&2 && return 1; }
+	{ printf '%s\n' "${packages[@]}" && awk '$1 == "Inst" { print $2 }' <<<"$simulated"; } | sort -u
 }
 
 # download DIR: with a second try after refreshing an index that is absent or stale.
@@ -36,7 +38,7 @@ download() {
 		fi
 		[ "$attempt" = 2 ] || apt_update
 	done
-	die "the programs for test/programs could not be fetched: $PACKAGES come from Debian 12's main archive; check the network and /etc/apt/sources.list*"
+	die "the programs for test/programs could not be fetched: $PACKAGES come from Debian's main archive; check the network and /etc/apt/sources.list*"
 }
 
 # unpack: complete in a directory beside the final one, or not there at all.

@@ -164,10 +164,13 @@ prepare() {
 	"$TOP/scripts/setup-packages.sh" "build$SUFFIX"
 	EMULATOR=$("$TOP/scripts/setup-qemu.sh")
 	[ -n "$env" ] || env=$("$TOP/scripts/setup-kernel.sh" "$KERNEL")
+	programs=''
 	if [ "$ARCH" = amd64 ]; then
-		programs=$("$TOP/scripts/setup-programs.sh")
+		# selftests alone run them
+		case ${COMMAND[0]:-} in
+		test/selftest.sh | test/debug/checked.sh) programs=$("$TOP/scripts/setup-programs.sh") ;;
+		esac
 	else
-		programs=''
 		# shellcheck disable=SC2086 # words are meant
 		TOOLS_ROOT=$("$TOP/scripts/setup-root.sh" "$(codename)" $GUEST_PACKAGES)
 		export TOOLS_ROOT
