@@ -20,6 +20,19 @@ type VnetFrame struct {
 	Data   []byte
 }
 
+// Header is what goes in front of the frame in a ring.
+func (f VnetFrame) Header() Header {
+	return Header{Length: uint32(len(f.Data)), Vnet: f.Vnet, Tunnel: f.Tunnel}
+}
+
+// Written is the frame as a file takes it, behind a vnet header of so many bytes; the offsets are in one of TunnelVnetSize or more.
+func (f VnetFrame) Written(vnetSize int) []byte {
+	b := make([]byte, max(vnetSize, TunnelVnetSize))
+	f.Vnet.Encode(b)
+	f.Tunnel.Encode(b[vnetTunnel:])
+	return append(b[:vnetSize:vnetSize], f.Data...)
+}
+
 // An End is a device with offloads, and a process's way to its frames. One goroutine may take while another gives.
 type End interface {
 	Device() *Link
@@ -82,8 +95,7 @@ func (e *ringEnd) Give(frames []VnetFrame) error {
 		if !e.WaitSpace(len(f.Data), time.Now().Add(Deadline)) {
 			return errors.New("the tx ring stays full")
 		}
-		h := Header{Length: uint32(len(f.Data)), Vnet: f.Vnet, Tunnel: f.Tunnel}
-		e.PutRaw(h, f.Data, Footprint(len(f.Data)))
+		e.PutRaw(f.Header(), f.Data, Footprint(len(f.Data)))
 	}
 	e.Publish()
 	return nil
@@ -150,10 +162,7 @@ func (e *fileEnd) Take() (frames []VnetFrame) {
 
 func (e *fileEnd) Give(frames []VnetFrame) error {
 	for _, f := range frames {
-		b := make([]byte, TunnelVnetSize, TunnelVnetSize+len(f.Data))
-		f.Vnet.Encode(b)
-		f.Tunnel.Encode(b[vnetTunnel:])
-		if _, err := unix.Write(e.FD, append(b, f.Data...)); err != nil {
+		if _, err := unix.Write(e.FD, f.Written(TunnelVnetSize)); err != nil {
 			return fmt.Errorf("write %d bytes with %+v: %w", len(f.Data), f.Vnet, err)
 		}
 	}
@@ -197,8 +206,7 @@ func (e batchEnd) Take() (frames []VnetFrame) {
 func (e batchEnd) Give(frames []VnetFrame) error {
 	var b []byte
 	for _, f := range frames {
-		h := Header{Length: uint32(len(f.Data)), Vnet: f.Vnet, Tunnel: f.Tunnel}
-		b = append(b, Record(h, f.Data)...)
+		b = append(b, Record(f.Header(), f.Data)...)
 	}
 	n, err := unix.Write(e.FD, b)
 	if err != nil || n != len(b) {

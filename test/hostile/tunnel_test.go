@@ -5,7 +5,6 @@
 package hostile
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"testing"
@@ -13,29 +12,15 @@ import (
 	"github.com/mytun/mytun/test/device"
 )
 
-// tunnelHeaders is what is between the outer IP header and the inner one: UDP, VXLAN, Ethernet.
-const tunnelHeaders = 8 + 8 + 14
-
-// superTunnel is a sound super-packet in VXLAN. The inner packet is one of a TUN device, as super-packets of these tests are.
+// superTunnel is a sound super-packet in VXLAN.
 func superTunnel(l *device.Link, outer6, inner6, udp bool) (device.Header, []byte) {
-	tun := *l
-	tun.TAP = false
-	vnet, inner := superTCP(&tun, inner6)
+	super := superTCP
 	if udp {
-		vnet, inner = superUDP(&tun, inner6)
+		super = superUDP
 	}
-	tunnel := append(make([]byte, tunnelHeaders-8, tunnelHeaders+len(inner)), inner...)
-	tunnel[0] = 8 // the instance is valid
-	copy(tunnel[8:], l.HostMAC)
-	binary.BigEndian.PutUint16(tunnel[20:], map[bool]uint16{false: 0x0800, true: 0x86dd}[inner6])
-	frame := l.Frame(outer6, device.Datagram{SrcPort: peerPort, DstPort: 4789, Payload: tunnel})
-	th := l.LinkHeader() + device.IPHeader(outer6)
-	frame[th+6], frame[th+7] = 0, 0
-	nh := th + tunnelHeaders
-	vnet.GSOType |= map[bool]uint8{false: device.GSOTunnel4, true: device.GSOTunnel6}[outer6]
-	vnet.HdrLen += uint16(nh)
-	vnet.CsumStart += uint16(nh)
-	return device.Header{Length: uint32(len(frame)), Vnet: vnet, Tunnel: device.TunnelOffsets{OuterTH: uint16(th), InnerNH: uint16(nh)}}, frame
+	vnet, inner := super(l.Inner(), inner6)
+	f := l.InTunnel(device.Tunnel{IPv6: outer6}, vnet, inner)
+	return f.Header(), f.Data
 }
 
 // tunnelLies are wrong on every super-packet in a tunnel.
