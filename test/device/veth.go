@@ -32,7 +32,7 @@ func PlainWire(t testing.TB) {
 		t.Fatalf("add a veth pair: %v", err)
 	}
 	for _, name := range []string{PlainNear, PlainFar} {
-		takeOffloads(t, name)
+		TakeOffloads(t, name)
 		Up(t, name)
 	}
 	Sysctl(t, "net/ipv6/conf/"+PlainNear+"/disable_ipv6", "0")
@@ -40,6 +40,8 @@ func PlainWire(t testing.TB) {
 	AddAddress(t, PlainNear, "fd88::1/64")
 	Sysctl(t, "net/ipv4/ip_forward", "1")
 	Sysctl(t, "net/ipv6/conf/all/forwarding", "1")
+	// what comes out there is not to be sent around
+	Sysctl(t, "net/ipv4/conf/"+PlainFar+"/forwarding", "0")
 	for _, beyond := range []netip.Addr{Beyond4, Beyond6} {
 		err := netlink.NeighSet(&netlink.Neigh{
 			LinkIndex: LinkOf(t, PlainNear).Attrs().Index, State: netlink.NUD_PERMANENT,
@@ -51,8 +53,8 @@ func PlainWire(t testing.TB) {
 	}
 }
 
-// takeOffloads turns off all that a device does for the stack.
-func takeOffloads(t testing.TB, name string) {
+// TakeOffloads turns off all that a device does for the stack.
+func TakeOffloads(t testing.TB, name string) {
 	t.Helper()
 	isOffload := func(feature string) bool {
 		return strings.HasPrefix(feature, "tx-checksum") || strings.HasSuffix(feature, "-segmentation") ||

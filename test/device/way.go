@@ -33,6 +33,19 @@ func (f VnetFrame) Written(vnetSize int) []byte {
 	return append(b[:vnetSize:vnetSize], f.Data...)
 }
 
+// ReadFrame is the opposite of Written. What a header has no room for is zero.
+func ReadFrame(b []byte, vnetSize int) VnetFrame {
+	header := make([]byte, max(vnetSize, TunnelVnetSize))
+	copy(header, b[:vnetSize])
+	f := VnetFrame{Data: b[vnetSize:]}
+	f.Vnet.Decode(header)
+	f.Vnet.NumBuffers = 0 // before Linux 6.15 stock tun leaves what was there
+	if f.Vnet.GSOType&(GSOTunnel4|GSOTunnel6) != 0 {
+		f.Tunnel.Decode(header[vnetTunnel:])
+	}
+	return f
+}
+
 // An End is a device with offloads, and a process's way to its frames. One goroutine may take while another gives.
 type End interface {
 	Device() *Link
@@ -150,13 +163,7 @@ func (e *fileEnd) Take() (frames []VnetFrame) {
 		if err != nil || n < TunnelVnetSize {
 			return frames
 		}
-		f := VnetFrame{Data: append([]byte(nil), e.b[TunnelVnetSize:n]...)}
-		f.Vnet.Decode(e.b)
-		f.Vnet.NumBuffers = 0 // before Linux 6.15 stock tun leaves what was there
-		if f.Vnet.GSOType&(GSOTunnel4|GSOTunnel6) != 0 {
-			f.Tunnel.Decode(e.b[vnetTunnel:])
-		}
-		frames = append(frames, f)
+		frames = append(frames, ReadFrame(append([]byte(nil), e.b[:n]...), TunnelVnetSize))
 	}
 }
 
