@@ -44,14 +44,20 @@ func listen(t *testing.T, address netip.Addr) *net.UDPConn {
 	return conn
 }
 
-// datagram sends one, which must come. That a device refused it ends the wait.
+// datagram sends one, which must come.
 func (w *wire) datagram(t *testing.T, from, to *net.UDPConn, want []byte) {
 	t.Helper()
 	address := to.LocalAddr().(*net.UDPAddr).AddrPort()
 	if _, err := from.WriteToUDPAddrPort(want, address); err != nil {
 		t.Fatalf("send %d bytes to %v: %v", len(want), address, err)
 	}
-	b := make([]byte, len(want)+1)
+	w.expect(t, to, want)
+}
+
+// expect receives a datagram. That a device refused a frame ends the wait.
+func (w *wire) expect(t *testing.T, to *net.UDPConn, want []byte) {
+	t.Helper()
+	address, b := to.LocalAddr(), make([]byte, len(want)+1)
 	for deadline := time.Now().Add(device.Deadline); ; {
 		to.SetReadDeadline(time.Now().Add(slice))
 		n, err := to.Read(b)

@@ -28,6 +28,7 @@ type wire struct {
 	unfinished atomic.Int64
 	supers     atomic.Int64
 	tunneled   atomic.Int64 // of them, in UDP tunnels
+	datagrams  atomic.Int64 // of these, of UDP
 	done       atomic.Bool
 	failure    atomic.Pointer[error] // the first frame that could not be sent on
 	carrying   sync.WaitGroup
@@ -85,6 +86,9 @@ func (w *wire) count(frames []device.VnetFrame) {
 		}
 		if f.Vnet.GSOType&(device.GSOTunnel4|device.GSOTunnel6) != 0 {
 			w.tunneled.Add(1)
+			if f.Vnet.GSOType&device.GSOUDPL4 == device.GSOUDPL4 {
+				w.datagrams.Add(1)
+			}
 		}
 	}
 }
