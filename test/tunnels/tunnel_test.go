@@ -74,7 +74,9 @@ func (k kind) build(t *testing.T, s side) {
 		setKeys(t, l)
 	}
 	ip(t, "link set inner mtu "+strconv.Itoa(mtu))
-	device.Sysctl(t, "net/ipv6/conf/"+inner+"/disable_ipv6", "0")
+	if !k.only4 {
+		device.Sysctl(t, "net/ipv6/conf/"+inner+"/disable_ipv6", "0")
+	}
 	device.Up(t, inner)
 	if !k.only6 {
 		device.AddAddress(t, inner, s.inside4.String()+"/24")
