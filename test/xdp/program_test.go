@@ -88,7 +88,12 @@ func attach(t *testing.T, name string, p *ebpf.Program) {
 
 func detach(t *testing.T, name string) {
 	t.Helper()
-	if err := netlink.LinkSetXdpFdWithFlags(device.LinkOf(t, name), -1, nl.XDP_FLAGS_DRV_MODE); err != nil {
+	detachMode(t, name, nl.XDP_FLAGS_DRV_MODE)
+}
+
+func detachMode(t *testing.T, name string, mode int) {
+	t.Helper()
+	if err := netlink.LinkSetXdpFdWithFlags(device.LinkOf(t, name), -1, mode); err != nil {
 		t.Fatalf("detach from %s: %v", name, err)
 	}
 }

@@ -92,7 +92,7 @@ func TestVerdictsWithinABatch(t *testing.T) {
 func TestProgramKnowsTheQueue(t *testing.T) {
 	device.Sandbox(t)
 	l := device.NewLink(t, device.Config{TAP: true, Queues: 3})
-	p := &port{l, l.Queue().File, "ring"}
+	p := &port{Link: l, file: l.Queue().File, way: "ring"}
 	attach(t, p.Name, load(t,
 		asm.LoadMem(asm.R2, asm.R1, mdQueue, asm.Word),
 		asm.Mov.Imm(asm.R0, pass),
@@ -123,7 +123,7 @@ func TestProgramKnowsTheQueue(t *testing.T) {
 func TestParkedQueueMeetsTheProgram(t *testing.T) {
 	device.Sandbox(t)
 	l := device.NewLink(t, device.Config{TAP: true, Queues: 2})
-	p := &port{l, l.Queue().File, "ring"}
+	p := &port{Link: l, file: l.Queue().File, way: "ring"}
 	p.file.SetQueue(t, unix.IFF_DETACH_QUEUE)
 	attach(t, p.Name, always(t, back))
 	frame := p.up([]byte("parked"))

@@ -28,6 +28,7 @@ type port struct {
 	*device.Link
 	file *device.File
 	way  string
+	vnet int // bytes of the virtio_net_hdr before what is written or read
 }
 
 func newPort(t *testing.T, way string, c device.Config) *port {
@@ -35,13 +36,20 @@ func newPort(t *testing.T, way string, c device.Config) *port {
 	c.TAP = true
 	if way == "ring" {
 		l := device.NewLink(t, c)
-		return &port{l, l.Queue().File, way}
+		return &port{Link: l, file: l.Queue().File, way: way}
 	}
 	p := device.NewPort(t, device.Node, c)
 	if way == "batch" {
 		p.SetBatch(t, device.BatchWrite)
 	}
-	return &port{p.Link, p.File, way}
+	size, err := p.GetInt(unix.TUNGETVNETHDRSZ)
+	if err != nil {
+		t.Fatalf("TUNGETVNETHDRSZ: %v", err)
+	}
+	if p.Flags&device.Vnet == 0 {
+		size = 0
+	}
+	return &port{p.Link, p.File, way, size}
 }
 
 // silent is a device that nobody answers what the process sends to it.
@@ -57,11 +65,8 @@ func onAll(t *testing.T, c device.Config, f func(t *testing.T, p *port)) {
 	}
 }
 
-// hasVnet tells whether a virtio_net_hdr stands before what is written or read.
+// hasVnet tells whether frames say what is left to do to them.
 func (p *port) hasVnet() bool { return p.Flags&device.Vnet != 0 }
-
-// writtenVnet is how much of it does.
-const writtenVnet = 10
 
 // send gives frames to the kernel, in one go if the way knows such.
 func (p *port) send(t *testing.T, frames ...[]byte) {
@@ -73,31 +78,35 @@ func (p *port) send(t *testing.T, frames ...[]byte) {
 
 func (p *port) sendWith(t *testing.T, v device.VnetHeader, frames ...[]byte) {
 	t.Helper()
+	all := make([]device.VnetFrame, len(frames))
+	for i, frame := range frames {
+		all[i] = device.VnetFrame{Vnet: v, Data: frame}
+	}
+	p.give(t, all...)
+}
+
+// give is send with all that may be left to do to a frame.
+func (p *port) give(t *testing.T, frames ...device.VnetFrame) {
+	t.Helper()
 	switch p.way {
 	case "ring":
-		for _, frame := range frames {
-			if !p.Queue().WaitSpace(len(frame), deadline()) {
+		for _, f := range frames {
+			if !p.Queue().WaitSpace(len(f.Data), deadline()) {
 				t.Fatal("the tx ring stayed full")
 			}
-			p.Queue().PutRaw(device.Header{Length: uint32(len(frame)), Vnet: v}, frame, device.Footprint(len(frame)))
+			p.Queue().PutRaw(f.Header(), f.Data, device.Footprint(len(f.Data)))
 		}
 		p.Queue().Publish()
 		p.Queue().WaitTaken(t)
 	case "batch":
 		var b []byte
-		for _, frame := range frames {
-			b = append(b, device.Record(device.Header{Length: uint32(len(frame)), Vnet: v}, frame)...)
+		for _, f := range frames {
+			b = append(b, device.Record(f.Header(), f.Data)...)
 		}
 		p.write(t, b)
 	default:
-		for _, frame := range frames {
-			var b []byte
-			if p.hasVnet() {
-				b = make([]byte, device.VnetSize)
-				v.Encode(b)
-				b = b[:writtenVnet]
-			}
-			p.write(t, append(b, frame...))
+		for _, f := range frames {
+			p.write(t, f.Written(p.vnet))
 		}
 	}
 }
@@ -112,9 +121,16 @@ func (p *port) write(t *testing.T, b []byte) {
 // receive is the next frame for the process, and what is left to do to it.
 func (p *port) receive(t *testing.T) (device.VnetHeader, []byte) {
 	t.Helper()
+	f := p.take(t)
+	return f.Vnet, f.Data
+}
+
+// take is receive with all that may be left to do to a frame.
+func (p *port) take(t *testing.T) device.VnetFrame {
+	t.Helper()
 	if p.way == "ring" {
 		h, frame := p.Queue().Receive(t, nil)
-		return h.Vnet, frame
+		return device.VnetFrame{Vnet: h.Vnet, Tunnel: h.Tunnel, Data: frame}
 	}
 	device.WaitFor(t, "a frame to read", func() bool { return p.file.Events(t)&unix.POLLIN != 0 })
 	b := make([]byte, 1<<17)
@@ -122,13 +138,7 @@ func (p *port) receive(t *testing.T) (device.VnetHeader, []byte) {
 	if err != nil {
 		t.Fatalf("read: %v", err)
 	}
-	var v device.VnetHeader
-	if p.hasVnet() {
-		v.Decode(b)
-		v.NumBuffers = 0
-		return v, b[writtenVnet:n]
-	}
-	return v, b[:n]
+	return device.ReadFrame(b[:n], p.vnet)
 }
 
 // expect receives so many frames, all alike.
