@@ -51,6 +51,7 @@ var (
 	offloadFlags = flags{
 		{"csum", device.OffloadCsum}, {"tso4", device.OffloadTSO4}, {"tso6", device.OffloadTSO6},
 		{"ecn", device.OffloadTSOECN}, {"ufo", device.OffloadUFO}, {"uso", device.OffloadUSO},
+		{"tunnel", device.OffloadTunnel}, {"tunnel_sum", device.OffloadTunnelSum},
 	}
 	protections = flags{{"read", unix.PROT_READ}, {"write", unix.PROT_WRITE}, {"exec", unix.PROT_EXEC}}
 
@@ -68,8 +69,8 @@ var (
 	usecs      = number{interesting: []uint64{0, 1, 50, 1000, device.PollMaxUsecs, device.PollMaxUsecs + 1}}
 	indices    = number{interesting: []uint64{0, 32, 64, 128, 4096, 128 << 10, 256 << 10, 1 << 31, 1<<32 - 64, 1<<32 - 128, 1<<32 - 1}}
 	excess     = number{interesting: []uint64{0, 0, 0, 0, 0, 0, 1, 32, 64, 65536, 1 << 31, 1<<32 - 1, 1<<32 - 32, 1<<32 - 64}}
-	vnetFlags  = number{interesting: []uint64{0, 0, 1, 1, 2, 3, 4}, limit: 255}
-	gsoTypes   = number{interesting: []uint64{0, 0, 1, 3, 4, 5, 0x81, 0x85}, limit: 255}
+	vnetFlags  = number{interesting: []uint64{0, 0, 1, 1, 2, 3, 4, 8, 9}, limit: 255}
+	gsoTypes   = number{interesting: []uint64{0, 0, 1, 3, 4, 5, 0x81, 0x85, 0x21, 0x24, 0x45, 0x60, 0xa1}, limit: 255}
 	sizes      = number{interesting: []uint64{0, 1, 20, 28, 40, 100, 1400, 1472, 2049, 8000, 65000, 65540, device.FrameMax}, limit: device.FrameMax + 1}
 	shorts     = number{interesting: []uint64{0, 1, 6, 14, 16, 20, 34, 40, 54, 100, 1400, 65480, 65500, 65535}, limit: 65535}
 	counts     = number{interesting: []uint64{1, 2, 3, 16, 64, 65, 256, 300}, limit: 600}
@@ -79,7 +80,7 @@ var (
 	pages      = number{interesting: []uint64{0, 1, 2, 31, 32, 33, 63, 64, 65}, limit: 70}
 	pieces     = number{interesting: []uint64{1, 1, 2, 3, 17, 1024}, limit: 1024}
 	moves      = number{interesting: []uint64{0, 4, 14, 20, 60, 100, 256, 1000}, limit: 4096}
-	controlled = number{interesting: []uint64{0, 0, 1, 1, 2, 3, 10, 12, 20, 255, 4096, 1<<32 - 1}}
+	controlled = number{interesting: []uint64{0, 0, 1, 1, 2, 3, 10, 12, 20, 24, 32, 255, 4096, 1<<32 - 1}}
 	rounds     = number{interesting: []uint64{1, 2, 4}, limit: 8}
 	protocols  = number{interesting: []uint64{0, 0x0800, 0x86dd, 0x0806, 0xffff}, limit: 65535}
 
@@ -87,7 +88,7 @@ var (
 	sharings  = enum{"shared", "private"}
 	userWords = enum{"rx_consumer", "rx_need_wakeup", "tx_producer", "tx_need_space"}
 	targets   = enum{"headers", "words", "payloads", "producer", "consumer"}
-	packets   = enum{"udp4", "udp6", "tcp4", "tcp6", "fragment", "ipip", "arp", "vlan", "zeros", "noise", "routed"}
+	packets   = enum{"udp4", "udp6", "tcp4", "tcp6", "fragment", "ipip", "arp", "vlan", "zeros", "noise", "routed", "vxlan4", "vxlan6", "vxlan4_sum", "vxlan6_sum", "vxlan_routed"}
 	claims    = enum{"plain", "csum", "tcp4", "tcp6", "udp", "ecn", "tiny"}
 	families  = enum{"ipv4", "ipv6"}
 	eventKind = enum{"eventfd", "semaphore", "pipe", "socket", "epoll", "device", "file"}
@@ -165,6 +166,7 @@ var specs = []Spec{
 	{"follow", 5, []kind{fileSlot, userWords, indices}, (*world).follow},
 	{"push", 8, []kind{fileSlot, packets, claims, sizes, counts}, (*world).push},
 	{"frame", 8, []kind{fileSlot, packets, sizes, excess, small, vnetFlags, gsoTypes, shorts, shorts, shorts, shorts}, (*world).frame},
+	{"untrue", 6, []kind{fileSlot, carriers, wrapped, claims, sizes, fields, changes, shorts}, (*world).untrue},
 	{"pull", 5, []kind{fileSlot, counts}, (*world).pull},
 	{"junk", 2, []kind{fileSlot, regions, seeds, counts}, (*world).junk},
 	{"flip", 4, []kind{fileSlot, targets, seeds, flips}, (*world).flip},

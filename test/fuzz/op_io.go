@@ -50,28 +50,32 @@ func (w *world) read(_ *thread, a []uint64) (err error) {
 }
 
 // framed is a frame as the file takes it, behind what it takes before a frame.
-func (w *world) framed(file uint64, protocol uint16, vnet *device.VnetHeader, payload []byte) []byte {
+func (w *world) framed(file uint64, protocol uint16, f device.VnetFrame) []byte {
 	flags := w.flags[file].Load()
 	var b []byte
 	if flags&unix.IFF_NO_PI == 0 {
 		b = binary.BigEndian.AppendUint16(make([]byte, 2), protocol)
 	}
+	size := 0
 	if flags&unix.IFF_VNET_HDR != 0 {
-		header := make([]byte, max(w.vnet[file].Load()&0xfff, device.VnetSize))
-		vnet.Encode(header)
-		b = append(b, header[:max(w.vnet[file].Load()&0xfff, vnetSize)]...)
+		size = int(max(w.vnet[file].Load()&0xfff, vnetSize))
 	}
-	return append(b, payload...)
+	return append(b, f.Written(size)...)
+}
+
+// protocolOf is what the process says of a packet's protocol.
+func protocolOf(packet string) uint16 {
+	switch packet {
+	case "udp6", "tcp6", "vxlan6", "vxlan6_sum":
+		return 0x86dd
+	}
+	return 0x0800
 }
 
 // write sends frames that are as they should be, each by a call.
 func (w *world) write(_ *thread, a []uint64) (err error) {
-	vnet, payload := w.packet(a[0], packets[a[1]], claims[a[2]], int(a[3]))
-	protocol := uint16(0x0800)
-	if packets[a[1]] == "udp6" || packets[a[1]] == "tcp6" {
-		protocol = 0x86dd
-	}
-	parts := inPieces(w.framed(a[0], protocol, &vnet, payload), a[4])
+	f := w.packet(a[0], packets[a[1]], claims[a[2]], int(a[3]))
+	parts := inPieces(w.framed(a[0], protocolOf(packets[a[1]]), f), a[4])
 	for range a[5] {
 		_, err = unix.Writev(firstFile+int(a[0]), parts)
 	}
@@ -80,25 +84,26 @@ func (w *world) write(_ *thread, a []uint64) (err error) {
 
 // writeAny sends one frame with anything before it.
 func (w *world) writeAny(_ *thread, a []uint64) error {
-	_, payload := w.packet(a[0], packets[a[1]], "plain", int(a[2]))
-	vnet := device.VnetHeader{
+	f := w.packet(a[0], packets[a[1]], "plain", int(a[2]))
+	f.Vnet = device.VnetHeader{
 		Flags: uint8(a[4]), GSOType: uint8(a[5]), HdrLen: uint16(a[6]),
 		GSOSize: uint16(a[7]), CsumStart: uint16(a[8]), CsumOffset: uint16(a[9]),
 	}
-	_, err := unix.Writev(firstFile+int(a[0]), inPieces(w.framed(a[0], uint16(a[3]), &vnet, payload), a[10]))
+	_, err := unix.Writev(firstFile+int(a[0]), inPieces(w.framed(a[0], uint16(a[3]), f), a[10]))
 	return err
 }
 
 // writeMany sends frames by one call, as a file does that was asked for that. The
 // last one's header may not be true, and its end may be missing.
 func (w *world) writeMany(_ *thread, a []uint64) error {
-	vnet, payload := w.packet(a[0], packets[a[1]], claims[a[2]], int(a[3]))
+	f := w.packet(a[0], packets[a[1]], claims[a[2]], int(a[3]))
 	var b []byte
 	for range a[4] {
-		b = append(b, device.Record(device.Header{Length: uint32(len(payload)), Vnet: vnet}, payload)...)
+		b = append(b, device.Record(f.Header(), f.Data)...)
 	}
-	h := device.Header{Length: uint32(len(payload)) + uint32(a[5]), Vnet: vnet}
-	b = append(b, device.Record(h, payload)...)
+	h := f.Header()
+	h.Length += uint32(a[5])
+	b = append(b, device.Record(h, f.Data)...)
 	_, err := unix.Write(firstFile+int(a[0]), b[:len(b)-int(min(a[6], uint64(len(b))))])
 	return err
 }

@@ -53,19 +53,19 @@ func (w *world) announce(file uint64, before uint32) error {
 // push sends frames that are as they should be, to find out what the stack does
 // with them.
 func (w *world) push(_ *thread, a []uint64) error {
-	vnet, payload := w.packet(a[0], packets[a[1]], claims[a[2]], int(a[3]))
-	h := encode(&device.Header{Length: uint32(len(payload)), Vnet: vnet})
+	f := w.packet(a[0], packets[a[1]], claims[a[2]], int(a[3]))
+	h := f.Header()
 	own, _ := w.words(a[0])
 	before := atomic.LoadUint32(own[2])
 	for range a[4] {
-		w.put(a[0], h, payload)
+		w.put(a[0], encode(&h), f.Data)
 	}
 	return w.announce(a[0], before)
 }
 
 // frame sends one frame with any header.
 func (w *world) frame(_ *thread, a []uint64) error {
-	_, payload := w.packet(a[0], packets[a[1]], "plain", int(a[2]))
+	payload := w.packet(a[0], packets[a[1]], "plain", int(a[2])).Data
 	h := device.Header{
 		Length: uint32(len(payload)) + uint32(a[3]), Flags: uint32(a[4]), Hash: uint32(a[5]),
 		Vnet: device.VnetHeader{
@@ -128,8 +128,13 @@ func (w *world) flipHeader(random *rand.Rand, file uint64) {
 	lengths := [...]uint32{32, 32, 96, 60, 20, 0, 1500, 1 << 31}
 	at := w.frameAt(random, file)
 	atomic.StoreUint32(word(at, 0), lengths[random.IntN(len(lengths))])
-	atomic.StoreUint32(word(at, 12), uint32(random.IntN(2)|random.IntN(6)<<8))
+	tunnel, offsets := 0, uint32(0)
+	if random.IntN(4) == 0 {
+		tunnel, offsets = 1+random.IntN(3), uint32(random.IntN(64)|random.IntN(128)<<16)
+	}
+	atomic.StoreUint32(word(at, 12), uint32(random.IntN(2)|(random.IntN(6)|tunnel<<5)<<8))
 	atomic.StoreUint32(word(at, 16), uint32(random.IntN(64)|random.IntN(64)<<16))
+	atomic.StoreUint32(word(at, 24), offsets)
 }
 
 func (w *world) flipWord(random *rand.Rand, file uint64) {

@@ -82,10 +82,11 @@ func (w *world) sendRaw(name uint64, size, count int, super bool) error {
 		return err
 	}
 	defer unix.Close(fd)
-	vnet, frame := w.packet(name, "tcp4", "tcp4", size)
+	f := w.packet(name, "tcp4", "tcp4", size)
+	frame := f.Data
 	if super {
 		err = unix.SetsockoptInt(fd, unix.SOL_PACKET, packetVnetHeader, 1)
-		frame = append(encode(&vnet)[:10], frame...)
+		frame = f.Written(vnetSize)
 	}
 	to := &unix.SockaddrLinklayer{Protocol: 0x0008, Ifindex: link.Attrs().Index, Halen: 6}
 	for range count {

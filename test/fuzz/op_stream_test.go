@@ -49,7 +49,8 @@ func checkStream(t *testing.T, w *world, ipv6 bool) {
 
 // TestTinySegmentsAreTheSmallest: and as many as a frame has room for.
 func TestTinySegmentsAreTheSmallest(t *testing.T) {
-	vnet, frame := emptyWorld(t).packet(0, "routed", "tiny", 65000)
+	f := emptyWorld(t).packet(0, "routed", "tiny", 65000)
+	vnet, frame := f.Vnet, f.Data
 	if vnet.GSOType != device.GSOTCPv4 || vnet.GSOSize != gsoSizeTiny || len(frame) < 65000 {
 		t.Errorf("%d bytes with %+v", len(frame), vnet)
 	}

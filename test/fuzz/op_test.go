@@ -26,8 +26,11 @@ func TestPiecesAreTheBuffer(t *testing.T) {
 }
 
 func TestFramesHaveTheFormOfTheirFile(t *testing.T) {
-	w, payload := emptyWorld(t), []byte{0x45, 1, 2}
-	vnet := device.VnetHeader{Flags: device.VnetNeedsCsum, NumBuffers: 0x1234}
+	w := emptyWorld(t)
+	f := device.VnetFrame{
+		Vnet:   device.VnetHeader{Flags: device.VnetNeedsCsum, NumBuffers: 0x1234},
+		Tunnel: device.TunnelOffsets{OuterTH: 20, InnerNH: 0x132}, Data: []byte{0x45, 1, 2},
+	}
 	for what, want := range map[string][]byte{
 		"tun":         {0x45, 1, 2},
 		"tap_pi":      {0, 0, 0x86, 0xdd, 0x45, 1, 2},
@@ -35,14 +38,20 @@ func TestFramesHaveTheFormOfTheirFile(t *testing.T) {
 		"tun_pi_vnet": {0, 0, 0x86, 0xdd, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x45, 1, 2},
 	} {
 		w.flags[1].Store(uint32(flagsOf(what)))
-		if got := w.framed(1, 0x86dd, &vnet, payload); !bytes.Equal(got, want) {
+		if got := w.framed(1, 0x86dd, f); !bytes.Equal(got, want) {
 			t.Errorf("%s: %x, want %x", what, got, want)
 		}
 	}
 	w.flags[1].Store(uint32(flagsOf("tun_pi_vnet")))
 	w.vnet[1].Store(20)
-	if got := w.framed(1, 0, &vnet, payload); len(got) != 4+20+3 || got[4+10] != 0x34 {
+	if got := w.framed(1, 0, f); len(got) != 4+20+3 || got[4+10] != 0x34 {
 		t.Errorf("with a header of 20 bytes: %x", got)
+	}
+	for _, size := range []uint32{device.TunnelVnetSize, 32} {
+		w.vnet[1].Store(size)
+		if got := w.framed(1, 0, f); len(got) != 4+int(size)+3 || !bytes.Equal(got[4+20:4+24], []byte{20, 0, 0x32, 1}) {
+			t.Errorf("with a header of %d bytes: %x", size, got)
+		}
 	}
 }
 

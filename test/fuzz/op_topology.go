@@ -33,7 +33,7 @@ const (
 )
 
 // beyondSink is an address that the machine forwards packets for: to a device
-// without segmentation, which takes whatever comes.
+// that can do nothing for the stack, which takes whatever comes.
 var beyondSink = netip.AddrFrom4([4]byte{10, 98, 0, 9})
 
 // makeSink makes the machine forward what is for beyondSink.
@@ -42,8 +42,7 @@ func makeSink(t *tb) {
 	if err := netlink.LinkAdd(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Name: sinkName}}); err != nil {
 		t.Fatalf("add %s: %v", sinkName, err)
 	}
-	device.SetFeature(t, sinkName, "tx-tcp-segmentation", false)
-	device.SetFeature(t, sinkName, "tx-generic-segmentation", false)
+	device.TakeOffloads(t, sinkName)
 	device.Up(t, sinkName)
 	device.AddRoute(t, sinkName, beyondSink.String()+"/32")
 }

@@ -25,8 +25,8 @@ const (
 )
 
 // inners are what goes through a tunnel: with a checksum that can be left to be
-// completed itself, and without one, where the tunnel's own can be.
-var inners = enum{"udp", "raw"}
+// completed itself, without one, where the tunnel's own can be, and to be cut.
+var inners = enum{"udp", "raw", "segments"}
 
 var tunnels = enum{"gre", "gre_key", "gretap", "ip6gre", "ip6gretap", "ipip", "vxlan", "geneve"}
 
@@ -55,7 +55,7 @@ func (w *world) tunnel(t *thread, a []uint64) (err error) {
 func returnFrame(t *thread, kind, inner string, size int) error {
 	l := device.NewLink(t, device.Config{Name: "fzt", Flags: device.Vnet, IPv6: true})
 	q := l.Queue()
-	q.SetOffload(t, device.OffloadAll)
+	q.SetOffload(t, device.OffloadAll|device.OffloadTunnels)
 	if err := addTunnel(l, kind); err != nil {
 		return err
 	}
@@ -65,13 +65,14 @@ func returnFrame(t *thread, kind, inner string, size int) error {
 	}
 	before := q.Stats(t)
 	h, frame := q.Receive(t, func(_ device.Header, frame []byte) bool { return len(frame) > min(size, 1000) })
-	q.SendVnet(t, h.Vnet, frame)
+	q.PutRaw(h, frame, device.Footprint(len(frame)))
+	q.Publish()
 	device.WaitFor(t, "the frame to be delivered or refused", func() bool {
 		now := q.Stats(t)
 		return now.TxFrames+now.Refused()+now.TxDroppedMemory > before.TxFrames+before.Refused()+before.TxDroppedMemory
 	})
 	if now := q.Stats(t); now.Refused() != before.Refused() {
-		return harm{fmt.Sprintf("a frame of %s with %s in it, %d bytes, was handed out with %+v and refused when it came back: %+v", kind, inner, len(frame), h.Vnet, now)}
+		return harm{fmt.Sprintf("a frame of %s with %s in it, %d bytes, was handed out with %+v and refused when it came back: %+v", kind, inner, len(frame), h, now)}
 	}
 	return nil
 }
@@ -119,5 +120,10 @@ func sendInner(inner string, size int) error {
 		return err
 	}
 	defer unix.Close(fd)
+	if inner == "segments" {
+		if err := unix.SetsockoptInt(fd, unix.SOL_UDP, unix.UDP_SEGMENT, gsoSize); err != nil {
+			return err
+		}
+	}
 	return unix.Sendto(fd, make([]byte, size), 0, &unix.SockaddrInet4{Port: portOfProcess, Addr: [4]byte(innerPeer.To4())})
 }

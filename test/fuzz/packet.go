@@ -36,9 +36,12 @@ const (
 // packet is a packet for the kernel with about size bytes of payload, and what a
 // process that is honest would say of it. File i sends for the device "fzJ" with
 // J the last bit of i.
-func (w *world) packet(file uint64, what, claim string, size int) (device.VnetHeader, []byte) {
+func (w *world) packet(file uint64, what, claim string, size int) device.VnetFrame {
 	l := sides(file & 1)
 	l.TAP = w.isTAP(file)
+	if u, ok := envelopes[what]; ok {
+		return enveloped(l, u, claim, min(size, envelopedMax))
+	}
 	var frame []byte
 	switch what {
 	case "udp4", "udp6":
@@ -61,7 +64,7 @@ func (w *world) packet(file uint64, what, claim string, size int) (device.VnetHe
 	default:
 		frame = device.Pattern(uint64(size), size)
 	}
-	return honest(l, what, claim, len(frame)), frame
+	return device.VnetFrame{Vnet: honest(l, what, claim, len(frame)), Data: frame}
 }
 
 // ip is an IP packet that carries anything.
