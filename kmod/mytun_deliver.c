@@ -64,11 +64,11 @@ static bool mytun_is_gro_wanted(const struct sk_buff *skb)
 
 	if (!(features & NETIF_F_GRO))
 		return false;
-	if (!mytun_is_udp(skb))
-		return true;
 	/* a tunnel's super-packet would not be merged, and lose its headers' places */
 	if (skb->encapsulation)
 		return false;
+	if (!mytun_is_udp(skb))
+		return true;
 	return mytun_udp_gro_needed() ||
 	       features & (NETIF_F_GRO_FRAGLIST | NETIF_F_GRO_UDP_FWD);
 }
