@@ -43,10 +43,13 @@ skip_reason() {
 
 # hear LINE: of the process's output.
 hear() {
+	local before
 	case $1 in
 	"=== RUN   "*/*) echo "$1" >>"$WORK/test" ;;
 	"=== RUN   "*) end_test && begin_test "${1#=== RUN   }" ;;
 	"--- PASS: $TEST "* | "--- SKIP: $TEST "* | "--- FAIL: $TEST "*) RESULT=${1:4:4} && echo "$1" >>"$WORK/test" ;;
+	# the timeout of read can come upon the end of a line, which is lost then
+	?*"--- "????": $TEST ("*) before=${1%%"--- "????": $TEST ("*} && hear "$before" && hear "${1#"$before"}" ;;
 	"$SUITE_END") end_test ;;
 	PASS | FAIL) ;;
 	*) if [ -n "$TEST" ]; then echo "$1" >>"$WORK/test"; else echo "$1" >>"$WORK/around"; fi ;;
