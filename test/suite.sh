@@ -6,6 +6,21 @@
 
 # What the sandbox says when the process has ended: what follows is not the last test's.
 SUITE_END="=== suite ended"
+# What ticking puts among that, wherever it falls, and behind all of it.
+TICK=$'\a tick' OVER=$'\a over'
+
+# ticking COMMAND...: with a tick each second, for who reads what it says and has to look at the clock. A timeout of read would not do: where it
+# comes upon the end of a line, bash gives the line as if it went on. A child of a test that outlives the process may keep the pipe open: who
+# has ended says no more.
+ticking() {
+	local ticker status=0
+	while sleep 1 >/dev/null 2>&1; do echo "$TICK"; done &
+	ticker=$!
+	"$@" || status=$?
+	kill "$ticker"
+	echo "$OVER"
+	return "$status"
+}
 
 # begin_test NAME: the kernel's log is told, so that a complaint there can be laid at a test's door.
 begin_test() {
@@ -43,13 +58,10 @@ skip_reason() {
 
 # hear LINE: of the process's output.
 hear() {
-	local before
 	case $1 in
 	"=== RUN   "*/*) echo "$1" >>"$WORK/test" ;;
 	"=== RUN   "*) end_test && begin_test "${1#=== RUN   }" ;;
 	"--- PASS: $TEST "* | "--- SKIP: $TEST "* | "--- FAIL: $TEST "*) RESULT=${1:4:4} && echo "$1" >>"$WORK/test" ;;
-	# the timeout of read can come upon the end of a line, which is lost then
-	?*"--- "????": $TEST ("*) before=${1%%"--- "????": $TEST ("*} && hear "$before" && hear "${1#"$before"}" ;;
 	"$SUITE_END") end_test ;;
 	PASS | FAIL) ;;
 	*) if [ -n "$TEST" ]; then echo "$1" >>"$WORK/test"; else echo "$1" >>"$WORK/around"; fi ;;
@@ -72,21 +84,19 @@ end_overdue() {
 	KILL=-KILL DEADLINE=$((SECONDS + 5))
 }
 
-# follow ID FILE PID: hears all that the process says. A child of a test that outlives the process may keep the pipe open: who has ended says no more.
+# follow ID FILE: hears all that the process says.
 follow() {
-	local line='' part='' status
-	while :; do
-		status=0
-		IFS= read -r -u 4 -t 1 line || status=$?
-		part+=$line
-		if [ "$status" = 0 ]; then
+	local line part=''
+	while IFS= read -r -u 4 line; do
+		part+=${line%"$TICK"}
+		case $line in
+		*"$OVER") part=${part%"$OVER"} && break ;;
+		*"$TICK") ;;
+		*)
 			hear "$part"
 			part=''
-		elif [ "$status" -gt 128 ]; then
-			kill -0 "$3" 2>/dev/null || break
-		else
-			break
-		fi
+			;;
+		esac
 		end_overdue "$1" "$2"
 	done
 	[ -z "$part" ] || hear "$part"
@@ -97,9 +107,9 @@ follow() {
 run_process() {
 	local id=$$.$NUMBER status=0 pid
 	TEST='' KILL='' GUILTY=''
-	exec 4< <(exec env MYTUN_TEST_ID="$id" unshare --net --mount "$SELF" --sandbox 0 "$@" </dev/null 2>&1)
+	exec 4< <(ticking env MYTUN_TEST_ID="$id" unshare --net --mount "$SELF" --sandbox 0 "$@" </dev/null 2>&1)
 	pid=$!
-	follow "$id" "$2" "$pid"
+	follow "$id" "$2"
 	exec 4<&-
 	wait "$pid" || status=$?
 	[ "$status" = 0 ] || [ -n "$GUILTY" ] || [ -s "$WORK/around" ] || echo "FAIL: exit status $status" >>"$WORK/around"
