@@ -33,36 +33,25 @@ func TestDatagramsInTunnels(t *testing.T) {
 func (k kind) tryDatagrams(t *testing.T, way device.Way) {
 	const offloads = device.OffloadTunnels | device.OffloadUSO
 	w := newWireOf(t, way, k.tap, [2]uintptr{offloads, offloads})
-	for i, e := range w.ends {
-		device.Inside(t, w.namespaces[i], func() { k.build(t, k.side(e.Device())) })
-	}
-	if !device.FeaturesOf(t, inner)["tx-udp-segmentation"] {
-		t.Skip("this kernel's tunnels have all datagrams cut before")
-	}
-	from, to := k.side(w.ends[0].Device()).inside(k), k.side(w.ends[1].Device()).inside(k)
-	for _, complete := range []bool{false, true} {
-		w.complete.Store(complete)
-		for i := range to {
-			before := w.datagrams.Load()
-			w.batches(t, from[i], to[i])
-			got := w.datagrams.Load() - before
-			t.Logf("%v, completed %v: %d super-packets of datagrams", to[i], complete, got)
-			if got != 2 && way.Name != "stock" {
-				t.Errorf("%v, completed %v: %d super-packets of datagrams, want 2", to[i], complete, got)
-			}
+	k.through(t, w, func(from, to netip.Addr) {
+		if !device.FeaturesOf(t, inner)["tx-udp-segmentation"] {
+			t.Skip("this kernel's tunnels have all datagrams cut before")
 		}
-	}
-	if err := w.problem(t); err != nil {
-		t.Error(err)
-	}
+		before := w.datagrams.Load()
+		w.batches(t, from, to)
+		got := w.datagrams.Load() - before
+		t.Logf("%v, completed %v: %d super-packets of datagrams", to, w.complete.Load(), got)
+		if got != 2 && way.Name != "stock" {
+			t.Errorf("%v, completed %v: %d super-packets of datagrams, want 2", to, w.complete.Load(), got)
+		}
+	})
 }
 
 // batches sends datagrams each way.
 func (w *wire) batches(t *testing.T, from, to netip.Addr) {
 	t.Helper()
-	a, b := listen(t, from), (*net.UDPConn)(nil)
+	a, b := w.listen(t, from, to)
 	defer a.Close()
-	device.Inside(t, w.namespaces[1], func() { b = listen(t, to) })
 	defer b.Close()
 	for i, pair := range [][2]*net.UDPConn{{a, b}, {b, a}} {
 		payload := device.Pattern(uint64(i), batch)
@@ -77,23 +66,13 @@ func (w *wire) batches(t *testing.T, from, to netip.Addr) {
 	}
 }
 
-// tunnelOf is the one that a process is at the other end of.
-func tunnelOf(outer6, tap bool) kind {
-	words := "vxlan id 7 dstport 4789 noudpcsum " + over4
-	if outer6 {
-		words = "vxlan id 7 dstport 4789 udp6zerocsumtx udp6zerocsumrx " + over6
-	}
-	k := ipKind("vxlan", "vxlan", words)
-	k.tap = tap
-	return k
-}
-
 // TestDatagramsOfAProcess: a super-packet that the process itself has put into a tunnel ends in the kernel's end of the tunnel,
 // and arrives datagram for datagram.
 func TestDatagramsOfAProcess(t *testing.T) {
 	for _, tap := range []bool{false, true} {
 		for _, outer6 := range []bool{false, true} {
-			k := tunnelOf(outer6, tap)
+			k := vxlanOf(device.Tunnel{IPv6: outer6})
+			k.tap = tap
 			k.load(t)
 			for _, way := range k.waysOfSupers() {
 				t.Run(fmt.Sprintf("TAP %v, outer IPv6 %v, %s", tap, outer6, way.Name), func(t *testing.T) {

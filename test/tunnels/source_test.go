@@ -19,14 +19,20 @@ type source struct {
 	conn *net.UDPConn
 }
 
+// vxlanOf is the tunnel that a process is at the other end of.
+func vxlanOf(u device.Tunnel) kind {
+	checksum := map[bool]string{true: "udpcsum ", false: "noudpcsum "}[u.Checksum]
+	over := over4
+	if u.IPv6 {
+		checksum, over = map[bool]string{false: "udp6zerocsumtx udp6zerocsumrx "}[u.Checksum], over6
+	}
+	return ipKind("vxlan", "vxlan", "vxlan id 7 dstport 4789 "+checksum+over)
+}
+
 // newSource makes the tunnel over a device, with datagramPort on the kernel's side of it.
 func newSource(t *testing.T, l *device.Link, u device.Tunnel) *source {
 	t.Helper()
-	words := "vxlan id 7 dstport 4789 " + map[bool]string{true: "udpcsum ", false: "noudpcsum "}[u.Checksum] + over4
-	if u.IPv6 {
-		words = "vxlan id 7 dstport 4789 " + map[bool]string{false: "udp6zerocsumtx udp6zerocsumrx "}[u.Checksum] + over6
-	}
-	k := ipKind("vxlan", "vxlan", words)
+	k := vxlanOf(u)
 	k.only4 = true
 	k.load(t)
 	s := &source{side: k.side(l), peer: netip.AddrPortFrom(netip.MustParseAddr("10.98.0.2"), datagramPort)}

@@ -5,6 +5,7 @@
 package tunnels
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/mytun/mytun/test/device"
@@ -57,21 +58,11 @@ func (k kind) waysOfSupers() []device.Way {
 
 func (k kind) trySupers(t *testing.T, way device.Way, offloads uintptr, whole bool) {
 	w := newWireOf(t, way, k.tap, [2]uintptr{offloads, offloads})
-	for i, e := range w.ends {
-		device.Inside(t, w.namespaces[i], func() { k.build(t, k.side(e.Device())) })
-	}
-	for _, complete := range []bool{false, true} {
-		w.complete.Store(complete)
-		from, to := k.side(w.ends[0].Device()).inside(k), k.side(w.ends[1].Device()).inside(k)
-		for i := range to {
-			before := w.tunneled.Load()
-			w.traffic(t, from[i], to[i])
-			if got := w.tunneled.Load() - before; (got > 0) != whole {
-				t.Errorf("%v, completed %v: %d super-packets in a tunnel, want some: %v", to[i], complete, got, whole)
-			}
+	k.through(t, w, func(from, to netip.Addr) {
+		before := w.tunneled.Load()
+		w.traffic(t, from, to)
+		if got := w.tunneled.Load() - before; (got > 0) != whole {
+			t.Errorf("%v, completed %v: %d super-packets in a tunnel, want some: %v", to, w.complete.Load(), got, whole)
 		}
-	}
-	if err := w.problem(t); err != nil {
-		t.Error(err)
-	}
+	})
 }

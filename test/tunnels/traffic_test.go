@@ -23,9 +23,8 @@ const slice = 50 * time.Millisecond
 // traffic goes through the tunnel with a family, both ways, and all of it is compared at the far end.
 func (w *wire) traffic(t *testing.T, from, to netip.Addr) {
 	t.Helper()
-	a, b := listen(t, from), (*net.UDPConn)(nil)
+	a, b := w.listen(t, from, to)
 	defer a.Close()
-	device.Inside(t, w.namespaces[1], func() { b = listen(t, to) })
 	defer b.Close()
 	largest := mtu - device.IPHeader(to.Is6()) - 8
 	for i, size := range []int{1, 2, 100, largest, largest + 1} {
@@ -33,6 +32,14 @@ func (w *wire) traffic(t *testing.T, from, to netip.Addr) {
 		w.datagram(t, b, a, device.Pattern(uint64(2*i+1), size))
 	}
 	device.Streams(t, w.namespaces[1], to, streamSize)
+}
+
+// listen is a socket at each end, which the caller closes.
+func (w *wire) listen(t *testing.T, from, to netip.Addr) (a, b *net.UDPConn) {
+	t.Helper()
+	a = listen(t, from)
+	device.Inside(t, w.namespaces[1], func() { b = listen(t, to) })
+	return a, b
 }
 
 func listen(t *testing.T, address netip.Addr) *net.UDPConn {

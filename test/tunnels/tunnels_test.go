@@ -8,6 +8,7 @@
 package tunnels
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/mytun/mytun/test/device"
@@ -44,25 +45,31 @@ func tryAll(t *testing.T, kinds []kind) {
 	}
 }
 
-// try makes a tunnel and takes traffic through it: the process sends frames on as they came, and then
-// with nothing left to do.
-func (k kind) try(t *testing.T, way device.Way) seen {
-	w := newWire(t, way, k.tap)
-	var sides [2]side
+// through makes a tunnel over a wire and calls visit with each pair of addresses in it, twice: the process sends frames on as they
+// came, and then with nothing left to do.
+func (k kind) through(t *testing.T, w *wire, visit func(from, to netip.Addr)) {
+	t.Helper()
+	var inside [2][]netip.Addr
 	for i, e := range w.ends {
-		sides[i] = k.side(e.Device())
-		device.Inside(t, w.namespaces[i], func() { k.build(t, sides[i]) })
+		s := k.side(e.Device())
+		device.Inside(t, w.namespaces[i], func() { k.build(t, s) })
+		inside[i] = s.inside(k)
 	}
 	for _, complete := range []bool{false, true} {
 		w.complete.Store(complete)
-		from := sides[0].inside(k)
-		for i, to := range sides[1].inside(k) {
-			w.traffic(t, from[i], to)
+		for i, to := range inside[1] {
+			visit(inside[0][i], to)
 		}
 	}
 	if err := w.problem(t); err != nil {
 		t.Error(err)
 	}
+}
+
+// try takes traffic through a tunnel.
+func (k kind) try(t *testing.T, way device.Way) seen {
+	w := newWire(t, way, k.tap)
+	k.through(t, w, func(from, to netip.Addr) { w.traffic(t, from, to) })
 	t.Logf("%d frames with a checksum to complete, %d super-packets", w.unfinished.Load(), w.supers.Load())
 	return seen{w.unfinished.Load() > 0, w.supers.Load() > 0}
 }
