@@ -83,6 +83,8 @@ install_packages() {
 
 main() {
 	local group package missing=() wanted=() purposes=() chosen=()
+	# Who looks at another release (debian.sh) gets what this machine needs from its own all the same: from the other, libc would come along.
+	unset APT_CONFIG
 	[ $# -gt 0 ] || die "usage: scripts/setup-packages.sh GROUP... (build build-arm64 debug vm vm-arm64 lint ring root deb package go)"
 	for group; do
 		group_packages "$group" >/dev/null
