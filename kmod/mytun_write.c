@@ -61,11 +61,13 @@ void mytun_write_wake(struct mytun_queue *queue)
 
 /*
  * The last byte of a frame is given back after all others were told of, without
- * a word: it takes no room. A limit of 1 would have everybody wait for it
+ * a word: it takes no room, and neither do those of frames that are being given
+ * back elsewhere. What is less than any frame is charged is such bytes. Who
+ * waited for them might wait for ever.
  */
 static bool mytun_write_is_settled(const struct sock *sk)
 {
-	return sk_wmem_alloc_get(sk) <= 1;
+	return sk_wmem_alloc_get(sk) < SKB_DATA_ALIGN(sizeof(struct sk_buff));
 }
 
 /* Who waits for room is told when half of it is free */

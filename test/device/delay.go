@@ -9,7 +9,6 @@ import (
 	"os"
 	"testing"
 
-	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
 )
@@ -20,21 +19,14 @@ import (
 // kernel has.
 func Delay(t testing.TB, times int32, symbols ...string) {
 	t.Helper()
-	p, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Name: "mytun_delay", Type: ebpf.Kprobe, License: "GPL",
-		Instructions: asm.Instructions{
-			asm.Mov.Imm(asm.R6, 0),
-			asm.FnKtimeGetNs.Call().WithSymbol("again"),
-			asm.Add.Imm(asm.R6, 1),
-			asm.JLT.Imm(asm.R6, times, "again"),
-			asm.Mov.Imm(asm.R0, 0),
-			asm.Return(),
-		},
+	p := newProbe(t, asm.Instructions{
+		asm.Mov.Imm(asm.R6, 0),
+		asm.FnKtimeGetNs.Call().WithSymbol("again"),
+		asm.Add.Imm(asm.R6, 1),
+		asm.JLT.Imm(asm.R6, times, "again"),
+		asm.Mov.Imm(asm.R0, 0),
+		asm.Return(),
 	})
-	if err != nil {
-		t.Fatalf("program: %+v", err)
-	}
-	t.Cleanup(func() { p.Close() })
 	for _, symbol := range symbols {
 		probe, err := link.Kprobe(symbol, p, nil)
 		if err == nil {

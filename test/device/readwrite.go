@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -138,9 +139,8 @@ func anonymous(t testing.TB, size, prot int) []byte {
 
 const holder = "myhold0"
 
-// HoldFrames makes what a device receives wait in another device's qdisc, which
-// lets a byte go a second: all but the first frame stay, and stay charged to the
-// socket that they came from.
+// HoldFrames makes what a device receives of IPv4 wait in another device's qdisc: it
+// stays charged to the socket that it came from.
 func HoldFrames(t testing.TB, name string) {
 	t.Helper()
 	if err := netlink.LinkAdd(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Name: holder}}); err != nil {
@@ -148,9 +148,9 @@ func HoldFrames(t testing.TB, name string) {
 	}
 	Up(t, holder)
 	for _, command := range []string{
-		"qdisc add dev " + holder + " root tbf rate 8bit burst 1600 limit 1m",
+		"qdisc add dev " + holder + " root plug",
 		"qdisc add dev " + name + " ingress",
-		"filter add dev " + name + " ingress matchall action mirred egress redirect dev " + holder,
+		"filter add dev " + name + " ingress protocol ip matchall action mirred egress redirect dev " + holder,
 	} {
 		if out, err := exec.Command("tc", strings.Fields(command)...).CombinedOutput(); err != nil {
 			t.Fatalf("tc %s: %v: %s", command, err, out)
@@ -158,10 +158,28 @@ func HoldFrames(t testing.TB, name string) {
 	}
 }
 
-// DropHeld frees all that HoldFrames held.
+// DropHeld frees all that HoldFrames held, and what comes from now on.
 func DropHeld(t testing.TB) {
 	t.Helper()
 	Delete(t, holder)
+}
+
+// LetHeldGo frees all that HoldFrames held, and what comes from now on, and waits for
+// no other processor meanwhile.
+func LetHeldGo(t testing.TB) {
+	t.Helper()
+	const releaseIndefinite = 2 // TCQ_PLUG_RELEASE_INDEFINITE
+	request := nl.NewNetlinkRequest(unix.RTM_NEWQDISC, unix.NLM_F_ACK)
+	request.AddData(&nl.TcMsg{
+		Family:  nl.FAMILY_ALL,
+		Ifindex: int32(LinkOf(t, holder).Attrs().Index),
+		Parent:  netlink.HANDLE_ROOT,
+	})
+	request.AddData(nl.NewRtAttr(nl.TCA_KIND, nl.ZeroTerminated("plug")))
+	request.AddData(nl.NewRtAttr(nl.TCA_OPTIONS, encode([2]uint32{releaseIndefinite, 0})))
+	if _, err := request.Execute(unix.NETLINK_ROUTE, 0); err != nil {
+		t.Fatalf("qdisc of %s: %v", holder, err)
+	}
 }
 
 // Configure configures a device that is there already, as Config says, which

@@ -273,6 +273,34 @@ func TestSmallestSendBuffersWake(t *testing.T) {
 	}
 }
 
+// TestFramesGivenBackAtOnceWake: a frame that is being given back has told of its room,
+// but not come to the end of it, when another processor gives back the next. Who began
+// to wait in between is woken all the same.
+func TestFramesGivenBackAtOnceWake(t *testing.T) {
+	for _, bytes := range []int{1, 4, 5} {
+		t.Run(fmt.Sprint(bytes), func(t *testing.T) {
+			device.Sandbox(t)
+			p := device.NewPort(t, device.Node, device.Config{TAP: true, NoAddresses: true})
+			device.HoldFrames(t, p.Name)
+			setSendBuffer(t, p.File, bytes)
+			stop := device.StopAtReturn(t, "mytun_write_space")
+			unheld := p.Frame(true, device.Datagram{SrcPort: peerPort, DstPort: hostPort, Payload: []byte("to nobody")})
+			first, _ := start(func() (int, error) { return unix.Write(p.FD, unheld) })
+			stop.Wait(t)
+			fill(t, p, up(p.Link, device.Pattern(1, 1000)))
+			polled := poll(t, p.File, unix.POLLOUT)
+			device.LetHeldGo(t)
+			if r := finish(t, polled); r.n != unix.POLLOUT {
+				t.Errorf("poll says %#x, %v when there was room", r.n, r.err)
+			}
+			stop.End(t)
+			if r := finish(t, first); r.n != len(unheld) {
+				t.Errorf("write: %d, %v", r.n, r.err)
+			}
+		})
+	}
+}
+
 // fill writes a frame until there is no room in the send buffer.
 func fill(t *testing.T, p *device.Port, frame []byte) {
 	t.Helper()
