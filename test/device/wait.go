@@ -33,6 +33,15 @@ func slowness(text string) time.Duration {
 	return time.Duration(n)
 }
 
+// Times is how often to do what may go wrong once in a while: so often, or a tenth of it
+// on a debug kernel, which looks closer and takes longer.
+func Times(n int) int {
+	if Slow() {
+		return n / 10
+	}
+	return n
+}
+
 // Deadline is how long tests wait for a state before they call it lost. It
 // is generous: the machine may be an emulated one.
 var Deadline = 20 * time.Second * slow

@@ -174,7 +174,7 @@ func TestQueueIsFilteredBeforeTheStackFindsIt(t *testing.T) {
 		port = port%64 + 1
 		conn.WriteToUDPAddrPort([]byte("flow"), p.PeerAddr(false, port))
 	})
-	for i := range 500 {
+	for i := range device.Times(500) {
 		f := device.OpenNode(t, device.Node, unix.O_NONBLOCK)
 		f.Attach(t, p.Name, p.Flags)
 		if n, err := unix.Read(f.FD, make([]byte, 2000)); err != unix.EAGAIN {

@@ -93,7 +93,7 @@ func addTunnelEnd(t *testing.T, l *device.Link, ipv6 bool) {
 // TestTunnelsThatAreHalfTrue: frames with a tunnel's bits and offsets of which a part is untrue. Those that are taken are cut up by the
 // kernel, as they leave by a device that can do nothing, or end at the tunnel's end. None is lost count of.
 func TestTunnelsThatAreHalfTrue(t *testing.T) {
-	const frames = 1000
+	frames := device.Times(1000)
 	for _, tap := range []bool{false, true} {
 		for _, way := range device.Ways[1:] {
 			t.Run(fmt.Sprintf("TAP %v, %s", tap, way.Name), func(t *testing.T) {
