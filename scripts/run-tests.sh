@@ -8,9 +8,9 @@
 # sum of all results: 'N passed, N failed', alone on the last line. A stage that crashes, or that ends without a result, counts as a failure.
 # Those on virtual machines come last, and each line of theirs begins with the stage's name.
 #
-#   modules, vm      for each of $KERNELS (default: scripts/common.sh). The first has all selftests, the others leave out what
-#                    test/once says is the same on any kernel; with EVERYWHERE=yes they have all, too. Suites that a debug
-#                    kernel of the same series runs in another stage are that stage's
+#   modules, vm      for each of $KERNELS (default: scripts/common.sh). The first has all selftests and comes last, the others
+#                    leave out what test/once says is the same on any kernel; with EVERYWHERE=yes they have all, too. Suites
+#                    that a debug kernel of the same series runs in another stage are that stage's, but for test/plain
 #   builds           what modules does, for each series that Debian's mirror has
 #   kasan, kcsan     the selftests on a debug kernel, and proof that they can fail there; kasan ends with a short run of the fuzzer
 #   kasan-short      of kasan those suites that are about what a process can do to the kernel, and about memory that is short
@@ -18,7 +18,8 @@
 #   bench            instructions a packet, compared with bench/baseline.json
 #
 # TESTS (patterns, default all) chooses among the selftests; VM_TIMEOUT (seconds, default 2400, for a debug kernel or PREEMPT_RT 3000) bounds one
-# virtual machine's whole run; MACHINES (1) is how many run side by side: with more, tests of how long others wait may fail without a reason;
+# virtual machine's whole run; MACHINES (2, or 1 where there is one processor, or with EVERYWHERE=yes) is how many run side by
+# side, the last one alone: an emulated machine of two processors takes three quarters of one here;
 # MYTUN_CYCLES (default 100000, on the debug kernels less) is how often the wake-up tests put somebody to sleep;
 # MYTUN_ORDERS=all lets the lifecycle tests play every order of three actions (default: every pair of them in every place).
 
@@ -28,8 +29,9 @@ set -uf
 TOP=$(cd "$(dirname "$0")/.." && pwd)
 RESULTS=$TOP/build/results
 KERNELS=${KERNELS:-$DEFAULT_KERNELS}
-MACHINES=${MACHINES:-1}
+MACHINES=${MACHINES:-$(($(nproc) > 1 && 0${EVERYWHERE:+1} == 0 ? 2 : 1))}
 GO=$TOP/scripts/go.sh
+FIRST=${KERNELS%% *} OTHERS=${KERNELS#"${KERNELS%% *}"}
 KASAN_SHORT="abi. faults. hostile. readwrite. xdp."
 STAGES=()
 # Suites that a debug kernel runs
@@ -125,17 +127,17 @@ stage_builds() {
 	KERNELS=$("$TOP/scripts/list-kernels.sh" | tr '\n' ' ') stage_modules "$1"
 }
 
-# left_out KERNEL: what the selftests need not run on that kernel, a pattern a line.
-left_out() {
+# choice KERNEL: arguments for the selftests, a word a line: what they need not run on that kernel.
+choice() {
 	[ -z "${EVERYWHERE:-}${TESTS:-}" ] || return 0
-	[ "$1" = "${KERNELS%% *}" ] || sed '/^#/d' "$TOP/test/once"
-	[ "$1" != 6.12 ] || [ -z "$CHECKED" ] || tr ' ' '\n' <<<"$CHECKED"
+	[ "$1" = "$FIRST" ] || sed '/^#/d; s/^/-n\n/' "$TOP/test/once"
+	[ "$1" != 6.12 ] || [ -z "$CHECKED" ] || { tr ' ' '\n' <<<"$CHECKED" | sed 's/^/-n\n/' && sed '/^#/d; s/^/-i\n/' "$TOP/test/plain"; }
 }
 
 # stage_vm LOG KERNEL: the kernel's own complaints make the run fail even if every test passed.
 stage_vm() {
 	local arguments=()
-	mapfile -t arguments < <(left_out "$2" | sed 's/^/-n\n/')
+	mapfile -t arguments < <(choice "$2")
 	# shellcheck disable=SC2206 # words are meant
 	arguments+=(${TESTS:-})
 	"$TOP/test/vm/run.sh" --kernel "$2" --timeout "${VM_TIMEOUT:-2400}" test/selftest.sh "${arguments[@]}" 2>&1 | tee "$1"
@@ -235,7 +237,7 @@ host_stage() {
 vm_stage() {
 	local kernel
 	case $1 in
-	vm) for kernel in $KERNELS; do beside "vm-$kernel" stage_vm "$kernel"; done ;;
+	vm) for kernel in $OTHERS; do beside "vm-$kernel" stage_vm "$kernel"; done ;;
 	kasan | kcsan)
 		beside "vm-6.12-$1" stage_debug "6.12-$1"
 		beside "planted-$1" stage_planted "6.12-$1"
@@ -245,6 +247,12 @@ vm_stage() {
 	rt) VM_TIMEOUT=${VM_TIMEOUT:-3000} beside vm-6.1-rt stage_vm 6.1-rt ;;
 	fuzz | package) beside "$1" "stage_$1" ;;
 	esac
+}
+
+# last_machine: that of the first kernel, some of whose tests measure how long others have to wait.
+last_machine() {
+	beside "vm-$FIRST" stage_vm "$FIRST"
+	wait
 }
 
 main() {
@@ -261,6 +269,7 @@ main() {
 		vm_stage "$stage"
 	done
 	wait
+	[[ " $* " != *" vm "* ]] || last_machine
 	times >&2
 	"$TOP/scripts/summarise.sh" "$RESULTS" "${STAGES[@]}"
 }

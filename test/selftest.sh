@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Usage: test/selftest.sh [-v] [-l] [-o] [-1] [-x] [-t SECONDS] [-n PATTERN]... [PATTERN...]
+# Usage: test/selftest.sh [-v] [-l] [-o] [-1] [-x] [-t SECONDS] [-n PATTERN]... [-i PATTERN]... [PATTERN...]
 #
 # The self-tests, as root on a machine where mytun is loaded: in the project's virtual machine or on a host of one's own. Output is
 # KTAP; the exit status is 0 if all is well, 1 if a test failed, 4 if there was nothing to run.
@@ -13,6 +13,7 @@
 #   -x          stop after the first suite that makes the kernel complain: the checkers look at nothing or at little after that
 #   -t SECONDS  kill a test after that long (120; test/timeouts names those that may take longer; MYTUN_SLOW, a number, multiplies all limits)
 #   -n PATTERN  leave those tests out
+#   -i PATTERN  but not those
 #   PATTERN     run the tests whose names contain one of these words or match one of these globs; without any, all
 #
 # Tests are the functions test_* in test/cases/*.sh and the Test* functions of the Go test binaries *.test in build/guest/ (or in
@@ -78,9 +79,10 @@ matches() {
 	return 1
 }
 
-# chosen NAME: one of PATTERNS matches, if there are any, and none of LEFT_OUT.
+# chosen NAME: one of PATTERNS matches, if there are any, and none of LEFT_OUT, or one of TAKEN_IN as well.
 chosen() {
-	{ [ ${#PATTERNS[@]} = 0 ] || matches "$1" "${PATTERNS[@]}"; } && ! matches "$1" "${LEFT_OUT[@]}"
+	{ [ ${#PATTERNS[@]} = 0 ] || matches "$1" "${PATTERNS[@]}"; } &&
+		{ ! matches "$1" "${LEFT_OUT[@]}" || matches "$1" "${TAKEN_IN[@]}"; }
 }
 
 # describe FILE FUNCTION: the comment right above a shell case.
@@ -285,6 +287,7 @@ parse() {
 		-x) STOP=yes ;;
 		-o) export MYTUN_TEST_OFFLOADS=on ;;
 		-n) LEFT_OUT+=("${2:?}") && shift ;;
+		-i) TAKEN_IN+=("${2:?}") && shift ;;
 		-t) TIMEOUT=${2:?} && shift ;;
 		-*)
 			sed -n '/^# Usage/,/^$/s/^# \{0,1\}//p' "$SELF" >&2
@@ -298,7 +301,7 @@ parse() {
 
 main() {
 	local cases='' line runs
-	PATTERNS=() LEFT_OUT=()
+	PATTERNS=() LEFT_OUT=() TAKEN_IN=()
 	parse "$@"
 	while read -r line; do
 		chosen "${line%% *}" && cases+=$line$'\n'
