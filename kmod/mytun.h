@@ -278,8 +278,8 @@ struct mytun_queue {
 	/* rx ring: of who holds @rx_lock: the kthread, a sender, the timer */
 	spinlock_t rx_lock;
 	struct mytun_ring rx;
-	struct sk_buff_head backlog;	/* added to by the kthread alone */
-	bool rx_stalled;
+	struct sk_buff_head backlog;	/* from the list under its lock, too */
+	bool rx_stalled;		/* ended by the kthread without it */
 	bool rx_held;			/* the timer will ring the doorbell */
 	unsigned int rx_held_frames;
 	u64 rx_rung_ns;
@@ -287,7 +287,6 @@ struct mytun_queue {
 	unsigned int rx_soon;		/* doorbells soon after another */
 	unsigned int rx_soon_max;	/* after so many, one is held to try */
 	struct hrtimer rx_timer;
-	u64 rx_last_ns;			/* of any sender, without a lock */
 
 	/*
 	 * kthread and stack: written under sk_receive_queue.lock. Awake, the
@@ -512,6 +511,8 @@ bool mytun_rx_drain(struct mytun_queue *queue);
 bool mytun_rx_may_sleep(struct mytun_queue *queue);
 void mytun_rx_let_senders(struct mytun_queue *queue);
 void mytun_rx_purge(struct mytun_queue *queue);
+bool mytun_rx_left_behind(const struct mytun_queue *queue);
+void mytun_rx_wake_kthread(struct mytun_queue *queue);
 
 /* mytun_read.c: kernel to process, without a ring */
 ssize_t mytun_read_iter(struct kiocb *iocb, struct iov_iter *to);

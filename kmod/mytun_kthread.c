@@ -2,12 +2,12 @@
 /*
  * The queue's kernel thread: both directions, while there is traffic
  *
- * It moves what waits for the process into the rx ring (mytun_rx.c), and while
- * it is awake it also watches the tx ring, so that neither direction needs a
- * doorbell in the steady state. When there is nothing to do it looks on for a
+ * It moves what waits for the process into the rx ring where its senders have not
+ * done so (mytun_rx.c), and while it is awake it also watches the tx ring, so that
+ * neither direction needs a doorbell in the steady state. When there is nothing to do it looks on for a
  * bounded time, then asks to be woken and sleeps.
  *
- * Who wakes it: the stack (mytun_rx_enqueue), a tx doorbell that is not the
+ * Who wakes it: a sender that leaves frames (mytun_rx_wake_kthread), a tx doorbell that is not the
  * first for a while (mytun_doorbell.c), a tasklet with more to do than it may,
  * mytun_kthread_dismiss. It looks at the device only with bottom halves off, and
  * only if the queue is not stopping: the device's end does not wait for it.
@@ -65,7 +65,7 @@ static bool mytun_is_broken(const struct mytun_queue *queue)
 /* A process without a doorbell can't say that it made room: look for it */
 static long mytun_kthread_patience(const struct mytun_queue *queue)
 {
-	if (queue->rx_stalled && !READ_ONCE(queue->tx_doorbell))
+	if (READ_ONCE(queue->rx_stalled) && !READ_ONCE(queue->tx_doorbell))
 		return max(HZ / 200, 1);
 	return MAX_SCHEDULE_TIMEOUT;
 }

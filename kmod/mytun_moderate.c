@@ -90,6 +90,8 @@ static enum hrtimer_restart mytun_moderate_timer(struct hrtimer *timer)
 			mytun_moderate_ring(queue);
 	}
 	spin_unlock(&queue->rx_lock);
+	if (mytun_rx_left_behind(queue))
+		mytun_rx_wake_kthread(queue);
 	return HRTIMER_NORESTART;
 }
 

@@ -3,24 +3,22 @@
  * From an skb to a frame in the rx ring
  *
  * The ring has one producer: whoever holds rx_lock, and with it all frames that
- * wait. As a rule that is the queue's kthread, which moves what waits in
- * sk_receive_queue in batches. A sender that finds nothing waiting puts its
- * frame into the ring itself where that is better: after a pause, when there is
- * one sleeper to wake instead of two, and while the kthread would only wait for
- * the sender's own CPU.
+ * wait. That is the sender itself, as a rule: to copy a frame where it is in the
+ * CPU's cache costs less than to hand it to another one. A sender that finds the
+ * lock taken leaves its frame in sk_receive_queue, and who has the lock moves what
+ * waits before and after its own. For what is left when the ring is full, or when
+ * a sender has done enough for others, there is the queue's kthread.
  *
  * Without an rx ring frames wait in sk_receive_queue for mytun_read.c.
  */
-
-#include <linux/sched/clock.h>
 
 #include "mytun.h"
 
 /* Bounds of a drain: small enough to keep the process busy early */
 #define MYTUN_RX_FRAMES_PER_DRAIN	64
 #define MYTUN_RX_BYTES_PER_DRAIN	(256U << 10)
-/* A frame after so long a pause is not part of a stream */
-#define MYTUN_RX_PAUSE_NS		20000
+/* So often a sender looks again for frames that came meanwhile */
+#define MYTUN_RX_ROUNDS_OF_SENDER	4
 /* With back-pressure: as many may wait before the stack is told to hold on */
 #define MYTUN_RX_WAITING_MAX		128U
 
@@ -130,44 +128,6 @@ static void mytun_rx_publish(struct mytun_queue *queue,
 	mytun_poll_wake_frames(queue);
 }
 
-/* The answer may be wrong in a race */
-static bool mytun_rx_after_pause(struct mytun_queue *queue)
-{
-	u64 now = local_clock();
-	u64 last = READ_ONCE(queue->rx_last_ns);
-
-	WRITE_ONCE(queue->rx_last_ns, now);
-	return now - last > MYTUN_RX_PAUSE_NS;
-}
-
-/* Is the sender to do the kthread's work? */
-static bool mytun_rx_is_direct(struct mytun_queue *queue)
-{
-	return task_cpu(queue->kthread) == smp_processor_id() ||
-	       (READ_ONCE(queue->asleep) && mytun_rx_after_pause(queue));
-}
-
-/*
- * By a sender, of a queue with an rx ring. True if the skb is in it, or gone
- */
-static bool mytun_rx_put_direct(struct mytun_queue *queue, struct sk_buff *skb)
-{
-	struct mytun_rx_batch batch = {};
-	bool done;
-
-	lockdep_assert_in_softirq();
-	if (!mytun_rx_is_direct(queue) || !spin_trylock(&queue->rx_lock))
-		return false;
-
-	done = skb_queue_empty(&queue->backlog) &&
-	       skb_queue_empty_lockless(&queue->sk.sk_receive_queue) &&
-	       mytun_rx_put(queue, skb, &batch);
-	mytun_count(queue, MYTUN_RX_DIRECT, batch.frames);
-	mytun_rx_publish(queue, &batch);
-	spin_unlock(&queue->rx_lock);
-	return done;
-}
-
 /*
  * Of a device with back-pressure: no frame more than can wait, until some have
  * gone. Not where nothing would hold the frames, nor when they will never go.
@@ -236,43 +196,6 @@ static unsigned int mytun_rx_waiting(const struct mytun_queue *queue)
 }
 
 /*
- * Called by the stack, any CPU, under RCU. False if too many frames wait already;
- * the caller then still owns @skb.
- */
-bool mytun_rx_enqueue(struct mytun_queue *queue, struct sk_buff *skb)
-{
-	struct sk_buff_head *list = &queue->sk.sk_receive_queue;
-	unsigned int limit = READ_ONCE(skb->dev->tx_queue_len);
-	bool has_ring = mytun_has_rx_ring(queue);
-	unsigned long flags;
-	bool wake;
-
-	lockdep_assert_in_softirq();
-	if (has_ring && mytun_rx_put_direct(queue, skb))
-		return true;
-
-	spin_lock_irqsave(&list->lock, flags);
-	if (unlikely(mytun_rx_waiting(queue) >= limit)) {
-		spin_unlock_irqrestore(&list->lock, flags);
-		atomic64_inc(&queue->counters[MYTUN_RX_DROPPED]);
-		return false;
-	}
-	__skb_queue_tail(list, skb);
-	if (READ_ONCE(queue->device->flags) & IFF_BACKPRESSURE &&
-	    mytun_rx_waiting(queue) >= min(limit / 2, MYTUN_RX_WAITING_MAX))
-		mytun_rx_hold_senders(queue);
-	wake = READ_ONCE(queue->asleep);
-	WRITE_ONCE(queue->asleep, false);
-	spin_unlock_irqrestore(&list->lock, flags);
-
-	if (wake)
-		wake_up_process(queue->kthread);
-	if (!has_ring)
-		mytun_read_wake(queue);
-	return true;
-}
-
-/*
  * By a reader, of a queue without an rx ring. NULL if nothing waits, EMSGSIZE if
  * the first has more than @room bytes: then it stays.
  */
@@ -301,38 +224,41 @@ struct sk_buff *mytun_rx_dequeue(struct mytun_queue *queue, size_t room)
 static void mytun_rx_take(struct mytun_queue *queue)
 {
 	struct sk_buff_head *list = &queue->sk.sk_receive_queue;
+	unsigned long flags;
 
 	lockdep_assert_held(&queue->rx_lock);
 	if (!skb_queue_empty(&queue->backlog) || skb_queue_empty_lockless(list))
 		return;
-	spin_lock_irq(&list->lock);
+	spin_lock_irqsave(&list->lock, flags);
 	skb_queue_splice_tail_init(list, &queue->backlog);
-	spin_unlock_irq(&list->lock);
+	spin_unlock_irqrestore(&list->lock, flags);
 }
 
 /* The ring is full: let the limit of the stack's queue count these again */
 static void mytun_rx_give_back(struct mytun_queue *queue)
 {
 	struct sk_buff_head *list = &queue->sk.sk_receive_queue;
+	unsigned long flags;
 
 	lockdep_assert_held(&queue->rx_lock);
-	spin_lock_irq(&list->lock);
+	spin_lock_irqsave(&list->lock, flags);
 	skb_queue_splice_init(&queue->backlog, list);
-	spin_unlock_irq(&list->lock);
+	spin_unlock_irqrestore(&list->lock, flags);
 }
 
 /* Room was made in the ring: senders go on when half of what waited is gone */
 static void mytun_rx_offer_room(struct mytun_queue *queue)
 {
 	struct sk_buff_head *list = &queue->sk.sk_receive_queue;
+	unsigned long flags;
 
 	if (!READ_ONCE(queue->rx_stopped))
 		return;
-	spin_lock_irq(&list->lock);
+	spin_lock_irqsave(&list->lock, flags);
 	if (queue->rx_stopped &&
 	    mytun_rx_waiting(queue) <= MYTUN_RX_WAITING_MAX / 2)
 		__mytun_rx_let_senders(queue);
-	spin_unlock_irq(&list->lock);
+	spin_unlock_irqrestore(&list->lock, flags);
 }
 
 /* No room: count it once. In a broken ring there will be none */
@@ -342,9 +268,9 @@ static void mytun_rx_stall(struct mytun_queue *queue, struct sk_buff *skb)
 	__skb_queue_head(&queue->backlog, skb);
 	if (queue->rx.broken)
 		return;
-	if (!queue->rx_stalled)
+	if (!READ_ONCE(queue->rx_stalled))
 		mytun_count(queue, MYTUN_RX_RING_FULL, 1);
-	queue->rx_stalled = true;
+	WRITE_ONCE(queue->rx_stalled, true);
 	mytun_rx_give_back(queue);
 }
 
@@ -363,8 +289,159 @@ static void mytun_rx_fill_ring(struct mytun_queue *queue,
 			mytun_rx_stall(queue, skb);
 			break;
 		}
-		queue->rx_stalled = false;
+		WRITE_ONCE(queue->rx_stalled, false);
 	}
+}
+
+/*
+ * Move up to a batch of what waits into the ring. False if there is more, or no
+ * room for it
+ */
+static bool mytun_rx_move(struct mytun_queue *queue,
+			  struct mytun_rx_batch *batch)
+{
+	lockdep_assert_held(&queue->rx_lock);
+	mytun_rx_take(queue);
+	if (likely(skb_queue_empty(&queue->backlog)))
+		return true;
+	mytun_rx_fill_ring(queue, batch);
+	return skb_queue_empty(&queue->backlog) &&
+	       skb_queue_empty_lockless(&queue->sk.sk_receive_queue);
+}
+
+/* Without a lock: may be wrong, but not for who looks again after a barrier */
+static bool mytun_rx_waits(const struct mytun_queue *queue)
+{
+	return !skb_queue_empty_lockless(&queue->sk.sk_receive_queue) ||
+	       !skb_queue_empty_lockless(&queue->backlog);
+}
+
+/*
+ * Every holder of rx_lock who is not the kthread, having let go of it: a sender
+ * that found it taken has queued its frame and gone. Pairs with the barrier of
+ * mytun_rx_leave_to_holder()
+ */
+bool mytun_rx_left_behind(const struct mytun_queue *queue)
+{
+	smp_mb();
+	return mytun_rx_waits(queue);
+}
+
+/* What waits is the kthread's now */
+void mytun_rx_wake_kthread(struct mytun_queue *queue)
+{
+	struct sk_buff_head *list = &queue->sk.sk_receive_queue;
+	unsigned long flags;
+	bool wake;
+
+	spin_lock_irqsave(&list->lock, flags);
+	wake = READ_ONCE(queue->asleep);
+	WRITE_ONCE(queue->asleep, false);
+	spin_unlock_irqrestore(&list->lock, flags);
+	if (wake)
+		wake_up_process(queue->kthread);
+}
+
+/* What became of a sender's try to put its frame into the ring */
+enum mytun_rx_try {
+	MYTUN_RX_DONE,		/* the skb is gone */
+	MYTUN_RX_TAKEN,		/* somebody else has the ring */
+	MYTUN_RX_LATER,		/* no room, or others are first */
+};
+
+/* By a sender: its frame, after those that came before it */
+static enum mytun_rx_try mytun_rx_try(struct mytun_queue *queue,
+				      struct sk_buff *skb)
+{
+	struct mytun_rx_batch batch = {};
+	bool done, broken;
+	unsigned int others;
+
+	lockdep_assert_in_softirq();
+	if (!spin_trylock(&queue->rx_lock))
+		return MYTUN_RX_TAKEN;
+
+	done = mytun_rx_move(queue, &batch);
+	others = batch.frames;
+	done = done && mytun_rx_put(queue, skb, &batch);
+	mytun_count(queue, MYTUN_RX_DIRECT, batch.frames - others);
+	mytun_rx_publish(queue, &batch);
+	broken = queue->rx.broken;
+	spin_unlock(&queue->rx_lock);
+	if (unlikely(broken))
+		mytun_queue_set_state(queue, MYTUN_STATE_RX_BROKEN);
+	if (others)
+		mytun_rx_offer_room(queue);
+	return done ? MYTUN_RX_DONE : MYTUN_RX_LATER;
+}
+
+/* By a sender: what others have left. True if nothing is left now */
+static bool mytun_rx_serve_others(struct mytun_queue *queue)
+{
+	unsigned int rounds = MYTUN_RX_ROUNDS_OF_SENDER;
+	struct mytun_rx_batch batch = {};
+
+	do {
+		/* who has it now looks again, too */
+		if (!spin_trylock(&queue->rx_lock))
+			return true;
+		batch.frames = 0;
+		batch.bytes = 0;
+		mytun_rx_move(queue, &batch);
+		mytun_rx_publish(queue, &batch);
+		spin_unlock(&queue->rx_lock);
+		mytun_rx_offer_room(queue);
+		if (!mytun_rx_left_behind(queue))
+			return true;
+	} while (batch.frames && --rounds);
+	return false;
+}
+
+/* False if too many wait already */
+static bool mytun_rx_wait_in_list(struct mytun_queue *queue,
+				  struct sk_buff *skb)
+{
+	struct sk_buff_head *list = &queue->sk.sk_receive_queue;
+	unsigned int limit = READ_ONCE(skb->dev->tx_queue_len);
+	unsigned long flags;
+
+	spin_lock_irqsave(&list->lock, flags);
+	if (unlikely(mytun_rx_waiting(queue) >= limit)) {
+		spin_unlock_irqrestore(&list->lock, flags);
+		atomic64_inc(&queue->counters[MYTUN_RX_DROPPED]);
+		return false;
+	}
+	__skb_queue_tail(list, skb);
+	if (READ_ONCE(queue->device->flags) & IFF_BACKPRESSURE &&
+	    mytun_rx_waiting(queue) >= min(limit / 2, MYTUN_RX_WAITING_MAX))
+		mytun_rx_hold_senders(queue);
+	spin_unlock_irqrestore(&list->lock, flags);
+	return true;
+}
+
+/*
+ * Called by the stack, any CPU, under RCU. False if too many frames wait already;
+ * the caller then still owns @skb.
+ */
+bool mytun_rx_enqueue(struct mytun_queue *queue, struct sk_buff *skb)
+{
+	enum mytun_rx_try tried;
+
+	lockdep_assert_in_softirq();
+	if (!mytun_has_rx_ring(queue)) {
+		if (!mytun_rx_wait_in_list(queue, skb))
+			return false;
+		mytun_read_wake(queue);
+		return true;
+	}
+	tried = mytun_rx_try(queue, skb);
+	if (tried != MYTUN_RX_DONE && !mytun_rx_wait_in_list(queue, skb))
+		return false;
+	if (!mytun_rx_left_behind(queue))
+		return true;
+	if (tried == MYTUN_RX_LATER || !mytun_rx_serve_others(queue))
+		mytun_rx_wake_kthread(queue);
+	return true;
 }
 
 /* By the kthread: move up to a batch into the ring. True if anything moved */
@@ -373,9 +450,7 @@ bool mytun_rx_drain(struct mytun_queue *queue)
 	struct mytun_rx_batch batch = {};
 	bool broken;
 
-	/* only the kthread adds to the backlog, so it may look without a lock */
-	if (skb_queue_empty_lockless(&queue->backlog) &&
-	    skb_queue_empty_lockless(&queue->sk.sk_receive_queue))
+	if (!mytun_rx_waits(queue))
 		return false;
 	/* they wait for read() */
 	if (!queue->rx.size)
@@ -384,8 +459,7 @@ bool mytun_rx_drain(struct mytun_queue *queue)
 	spin_lock_bh(&queue->rx_lock);
 	/* the device may go as soon as bottom halves are on */
 	if (likely(!READ_ONCE(queue->stopping))) {
-		mytun_rx_take(queue);
-		mytun_rx_fill_ring(queue, &batch);
+		mytun_rx_move(queue, &batch);
 		mytun_rx_publish(queue, &batch);
 	}
 	broken = queue->rx.broken;
@@ -417,20 +491,23 @@ bool mytun_rx_may_sleep(struct mytun_queue *queue)
 
 	if (!queue->rx.size)
 		return true;
-	if (!skb_queue_empty_lockless(&queue->backlog))
-		return false;
 
 	spin_lock_irq(&list->lock);
+	/* a sender may have left it there, and not have to wake who is awake */
+	if (!skb_queue_empty_lockless(&queue->backlog)) {
+		spin_unlock_irq(&list->lock);
+		return false;
+	}
 	first = skb_peek(list);
 	length = first ? first->len : 0;
 	WRITE_ONCE(queue->asleep, !first);
 	spin_unlock_irq(&list->lock);
 	/* nothing waits for room any more: a parked queue's frames have gone */
 	if (!first)
-		queue->rx_stalled = false;
+		WRITE_ONCE(queue->rx_stalled, false);
 	/*
 	 * A read() from before the ring may take first: then there is room for
 	 * its length all the sooner
 	 */
-	return !first || (queue->rx_stalled && mytun_rx_wait_space(queue, length));
+	return !first || (READ_ONCE(queue->rx_stalled) && mytun_rx_wait_space(queue, length));
 }

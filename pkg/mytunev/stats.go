@@ -39,7 +39,7 @@ type KernelStats struct {
 	TxSpaceSignals        uint64 // tx space signals sent
 	TxSpaceSuppressed     uint64 // releases that found no process waiting for room
 	KthreadSleeps         uint64 // times the queue's kernel thread went to sleep
-	RxDirect              uint64 // frames that their sender put into the ring, the thread being asleep
+	RxDirect              uint64 // frames that their own sender put into the ring
 	RxQueueStops          uint64 // times the stack was told to hold its frames: Config.Backpressure
 	TxXDP                 uint64 // frames that the device's XDP program kept from the stack: dropped, sent back or redirected
 }

@@ -110,3 +110,72 @@ func sendBursts(conn *net.UDPConn, to netip.AddrPort, count uint32) error {
 	}
 	return nil
 }
+
+// TestSenderTakesTheRingBackWhenItWasFull: frames that found no room are moved by the next
+// sender when there is some, and from then on each goes by its own sender again.
+func TestSenderTakesTheRingBackWhenItWasFull(t *testing.T) {
+	device.Sandbox(t)
+	l := newSegmenting(t, device.Config{})
+	q := l.Queue()
+	q.SetPoll(t, 0)
+	conn := l.ListenUDP(t, false, hostPort)
+	to := l.PeerAddr(false, peerPort)
+	next := uint32(0)
+	send := func() {
+		if _, err := conn.WriteToUDPAddrPort(numbered(next), to); err != nil {
+			t.Fatal(err)
+		}
+		next++
+	}
+	expected := uint32(0)
+	receive := func() {
+		_, frame := q.Receive(t, nil)
+		if d, ok := l.Parse(frame); !ok || !bytes.Equal(d.Payload, numbered(expected)) {
+			t.Fatalf("frame %d came as another: %s, valid %v", expected, name(d.Payload), ok)
+		}
+		expected++
+	}
+	for q.Stats(t).RxRingFull == 0 {
+		send()
+	}
+	send()
+	for expected < next {
+		receive()
+	}
+	const count = 20
+	before := q.Settled(t)
+	for range count {
+		send()
+		receive()
+	}
+	if s := q.Settled(t); s.RxDirect-before.RxDirect != count || s.KthreadSleeps != before.KthreadSleeps || s.RxDropped != 0 {
+		t.Errorf("%d frames after a full ring was emptied: before %+v, after %+v", count, before, s)
+	}
+}
+
+// TestSendersOfOneQueue: many at once, of whom each finds the ring taken by another now and
+// then. Each one's frames come in their order, none is lost, and none waits for a next one.
+func TestSendersOfOneQueue(t *testing.T) {
+	const senders, count, rounds = 4, 200, 20 // of one round as many as may wait
+	device.Sandbox(t)
+	l := device.NewLink(t, device.Config{})
+	device.SetNoQueue(t, l.Name) // a qdisc would have one sender do the work of all
+	l.Queue().SetPoll(t, 0)
+	for range rounds {
+		var running []*sender
+		for i := range senders {
+			running = append(running, newSender(t, l, hostPort+i, count))
+		}
+		take(t, l, map[uint16]uint32{}, senders*count)
+		for _, s := range running {
+			s.running.Wait()
+			s.conn.Close()
+		}
+	}
+	checkNothingLost(t, l)
+	s := l.Queue().Settled(t)
+	t.Logf("%d frames, %d direct, %d sleeps", s.RxFrames, s.RxDirect, s.KthreadSleeps)
+	if s.RxFrames != rounds*senders*count || s.RxDirect == 0 {
+		t.Errorf("stats %+v", s)
+	}
+}

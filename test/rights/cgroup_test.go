@@ -21,13 +21,29 @@ import (
 )
 
 // watcher makes a device whose kernel thread looks for frames as long as it may, and does
-// nothing with it. Without checksum offload the kernel may refuse UDP_SEGMENT.
+// nothing with it.
 func watcher(t testing.TB) {
-	q := device.NewLink(t, device.Config{Name: ownedDevice, Flags: device.Vnet}).Queue()
-	q.SetOffload(t, device.OffloadCsum)
-	q.SetPoll(t, device.PollMaxUsecs)
+	newWatched(t)
 	fmt.Println("made")
 	os.Stdin.Read(make([]byte, 1))
+}
+
+// talker makes such a device, and sends so often that the thread's time to look on does not
+// end, until it is killed.
+func talker(t testing.TB) {
+	l := newWatched(t)
+	frame := l.Frame(false, device.Datagram{SrcPort: device.PeerPort, DstPort: device.PeerPort})
+	fmt.Println("made")
+	for {
+		l.Queue().Send(t, frame)
+		time.Sleep(device.PollMaxUsecs / 4 * time.Microsecond)
+	}
+}
+
+func newWatched(t testing.TB) *device.Link {
+	l := device.NewLink(t, device.Config{Name: ownedDevice})
+	l.Queue().SetPoll(t, device.PollMaxUsecs)
+	return l
 }
 
 // spinner computes, and nothing else, until it is killed.
@@ -85,34 +101,19 @@ func TestQueueThreadIsInTheOpenersGroup(t *testing.T) {
 }
 
 // TestQueueThreadHasItsOpenersLimit: while it looks for frames, which it does for as long
-// as the process asked for, it is held up like the process. What wakes it is frames on
-// another processor that follow each other at once: else their sender does its work.
+// as the process asked for, it is held up as the process would be, which has left the group.
 func TestQueueThreadHasItsOpenersLimit(t *testing.T) {
 	device.Sandbox(t)
-	g := newGroup(t, "cpu", "mytun-rights")
-	child := g.start(t, "watcher")
+	g, other := newGroup(t, "cpu", "mytun-rights"), newGroup(t, "cpu", "mytun-other")
+	child := g.start(t, "talker")
 	child.ExpectLine(t, "made")
-	thread := queueThread(t)
-	cpu := device.LastCPU(t, thread)
-	device.Pin(t, thread, cpu)
-	device.Pin(t, 0, cpu^1)
+	other.write(t, "cgroup.procs", strconv.Itoa(child.Process.Pid))
+	if got, want := strings.TrimSpace(g.read(t, "cgroup.procs")), strconv.Itoa(queueThread(t)); got != want {
+		t.Fatalf("the group has the processes %q, and not the queue's thread, %s, alone", got, want)
+	}
 	g.write(t, "cpu.max", "1000 100000")
-	l := device.LinkNamed(ownedDevice)
-	conn := l.ListenUDP(t, false, 0)
-	const size, burst = 8, 8
-	device.SetSegment(t, conn, size)
-	// so often that its time to look on does not end, and so seldom that the ring has room
-	const pause = device.PollMaxUsecs / 2 * time.Microsecond
-	var sent time.Time
 	before := g.entry(t, "cpu.stat", "nr_throttled")
 	device.WaitFor(t, "the thread to be held up", func() bool {
-		if time.Since(sent) > pause {
-			sent = time.Now()
-			_, err := conn.WriteToUDPAddrPort(make([]byte, burst*size), l.PeerAddr(false, device.PeerPort))
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
 		return g.entry(t, "cpu.stat", "nr_throttled") >= before+3
 	})
 	g.write(t, "cpu.max", "max")

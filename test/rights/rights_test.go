@@ -22,7 +22,7 @@ import (
 func TestMain(m *testing.M) {
 	device.Main(m, map[string]func(testing.TB){
 		"inner": inner, "guest": guest, "rings": rings, "worker": worker, "owner": owner,
-		"watcher": watcher, "spinner": spinner, "keeper": keeper,
+		"watcher": watcher, "talker": talker, "spinner": spinner, "keeper": keeper,
 	})
 }
 

@@ -245,9 +245,8 @@ struct mytun_info {
  * @tx_space_signals:       tx space signals sent
  * @tx_space_suppressed:    releases that found no process waiting for space
  * @kthread_sleeps:         times the queue's kernel thread went to sleep
- * @rx_direct:              frames that their sender put into the ring: nothing
- *                          waited, and the kernel thread slept or would have
- *                          run on the sender's CPU
+ * @rx_direct:              frames that their own sender put into the ring: it was
+ *                          no other's at that moment, and had room
  * @rx_queue_stops:         times the stack was told to hold its frames, with
  *                          MYTUN_IOC_SET_BACKPRESSURE
  * @tx_xdp:                 frames that the device's XDP program kept from the
