@@ -7,11 +7,14 @@
  * claims to be a super-packet is marked as not to be trusted, as for tun.
  */
 
+#include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/skbuff.h>
 #include <linux/swab.h>
 #include <linux/virtio_byteorder.h>
 #include <linux/virtio_net.h>
 #include <net/flow_dissector.h>
+#include <net/ip.h>
 
 #include "mytun.h"
 
@@ -200,6 +203,46 @@ static bool mytun_vnet_matches_super(const struct sk_buff *skb,
 	return mytun_vnet_is_protocol(keys, skb_shinfo(skb)->gso_type);
 }
 
+static bool mytun_vnet_is_transport(u8 protocol)
+{
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
+}
+
+/*
+ * As the dissector would, of the packets that nearly all are: TCP or UDP right
+ * behind an IP header without options
+ */
+static bool mytun_vnet_dissect_plain(const struct sk_buff *skb,
+				     struct flow_keys_basic *keys)
+{
+	const struct ipv6hdr *ip6 = (const void *)skb->data;
+	const struct iphdr *ip = (const void *)skb->data;
+
+	keys->basic.n_proto = skb->protocol;
+	if (skb->protocol == htons(ETH_P_IP)) {
+		keys->control.thoff = sizeof(*ip);
+		if (skb_headlen(skb) < sizeof(*ip) || ip->version != 4 ||
+		    ip->ihl != 5 || ip_is_fragment(ip))
+			return false;
+		keys->basic.ip_proto = ip->protocol;
+	} else {
+		keys->control.thoff = sizeof(*ip6);
+		if (skb->protocol != htons(ETH_P_IPV6) ||
+		    skb_headlen(skb) < sizeof(*ip6) || ip6->version != 6)
+			return false;
+		keys->basic.ip_proto = ip6->nexthdr;
+	}
+	return mytun_vnet_is_transport(keys->basic.ip_proto);
+}
+
+static bool mytun_vnet_dissect(const struct sk_buff *skb,
+			       struct flow_keys_basic *keys)
+{
+	return mytun_vnet_dissect_plain(skb, keys) ||
+	       skb_flow_dissect_flow_keys_basic(NULL, skb, keys, NULL, 0, 0, 0,
+						FLOW_DISSECTOR_F_STOP_BEFORE_ENCAP);
+}
+
 /* Of a frame whose protocol is known: can what it claims be so? */
 bool mytun_vnet_matches(const struct sk_buff *skb)
 {
@@ -211,9 +254,7 @@ bool mytun_vnet_matches(const struct sk_buff *skb)
 	/* it was looked at before */
 	if (unlikely(skb->encapsulation))
 		return true;
-	dissected = skb_flow_dissect_flow_keys_basic(NULL, skb, &keys, NULL,
-						     0, 0, 0,
-						     FLOW_DISSECTOR_F_STOP_BEFORE_ENCAP);
+	dissected = mytun_vnet_dissect(skb, &keys);
 	if (!skb_is_gso(skb))
 		return mytun_vnet_matches_plain(skb, &keys, dissected);
 	return dissected && mytun_vnet_matches_super(skb, &keys);
