@@ -2,15 +2,18 @@
 # SPDX-License-Identifier: MIT
 #
 # Usage: scripts/setup-source.sh checkpatch|memory-model
-#        scripts/setup-source.sh --tree DIR
+#        scripts/setup-source.sh --tree DIR [SERIES]
 #
 # Takes a few files out of Debian's kernel source package into a directory of the cache, and prints its path: checkpatch.pl and its two
 # word lists, or the kernel's memory model for herd7. The package is 140 MB and the files are not, so only these are kept. With --tree the
-# whole source goes into the empty directory DIR instead.
+# whole source of that series (6.12) goes into the empty directory DIR instead. Like kernels (scripts/setup-kernel.sh), series from 7.0 on come
+# from Debian 13's backports, or from unstable before they are there.
 
 set -eu
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
+# shellcheck source=scripts/debian.sh
+. "$(dirname "$0")/debian.sh"
 
 PACKAGE=linux-source-6.12
 
@@ -25,7 +28,26 @@ members() {
 
 # try_download DIR
 try_download() {
-	step "downloading $PACKAGE (140 MB)" fetch_debs "$1" "$PACKAGE"
+	step "downloading $PACKAGE (140 to 170 MB)" fetch_debs "$1" "$PACKAGE"
+}
+
+# use_own_or RELEASE: which apt is asked; "own" is this machine's.
+use_own_or() {
+	[ "$1" = own ] || use_release "$1"
+	known "$PACKAGE" || apt_update
+	known "$PACKAGE"
+}
+
+# download DIR: from the first release that has it.
+download() {
+	local release releases=own
+	[ "$PACKAGE" = linux-source-6.12 ] || releases="trixie sid"
+	for release in $releases; do
+		use_own_or "$release" || continue
+		try_download "$1" || { apt_update && try_download "$1"; } || die "could not download $PACKAGE: apt's words are above"
+		return
+	done
+	die "no $PACKAGE in Debian's mirror (looked in: $releases): check the network and /etc/apt/sources.list*"
 }
 
 # tarball DIR: the source archive's path: the installed one, or else one downloaded into DIR.
@@ -36,8 +58,7 @@ tarball() {
 		return
 	fi
 	need_apt "$PACKAGE"
-	known "$PACKAGE" || apt_update
-	try_download "$1" || { apt_update && try_download "$1"; } || die "could not download $PACKAGE: apt's words are above"
+	download "$1"
 	dpkg -x "$1"/$PACKAGE*.deb "$1"
 	echo "$1/$name"
 }
@@ -71,7 +92,8 @@ unpack_tree() {
 
 main() {
 	if [ "${1:-}" = --tree ]; then
-		unpack_tree "${2:?usage: scripts/setup-source.sh --tree DIR}"
+		PACKAGE=linux-source-${3:-6.12}
+		unpack_tree "${2:?usage: scripts/setup-source.sh --tree DIR [SERIES]}"
 		return
 	fi
 	members "${1:-}" >/dev/null
