@@ -22,13 +22,22 @@ const (
 	Icount = "icount"
 	// Wall is real time, with all of its noise.
 	Wall = "wall"
+	// Native is real time in a kernel that runs as a process of the machine, in windows of tens of milliseconds.
+	Native = "native"
+)
+
+// How far the two CPUs were from each other while a row of the native clock was measured: a virtual machine's may move. Rows of one CPU have
+// no distance.
+const (
+	Near = "near" // a cache line goes there and back within one core complex
+	Far  = "far"
 )
 
 // A Row is one figure: what one peer reached in one metric of one workload.
 type Row struct {
 	Kernel   string  `json:"kernel"`   // the release under test, as uname -r prints it
 	CPUs     int     `json:"cpus"`     // CPUs of the machine under test
-	Clock    string  `json:"clock"`    // Icount or Wall
+	Clock    string  `json:"clock"`    // Icount, Wall or Native
 	Workload string  `json:"workload"` // what was done, such as "rx"
 	Size     int     `json:"size"`     // bytes of a packet; 0 where a workload has no size
 	Peer     string  `json:"peer"`     // who did it
@@ -38,11 +47,21 @@ type Row struct {
 	Min      float64 `json:"min"`      // of all rounds
 	Max      float64 `json:"max"`      // of all rounds
 	Rounds   int     `json:"rounds"`   // how many values the three stand for
+
+	// What rows of the native clock have beside it.
+	Distance string  `json:"distance,omitempty"` // Near or Far
+	P10      float64 `json:"p10,omitempty"`      // the 10th percentile
+	Load     float64 `json:"load,omitempty"`     // CPUs that others kept busy meanwhile
+	Loaded   bool    `json:"loaded,omitempty"`   // these were too many: only Min says something
 }
 
 // String names the row, without its figures.
 func (r Row) String() string {
-	return fmt.Sprintf("%s %d B, %s, %s (%s, %d CPUs, kernel %s)", r.Workload, r.Size, r.Metric, r.Peer, r.Clock, r.CPUs, r.Kernel)
+	distance := ""
+	if r.Distance != "" {
+		distance = " " + r.Distance
+	}
+	return fmt.Sprintf("%s %d B, %s, %s (%s, %d CPUs%s, kernel %s)", r.Workload, r.Size, r.Metric, r.Peer, r.Clock, r.CPUs, distance, r.Kernel)
 }
 
 // Check returns an error that names the row if it cannot be a measurement: a part of its name is missing, or a figure is no number.
@@ -54,13 +73,28 @@ func (r Row) Check() error {
 			return fmt.Errorf("row %v: its %s is empty", r, part.name)
 		}
 	}
-	if r.Clock != Icount && r.Clock != Wall {
-		return fmt.Errorf("row %v: its clock is %q, not %q or %q", r, r.Clock, Icount, Wall)
+	if r.Clock != Icount && r.Clock != Wall && r.Clock != Native {
+		return fmt.Errorf("row %v: its clock is %q, not %q, %q or %q", r, r.Clock, Icount, Wall, Native)
 	}
 	if r.CPUs < 1 || r.Size < 0 || r.Rounds < 1 {
 		return fmt.Errorf("row %v: %d CPUs, %d bytes and %d rounds cannot have been measured", r, r.CPUs, r.Size, r.Rounds)
 	}
-	return r.checkFigures()
+	return errors.Join(r.checkNative(), r.checkFigures())
+}
+
+// checkNative looks at the fields that rows of the native clock have.
+func (r Row) checkNative() error {
+	switch {
+	case r.Clock != Native && (r.Distance != "" || r.P10 != 0 || r.Load != 0 || r.Loaded):
+		return fmt.Errorf("row %v: distance, p10 and load belong to the clock %q", r, Native)
+	case r.Distance != "" && r.Distance != Near && r.Distance != Far:
+		return fmt.Errorf("row %v: its distance is %q, not %q or %q", r, r.Distance, Near, Far)
+	case r.Clock == Native && !(r.Min <= r.P10 && r.P10 <= r.Median):
+		return fmt.Errorf("row %v: its p10 %v is not between min %v and median %v", r, r.P10, r.Min, r.Median)
+	case math.IsNaN(r.Load) || math.IsInf(r.Load, 0) || r.Load < 0:
+		return fmt.Errorf("row %v: its load is %v, which is no measurement", r, r.Load)
+	}
+	return nil
 }
 
 func (r Row) checkFigures() error {
@@ -96,6 +130,7 @@ func CheckAll(rows []Row) error {
 // Key returns the row without its figures: two rows of one key are measurements of the same thing.
 func (r Row) Key() Row {
 	r.Unit, r.Median, r.Min, r.Max, r.Rounds = "", 0, 0, 0, 0
+	r.P10, r.Load, r.Loaded = 0, 0, false
 	return r
 }
 
@@ -185,4 +220,13 @@ func Summarise(values []float64) (median, lowest, highest float64) {
 		median = (sorted[middle-1] + sorted[middle]) / 2
 	}
 	return median, sorted[0], sorted[len(sorted)-1]
+}
+
+// Percentile returns the value below or at which so much of the values lie, of 100: one of them, without a guess at what lies between two. Without
+// values, or with a NaN among them, it is NaN.
+func Percentile(values []float64, percent int) float64 {
+	if len(values) == 0 || slices.ContainsFunc(values, math.IsNaN) {
+		return math.NaN()
+	}
+	return slices.Sorted(slices.Values(values))[(len(values)-1)*percent/100]
 }

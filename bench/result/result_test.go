@@ -101,6 +101,77 @@ var broken = map[string]func(*Row){
 	"0 rounds":                 func(r *Row) { r.Rounds = 0 },
 }
 
+// native returns a row of the native clock that nothing is wrong with.
+func native() Row {
+	row := good()
+	row.Clock, row.Distance, row.P10, row.Load, row.Loaded = Native, Near, 1.5, 0.25, true
+	return row
+}
+
+func TestNativeRow(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rows.json")
+	far := native()
+	far.Distance = Far
+	rows := []Row{native(), far}
+	if err := Save(path, rows); err != nil {
+		t.Fatalf("near and far are two things: %v", err)
+	}
+	if loaded, err := Load(path); err != nil || !reflect.DeepEqual(loaded, rows) {
+		t.Errorf("loaded %v, %v; saved %v", loaded, err, rows)
+	}
+	twin := native()
+	twin.P10, twin.Load, twin.Loaded = 1, 0, false
+	if err := CheckAll([]Row{native(), twin}); err == nil {
+		t.Error("two rows that differ in their figures alone are taken for two things")
+	}
+	if name := far.String(); !strings.Contains(name, "2 CPUs far") && !strings.Contains(name, "1 CPUs far") {
+		t.Errorf("the name %q does not say how far the CPUs were", name)
+	}
+}
+
+func TestNativeRowRefused(t *testing.T) {
+	for want, spoil := range map[string]func(*Row){
+		"its distance is \"there\"": func(r *Row) { r.Distance = "there" },
+		"its p10 0 is not between":  func(r *Row) { r.P10 = 0 },
+		"its p10 2.5 is not":        func(r *Row) { r.P10 = 2.5 },
+		"its p10 NaN is not":        func(r *Row) { r.P10 = math.NaN() },
+		"its load is -1":            func(r *Row) { r.Load = -1 },
+		"its load is NaN":           func(r *Row) { r.Load = math.NaN() },
+		"belong to the clock":       func(r *Row) { r.Clock = Wall },
+	} {
+		row := native()
+		spoil(&row)
+		if err := row.Check(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("the error is %v; it must say %q", err, want)
+		}
+	}
+}
+
+func TestPercentile(t *testing.T) {
+	for _, c := range []struct {
+		values  []float64
+		percent int
+		want    float64
+	}{
+		{[]float64{7}, 10, 7},
+		{[]float64{3, 1, 2}, 0, 1},
+		{[]float64{3, 1, 2}, 50, 2},
+		{[]float64{3, 1, 2}, 100, 3},
+		{[]float64{10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0}, 10, 1},
+		{[]float64{9, 8, 7, 6, 5, 4, 3, 2, 1, 0}, 10, 0},
+	} {
+		if got := Percentile(c.values, c.percent); got != c.want {
+			t.Errorf("Percentile(%v, %d) = %v, want %v", c.values, c.percent, got, c.want)
+		}
+	}
+	if got := Percentile(nil, 10); !math.IsNaN(got) {
+		t.Errorf("Percentile of nothing is %v, want NaN", got)
+	}
+	if got := Percentile([]float64{1, math.NaN()}, 10); !math.IsNaN(got) {
+		t.Errorf("Percentile with a NaN is %v, want NaN", got)
+	}
+}
+
 func TestSaveRefuses(t *testing.T) {
 	for want, spoil := range broken {
 		t.Run(want, func(t *testing.T) {
