@@ -29,7 +29,8 @@ type mytunDevice struct {
 
 func openMytun(c Config) (Device, error) {
 	config := mytunev.Config{
-		Name: c.Name, Queues: c.queues(), RxRing: c.Ring, TxRing: c.Ring, Backpressure: c.Hold, Exclusive: true,
+		Name: c.Name, Queues: c.queues(), RxRing: c.Ring, TxRing: c.Ring, Backpressure: c.Hold, BusyPoll: c.BusyPoll,
+		Exclusive: true,
 	}
 	if c.TAP {
 		config.Mode = mytunev.TAP

@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // ErrUnable means that a contestant cannot do what it is asked for, by its nature: there is no figure then, rather than a bad one.
@@ -26,6 +27,8 @@ type Config struct {
 	Offload bool   // super-packets and checksums are left to the other side, by contestants that can
 	Ring    int    // bytes of each ring, for contestants with rings of bytes; 0 is their default
 	Hold    bool   // hold senders up instead of losing packets, by contestants that can
+
+	BusyPoll time.Duration // look at an empty ring for so long before sleeping, by contestants that can
 }
 
 func (c Config) queues() int {

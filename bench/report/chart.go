@@ -33,8 +33,9 @@ func (p panel) title() string {
 	return fmt.Sprintf("%s, %s: %s", name, plural(p.section.cpus, "CPU"), direction(p.line.unit))
 }
 
-// charts returns one chart for each workload, and kernel if there are several.
+// charts returns one chart for each workload, and kernel if there are several. The native clock's rows are in tables only.
 func charts(rows []result.Row) []*chart {
+	_, rows = split(rows)
 	var all []*chart
 	kernels := make(map[string]bool)
 	for _, row := range rows {

@@ -25,9 +25,17 @@ const (
 // Table writes the rows as one table for each kernel, number of CPUs and clock: a line for each metric of a workload, a column for each
 // peer, and behind them the ratio of mytun to the best peer and the target. What was not reached, and where mytun loses, is said below in
 // words.
+//
+// Rows of the native clock have tables of their own, before the others: see writeNative.
 func Table(w io.Writer, rows []result.Row, format Format) error {
-	all := sections(rows)
+	native, rows := split(rows)
 	var b strings.Builder
+	writeNative(&b, native, format)
+	if len(native) > 0 && len(rows) == 0 {
+		_, err := io.WriteString(w, b.String())
+		return err
+	}
+	all := sections(rows)
 	for _, s := range all {
 		fmt.Fprintf(&b, "%s\n%s\n", s.title(format), s.render(format))
 		b.WriteString(s.footer(format))

@@ -4,7 +4,7 @@ package result
 
 import "strings"
 
-// The peers, in the order that a table has them; mytun-rw is in none.
+// The peers, in the order that a table has them; the last three are in none.
 const (
 	PeerTun       = "tun"       // stock tun, read and write
 	PeerNAPI      = "tun-napi"  // stock tun with IFF_NAPI
@@ -12,6 +12,8 @@ const (
 	PeerVhost     = "vhost-net" // vhost-net on a stock tap
 	PeerMytun     = "mytun"
 	PeerMytunRW   = "mytun-rw" // mytun without rings, read and write as stock tun; on demand
+	PeerMytunA    = "mytun A"  // two builds of mytun's module, which the native clock compares
+	PeerMytunB    = "mytun B"
 )
 
 // Peers returns the peers in the order that a table has them.
@@ -47,6 +49,17 @@ const (
 	MetricLost            = "lost"             // packets, lost inside the device
 	MetricRTTP50          = "RTT p50"          // us
 	MetricRTTP99          = "RTT p99"          // us
+)
+
+// The metrics of the native clock beside MetricProcessCPU and MetricDoorbells.
+const (
+	MetricTime      = "time"         // ns/packet, from one to the next, whoever spends it
+	MetricTimeFree  = "calls free"   // ns/packet, as if the system call that each packet is cost nothing to enter and to leave
+	MetricTimeHost  = "host's calls" // ns/packet, as if it cost what it costs outside of User-mode Linux
+	MetricThreadCPU = "thread CPU"   // ns/packet, of the device's kernel threads
+	MetricSenderCPU = "sender CPU"   // ns/packet, of the generators
+	MetricDropped   = "dropped"      // %, of the packets that were offered
+	MetricCall      = "system call"  // ns
 )
 
 // HigherIsBetter tells the direction of a unit: rates ("packets/s", "Gb/s") are better when higher, costs, times and losses when lower.
