@@ -96,10 +96,10 @@ func writeNativeTable(b *strings.Builder, lines []*nativeLine, format Format) {
 	t := table.NewWriter()
 	t.SetStyle(style())
 	t.SuppressTrailingSpaces()
-	t.AppendHeader(table.Row{"", "", "", "min", "p10", "median", "B/A", "proc", "thread", "sender", "drop", "bells", "n"})
+	t.AppendHeader(table.Row{"", "", "min", "p10", "median", "B/A", "proc", "thread", "sender", "drop", "bells", "n"})
 	var configs []table.ColumnConfig
 	for i := range 10 {
-		configs = append(configs, table.ColumnConfig{Number: i + 4, Align: text.AlignRight, AlignHeader: text.AlignRight})
+		configs = append(configs, table.ColumnConfig{Number: i + 3, Align: text.AlignRight, AlignHeader: text.AlignRight})
 	}
 	t.SetColumnConfigs(configs)
 	calls := ""
@@ -108,11 +108,10 @@ func writeNativeTable(b *strings.Builder, lines []*nativeLine, format Format) {
 			calls += fmt.Sprintf("A system call in it%s: %s ns (median).\n", before(" ", call.Distance), figure(call.Median))
 			continue
 		}
-		name := l.name()
-		if i > 0 && lines[i-1].name() == name {
-			name = ""
+		if name := l.name(); i == 0 || lines[i-1].name() != name {
+			t.AppendRow(table.Row{emphasis(name, format)})
 		}
-		l.append(t, name, lines)
+		l.append(t, lines)
 	}
 	rendered := t.Render()
 	if format == Markdown {
@@ -129,20 +128,20 @@ func before(prefix, s string) string {
 }
 
 // append adds the line, and below it those of what the time would be with other system calls.
-func (l *nativeLine) append(t table.Writer, name string, all []*nativeLine) {
+func (l *nativeLine) append(t table.Writer, all []*nativeLine) {
 	main := l.cells[result.MetricTime]
 	mark := ""
 	if main.Loaded {
 		mark = "*"
 	}
 	t.AppendRow(table.Row{
-		name, l.peer, l.key.Distance + mark, whole(main.Min), whole(main.P10), whole(main.Median), l.against(all), l.cell(result.MetricProcessCPU, 1),
+		l.peer, l.key.Distance + mark, whole(main.Min), whole(main.P10), whole(main.Median), l.against(all), l.cell(result.MetricProcessCPU, 1),
 		l.cell(result.MetricThreadCPU, 1), l.cell(result.MetricSenderCPU, 1), l.cell(result.MetricDropped, 1), l.cell(result.MetricDoorbells, 1000),
 		main.Rounds,
 	})
 	for _, metric := range []string{result.MetricTimeFree, result.MetricTimeHost} {
 		if row, ok := l.cells[metric]; ok {
-			t.AppendRow(table.Row{"", l.peer + ", " + metric, l.key.Distance + mark, whole(row.Min), whole(row.P10), whole(row.Median)})
+			t.AppendRow(table.Row{l.peer + ", " + metric, l.key.Distance + mark, whole(row.Min), whole(row.P10), whole(row.Median)})
 		}
 	}
 }

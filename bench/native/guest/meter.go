@@ -155,3 +155,5 @@ func (c counter) read() (uint64, error) {
 	}
 	return strconv.ParseUint(strings.TrimSpace(string(text[:n])), 10, 64)
 }
+
+func (c counter) close() { unix.Close(c.fd) }

@@ -88,6 +88,7 @@ func (t *turn) generator() (err error) {
 	if err != nil {
 		return err
 	}
+	defer sent.close()
 	for more := true; more; more = t.meter.on() {
 		time.Sleep(t.plan.Window)
 		if t.packets, err = sent.read(); err != nil {
@@ -106,6 +107,8 @@ func (t *turn) device() (err error) {
 	if err := t.settle(); err != nil {
 		return err
 	}
+	defer t.dropped.close()
+	defer t.thread.close()
 	if t.c.Receives() {
 		return t.receive()
 	}
@@ -187,7 +190,10 @@ func (t *turn) startSender(to string) (stop func() error, err error) {
 	if t.sender, err = newClock(ids); err != nil {
 		return nil, errors.Join(err, stop())
 	}
-	return stop, nil
+	return func() error {
+		t.sender.close()
+		return stop()
+	}, nil
 }
 
 // receive counts what comes.
