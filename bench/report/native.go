@@ -102,16 +102,19 @@ func writeNativeTable(b *strings.Builder, lines []*nativeLine, format Format) {
 		configs = append(configs, table.ColumnConfig{Number: i + 3, Align: text.AlignRight, AlignHeader: text.AlignRight})
 	}
 	t.SetColumnConfigs(configs)
-	calls := ""
+	indent, calls := "", ""
+	if format == Text {
+		indent = "  "
+	}
 	for i, l := range lines {
 		if call, ok := l.cells[result.MetricCall]; ok {
-			calls += fmt.Sprintf("A system call in it%s: %s ns (median).\n", before(" ", call.Distance), figure(call.Median))
+			calls += paragraph(fmt.Sprintf("A system call in it%s: %s ns (median).", before(", ", call.Distance), figure(call.Median)), format)
 			continue
 		}
 		if name := l.name(); i == 0 || lines[i-1].name() != name {
 			t.AppendRow(table.Row{emphasis(name, format)})
 		}
-		l.append(t, lines)
+		l.append(t, indent, lines)
 	}
 	rendered := t.Render()
 	if format == Markdown {
@@ -128,20 +131,20 @@ func before(prefix, s string) string {
 }
 
 // append adds the line, and below it those of what the time would be with other system calls.
-func (l *nativeLine) append(t table.Writer, all []*nativeLine) {
+func (l *nativeLine) append(t table.Writer, indent string, all []*nativeLine) {
 	main := l.cells[result.MetricTime]
 	mark := ""
 	if main.Loaded {
 		mark = "*"
 	}
 	t.AppendRow(table.Row{
-		l.peer, l.key.Distance + mark, whole(main.Min), whole(main.P10), whole(main.Median), l.against(all), l.cell(result.MetricProcessCPU, 1),
+		indent + l.peer, l.key.Distance + mark, whole(main.Min), whole(main.P10), whole(main.Median), l.against(all), l.cell(result.MetricProcessCPU, 1),
 		l.cell(result.MetricThreadCPU, 1), l.cell(result.MetricSenderCPU, 1), l.cell(result.MetricDropped, 1), l.cell(result.MetricDoorbells, 1000),
 		main.Rounds,
 	})
 	for _, metric := range []string{result.MetricTimeFree, result.MetricTimeHost} {
 		if row, ok := l.cells[metric]; ok {
-			t.AppendRow(table.Row{l.peer + ", " + metric, l.key.Distance + mark, whole(row.Min), whole(row.P10), whole(row.Median)})
+			t.AppendRow(table.Row{indent + l.peer + ", " + metric, l.key.Distance + mark, whole(row.Min), whole(row.P10), whole(row.Median)})
 		}
 	}
 }

@@ -55,7 +55,7 @@ func TestNativeTable(t *testing.T) {
 			t.Fatalf("line %d is not %q in\n%s", i, want, got)
 		}
 	}
-	if !strings.Contains(got, "A system call in it near: 8000 ns") {
+	if !strings.Contains(got, "A system call in it, near: 8000 ns") {
 		t.Errorf("what a system call costs is not said in\n%s", got)
 	}
 	if strings.Contains(got, "Targets:") || strings.Contains(got, "*:") {
@@ -81,7 +81,7 @@ func TestNativeTableFitsTheTerminal(t *testing.T) {
 
 func TestNativeTableMarkdown(t *testing.T) {
 	got := render(t, nativeRows(), Markdown)
-	if !strings.HasPrefix(got, "### Kernel") || !strings.Contains(got, "| rx, 64 B |") {
+	if !strings.HasPrefix(got, "### Kernel") || !strings.Contains(got, "| **rx, 64 B** ") {
 		t.Errorf("this is no Markdown:\n%s", got)
 	}
 }
