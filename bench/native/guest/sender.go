@@ -30,8 +30,9 @@ const (
 	port     = 9 // discard
 
 	// The helpers.
-	pktgenHelper = "pktgen"
-	superHelper  = "super"
+	measureHelper = "measure"
+	pktgenHelper  = "pktgen"
+	superHelper   = "super"
 )
 
 func pktgenCommand(file, command string) error {

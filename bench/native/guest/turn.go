@@ -169,23 +169,10 @@ func (t *turn) settle() error {
 }
 
 // startSender sends to the interface until it is stopped.
-func (t *turn) startSender(to string) (stop func() error, err error) {
-	var ids []int
-	if t.c.Super() {
-		helper, err := startHelper(superHelper, 0)
-		if err != nil {
-			return nil, err
-		}
-		ids, stop = []int{helper.Process.Pid}, func() error { return end(helper) }
-	} else {
-		g, err := startGenerator(to, t.c.Size, max(t.c.Senders, t.c.Queues, 1), t.c.Queues > 1)
-		if err != nil {
-			return nil, err
-		}
-		stop = g.stop
-		if ids, err = g.threads(); err != nil {
-			return nil, errors.Join(err, stop())
-		}
+func (t *turn) startSender(to string) (func() error, error) {
+	ids, stop, err := t.sendTo(to)
+	if err != nil {
+		return nil, err
 	}
 	if t.sender, err = newClock(ids); err != nil {
 		return nil, errors.Join(err, stop())
@@ -194,6 +181,25 @@ func (t *turn) startSender(to string) (stop func() error, err error) {
 		t.sender.close()
 		return stop()
 	}, nil
+}
+
+// sendTo is startSender's, without a clock for the threads that send.
+func (t *turn) sendTo(to string) (ids []int, stop func() error, err error) {
+	if t.c.Super() {
+		helper, err := startHelper(superHelper, 0)
+		if err != nil {
+			return nil, nil, err
+		}
+		return []int{helper.Process.Pid}, func() error { return end(helper) }, nil
+	}
+	g, err := startGenerator(to, t.c.Size, max(t.c.Senders, t.c.Queues, 1), t.c.Queues > 1)
+	if err != nil {
+		return nil, nil, err
+	}
+	if ids, err = g.threads(); err != nil {
+		return nil, nil, errors.Join(err, g.stop())
+	}
+	return ids, g.stop, nil
 }
 
 // receive counts what comes.
