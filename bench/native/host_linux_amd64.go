@@ -142,7 +142,7 @@ func (o *Options) boot(plan *Plan, host *Host) (err error) {
 	}
 	// What is left of it when it has ended, or when it does not end, is killed.
 	kill := func() { syscall.Kill(-guest.Process.Pid, syscall.SIGKILL) }
-	limit := time.AfterFunc(3*plan.length()+time.Minute, kill)
+	limit := time.AfterFunc(2*plan.length()+time.Minute/2, kill)
 	guest.Wait() // its status says nothing: ErrorFile and TurnsFile do
 	late := !limit.Stop()
 	kill()

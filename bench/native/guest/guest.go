@@ -156,6 +156,7 @@ func (r *run) turns(c native.Case, round int) []native.Module {
 }
 
 func (r *run) turn(c native.Case, m native.Module) error {
+	fmt.Printf("native: %s, %s\n", c.Name(), m.Peer) // the last words, should it hang
 	if m.File != "" {
 		if err := r.load(m.File); err != nil {
 			return err

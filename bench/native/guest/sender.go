@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"time"
 	"unsafe"
 
 	"github.com/mytun/mytun/bench/native"
@@ -103,8 +104,19 @@ func (g *generator) threads() ([]int, error) {
 	return ids, nil
 }
 
+// stop says so until it is heard: the helper may not have started them yet.
 func (g *generator) stop() error {
-	err := errors.Join(pktgenCommand(pgctrl, "stop"), g.helper.Wait())
+	ended := make(chan error, 1)
+	go func() { ended <- g.helper.Wait() }()
+	err := pktgenCommand(pgctrl, "stop")
+	for over := false; !over && err == nil; {
+		select {
+		case err = <-ended:
+			over = true
+		case <-time.After(50 * time.Millisecond):
+			err = pktgenCommand(pgctrl, "stop")
+		}
+	}
 	for cpu := range g.cpus {
 		err = errors.Join(err, pktgenCommand(pktgenDir+generatorThread(cpu), "rem_device_all"))
 	}

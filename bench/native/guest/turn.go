@@ -89,10 +89,14 @@ func (t *turn) generator() (err error) {
 		return err
 	}
 	defer sent.close()
-	for more := true; more; more = t.meter.on() {
+	const patience = 5 * time.Second
+	for end := time.Now().Add(patience); t.packets == 0 || t.meter.on(); {
 		time.Sleep(t.plan.Window)
 		if t.packets, err = sent.read(); err != nil {
 			return err
+		}
+		if t.packets == 0 && time.Now().After(end) {
+			return fmt.Errorf("no packet in %v", patience)
 		}
 	}
 	return nil
