@@ -177,9 +177,14 @@ func (h *Host) figures(k key, call float64) []figure {
 	}
 	all := []figure{{result.MetricTime, perPacket, h.time}}
 	if k.peer == result.PeerTun && !math.IsNaN(call) {
+		with := h.time
+		if h.CPUs == 1 && k.c.Receives() {
+			// The rest of the time the sender makes packets that are dropped: the slower the process is, the more of them.
+			with = each(func(w Window) float64 { return w.Process })
+		}
 		all = append(all,
-			figure{result.MetricTimeFree, perPacket, func(w Window) float64 { return h.time(w) - call }},
-			figure{result.MetricTimeHost, perPacket, func(w Window) float64 { return h.time(w) - call + h.CallNS }})
+			figure{result.MetricTimeFree, perPacket, func(w Window) float64 { return with(w) - call }},
+			figure{result.MetricTimeHost, perPacket, func(w Window) float64 { return with(w) - call + h.CallNS }})
 	}
 	if k.c.Receives() || k.c.Kind == Generator {
 		all = append(all, figure{result.MetricSenderCPU, perPacket, each(func(w Window) float64 { return w.Sender })})

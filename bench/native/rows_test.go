@@ -195,6 +195,21 @@ func TestRowsOfOneCPU(t *testing.T) {
 	}
 }
 
+// On one CPU the sender's packets, most of which are dropped, would be counted as the reader's cost.
+func TestRowsOfTunOnOneCPU(t *testing.T) {
+	h := host()
+	h.CPUs = 1
+	for kind, want := range map[Kind]float64{Rx: 500 - 250, Tx: 1000 - 250} {
+		rows, _ := h.Rows([]Turn{
+			{Case{Kind: Call}, "generator", windows(1000, 4)},
+			{Case{Kind: kind, Size: 64}, result.PeerTun, windows(2000, 1)},
+		})
+		if row := find(t, rows, result.PeerTun, result.MetricTimeFree, ""); row.Median != want {
+			t.Errorf("%s without its calls takes %v, want %v", kind, row.Median, want)
+		}
+	}
+}
+
 // Without the case of system calls nothing can be taken off.
 func TestRowsWithoutCalls(t *testing.T) {
 	h := host(samples(50000, 60)...)

@@ -24,7 +24,8 @@ const sendBatch = 256
 
 // A mytunDevice is mytun through its library.
 type mytunDevice struct {
-	dev *mytunev.Device
+	dev  *mytunev.Device
+	ring int // bytes of each, 0 for the default
 }
 
 func openMytun(c Config) (Device, error) {
@@ -42,7 +43,7 @@ func openMytun(c Config) (Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &mytunDevice{dev}, nil
+	return &mytunDevice{dev, c.Ring}, nil
 }
 
 func (d *mytunDevice) Name() string { return d.dev.Name() }

@@ -32,7 +32,7 @@ func superHeader(headers, segment int) mytunev.VNetHeader {
 func (d *mytunDevice) SendSuper(packet []byte, headers, segment, count int) error {
 	q, v := d.dev.Queues()[0], superHeader(headers, segment)
 	for count > 0 {
-		n := min(count, superBatch)
+		n := min(count, max(superBatch, d.ring/(4*maxPacket)))
 		err := q.SendBatch(func(tx *mytunev.Tx) error {
 			for range n {
 				if err := tx.SendVNet(packet, v); err != nil {
@@ -49,7 +49,7 @@ func (d *mytunDevice) SendSuper(packet []byte, headers, segment, count int) erro
 	return nil
 }
 
-// superBatch is sendBatch for packets that fill a ring soon.
+// superBatch is sendBatch for packets that fill a ring soon: a quarter of one of 1 MiB. A larger ring has more.
 const superBatch = 4
 
 // SendSuper sends super-packets as they are.

@@ -50,12 +50,18 @@ func nativeLines(rows []result.Row) []*nativeLine {
 	}
 	place := make(map[*nativeLine]int)
 	for _, l := range lines {
-		place[l] = order(l)*4 + map[string]int{result.Near: 0, result.Far: 1}[l.key.Distance]
+		place[l] = order(l)*16 + slices.Index(distances, l.key.Distance)*4 + slices.Index(nativePeers, l.peer)
 	}
 	sorted := slices.Clone(lines)
 	slices.SortStableFunc(sorted, func(a, b *nativeLine) int { return place[a] - place[b] })
 	return sorted
 }
+
+// The order of lines that have the workload in common: others than these stand before them.
+var (
+	distances   = []string{"", result.Near, result.Far}
+	nativePeers = []string{result.PeerMytun, result.PeerMytunA, result.PeerMytunB, result.PeerTun}
+)
 
 func (l *nativeLine) name() string { return subject(l.key.Workload, l.key.Size) }
 
@@ -84,7 +90,7 @@ const (
 	nativeLegend = "ns/packet, from one packet to the next, whoever spends it: min, 10th percentile, median of the windows; B/A: by min and by" +
 		" median. proc, thread, sender: their CPU time, ns/packet, median. drop: % of what was offered. bells: doorbells for 1000 packets. n:" +
 		" windows. near and far: how far the two CPUs were from each other. tun, calls free: its system call's entry and exit taken off; tun," +
-		" host's calls: and what they cost outside of User-mode Linux added."
+		" host's calls: and what they cost outside of User-mode Linux added; with one CPU, of what the process receives, both of its CPU time alone."
 	nativeLoaded = "*: others kept more than 0.15 of the CPUs busy meanwhile, so that only min says something: measure again on an idle machine."
 )
 

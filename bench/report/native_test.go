@@ -46,9 +46,9 @@ func TestNativeTable(t *testing.T) {
 		"", // the rule
 		"rx, 64 B",
 		"mytun A near 360 380 400 12.5 40",
+		"mytun B near 270 285 300 0.75 0.75 12.5 40",
 		"tun near 8100 8550 9000 12.5 40",
 		"tun, calls free near 900 950 1000",
-		"mytun B near 270 285 300 0.75 0.75 12.5 40",
 		"mytun A far 360 380 400 12.5 40",
 	} {
 		if want != "" && (i >= len(lines) || lines[i] != want) {
