@@ -114,9 +114,24 @@ func (h *Host) Rows(turns []Turn) ([]result.Row, Mixed) {
 	call := h.callNS(groups)
 	var rows []result.Row
 	for _, g := range groups {
-		rows = append(rows, h.rows(g, call)...)
+		windows := h.quietOf(g)
+		loaded := slices.ContainsFunc(groups, func(o *group) bool { return o.c == g.c && o.distance == g.distance && h.quietOf(o) == nil })
+		if loaded {
+			windows = g.windows
+		}
+		rows = append(rows, h.rows(g.key, windows, loaded, call)...)
 	}
 	return rows, mixed
+}
+
+// quietOf returns the windows in which others left the machine alone, nil if there are too few. Who is compared with each other gets the same
+// treatment: the quiet windows of one beside all of another's would make a difference where there is none.
+func (h *Host) quietOf(g *group) []Window {
+	windows := slices.DeleteFunc(slices.Clone(g.windows), func(w Window) bool { return h.load(w) > quiet })
+	if len(windows) < min(enough, len(g.windows)) {
+		return nil
+	}
+	return windows
 }
 
 // A key is what windows have in common that may stand in one row.
@@ -203,26 +218,21 @@ func (h *Host) figures(k key, call float64) []figure {
 	return all
 }
 
-// rows takes the quiet windows, if there are enough of them.
-func (h *Host) rows(g *group, call float64) []result.Row {
-	windows, loaded := slices.Clone(g.windows), false
-	windows = slices.DeleteFunc(windows, func(w Window) bool { return h.load(w) > quiet })
-	if len(windows) < min(enough, len(g.windows)) {
-		windows, loaded = g.windows, true
-	}
+// rows makes one of each figure of those windows.
+func (h *Host) rows(k key, windows []Window, loaded bool, call float64) []result.Row {
 	load := 0.0
 	for _, w := range windows {
 		load += h.load(w) / float64(len(windows))
 	}
 	var rows []result.Row
-	for _, f := range h.figures(g.key, call) {
+	for _, f := range h.figures(k, call) {
 		values := make([]float64, len(windows))
 		for i, w := range windows {
 			values[i] = f.of(w)
 		}
 		row := result.Row{
-			Kernel: h.Kernel, CPUs: h.CPUs, Clock: result.Native, Workload: g.c.Workload(), Size: g.c.Size, Peer: g.peer, Metric: f.metric,
-			Unit: f.unit, Rounds: len(values), Distance: g.distance, P10: result.Percentile(values, 10),
+			Kernel: h.Kernel, CPUs: h.CPUs, Clock: result.Native, Workload: k.c.Workload(), Size: k.c.Size, Peer: k.peer, Metric: f.metric,
+			Unit: f.unit, Rounds: len(values), Distance: k.distance, P10: result.Percentile(values, 10),
 			Load: math.Round(load*100) / 100, Loaded: loaded,
 		}
 		row.Median, row.Min, row.Max = result.Summarise(values)

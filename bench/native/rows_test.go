@@ -183,6 +183,24 @@ func TestRowsOfALoadedHost(t *testing.T) {
 	}
 }
 
+// The load meets one of two builds only; the other's figures must not look better for it.
+func TestRowsOfALoadedHostTreatAllAlike(t *testing.T) {
+	h := host(samples(50000, 60)...)
+	h.Period = 500
+	h.Loads = []Load{{0, 12500, 0}, {12500, 1 << 41, 1}}
+	var eleven [11]uint64
+	for i := range eleven {
+		eleven[i] = 10
+	}
+	c := Case{Kind: Tx, Size: 64}
+	rows, _ := h.Rows([]Turn{{c, result.PeerMytunA, windows(1000, eleven[:]...)}, {c, result.PeerMytunB, windows(14000, eleven[:]...)}})
+	for _, peer := range []string{result.PeerMytunA, result.PeerMytunB} {
+		if row := find(t, rows, peer, result.MetricTime, result.Near); !row.Loaded || row.Rounds != len(eleven) {
+			t.Errorf("%s: %d windows, loaded %v; want all %d of them, and a mark", peer, row.Rounds, row.Loaded, len(eleven))
+		}
+	}
+}
+
 func TestRowsOfOneCPU(t *testing.T) {
 	h := host()
 	h.CPUs = 1
