@@ -59,7 +59,7 @@ tarball() {
 	fi
 	need_apt "$PACKAGE"
 	download "$1"
-	dpkg -x "$1"/$PACKAGE*.deb "$1"
+	dpkg -x "$1"/"$PACKAGE"*.deb "$1"
 	echo "$1/$name"
 }
 
