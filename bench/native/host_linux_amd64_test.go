@@ -160,6 +160,10 @@ func TestCommand(t *testing.T) {
 	if !slices.Contains(two.Env, "TMPDIR=/memory") {
 		t.Error("the guest's memory is not where it was made")
 	}
+	// Some users have no home, where the kernel would leave files.
+	if !slices.Contains(two.Args, "uml_dir=/memory") {
+		t.Errorf("the kernel's own files are elsewhere: %v", two.Args)
+	}
 	// The kernel pins two processors itself.
 	if one := o.command(&Plan{CPUs: 1}, "/memory"); !strings.HasPrefix(strings.Join(one.Args, " "), "taskset -c 1 /kernel ") {
 		t.Errorf("one CPU: %v", one.Args)
