@@ -8,6 +8,8 @@ import (
 	"bufio"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -109,6 +111,25 @@ func (trace *Trace) Drops(t testing.TB, reason string) uint64 {
 // Events is how many there were so far.
 func (trace *Trace) Events(t testing.TB) uint64 {
 	return trace.count(t, func(line string) bool { return !strings.HasPrefix(line, "#") })
+}
+
+// Numbers is what a field of each event was so far.
+func (trace *Trace) Numbers(t testing.TB, field string) (all []int) {
+	t.Helper()
+	number := regexp.MustCompile(`\b` + field + `=(-?\d+)\b`)
+	trace.count(t, func(line string) bool {
+		found := number.FindStringSubmatch(line)
+		if found == nil {
+			return false
+		}
+		n, err := strconv.Atoi(found[1])
+		if err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		all = append(all, n)
+		return true
+	})
+	return all
 }
 
 // count counts lines that match.

@@ -33,12 +33,7 @@ func TestSegmentsThatAreMergedOnTheWay(t *testing.T) {
 // newOut is a device that the kernel routes to, and makes the kernel know VXLAN.
 func newOut(t *testing.T, way device.Way, in *device.Link) device.End {
 	t.Helper()
-	(kind{modules: "vxlan"}).load(t)
-	for name, addresses := range map[string]string{
-		"end4": fmt.Sprintf("local %v remote %v", in.Host4, in.Peer4), "end6": fmt.Sprintf("local %v remote %v", in.Host6, in.Peer6),
-	} {
-		ip(t, "link add "+name+" up type vxlan id 9 dstport 4789 udp6zerocsumrx "+addresses)
-	}
+	addTunnelEnds(t, in)
 	out := way.Open(t, device.Config{Name: "out", IPv6: true, NoAddresses: true, Flags: device.Vnet, Offloads: device.OffloadTunnels})
 	device.AddAddress(t, "out", "10.88.0.1/24")
 	device.AddAddress(t, "out", "fd88::1/64")
