@@ -42,9 +42,9 @@ func setVnet(t *testing.T, p *device.Port, size int) {
 }
 
 // sendMarker sends a datagram to the process, outside of the tunnel.
-func sendMarker(t *testing.T, p *device.Port) {
+func sendMarker(t *testing.T, l *device.Link) {
 	t.Helper()
-	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(p.PeerAddr(false, device.PeerPort)))
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(l.PeerAddr(false, device.PeerPort)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestHeadersWithoutRoomForOffsets(t *testing.T) {
 				p, s := newShort(t, node, size)
 				before := device.Counters(t, p.Name)
 				s.send(t)
-				sendMarker(t, p)
+				sendMarker(t, p.Link)
 				if node == device.StockNode {
 					for range 2 {
 						if b, err := read(t, p); err != unix.EFAULT {
@@ -129,7 +129,7 @@ func TestHeadersThatChangeSizeWhileAFrameWaits(t *testing.T) {
 			p, s := newShort(t, device.Node, c.sent)
 			before := device.Counters(t, p.Name)
 			s.send(t)
-			sendMarker(t, p)
+			sendMarker(t, p.Link)
 			setVnet(t, p, c.read)
 			if c.read >= device.TunnelVnetSize {
 				expectSuper(t, p, c.read)
