@@ -320,13 +320,14 @@ static bool mytun_rx_waits(const struct mytun_queue *queue)
 }
 
 /*
- * Every holder of rx_lock who is not the kthread, having let go of it: a sender
- * that found it taken has queued its frame and gone. Pairs with the barrier of
- * mytun_rx_leave_to_holder()
+ * By every holder of rx_lock who is not the kthread, when it has let go of it: a
+ * sender that found it taken may have queued its frame and gone. And by that
+ * sender, before it tries again: one of the two sees the other
  */
 bool mytun_rx_left_behind(const struct mytun_queue *queue)
 {
-	smp_mb();
+	/* pairs with itself: lock, then list here; list, then lock there */
+	smp_mb(); /* L, L' */
 	return mytun_rx_waits(queue);
 }
 

@@ -39,7 +39,7 @@ func TestSuperPacketsThatWereChangedOnTheWay(t *testing.T) {
 		for _, way := range device.Ways[1:] {
 			t.Run(c.what+", "+way.Name, func(t *testing.T) {
 				device.Sandbox(t)
-				end := way.Open(t, device.Config{Flags: device.Vnet, Offloads: device.OffloadTunnels})
+				end := way.Open(t, device.Config{Flags: device.Vnet, Offloads: device.OffloadTunnels | device.OffloadUSO})
 				s := newSource(t, end.Device(), device.Tunnel{Checksum: true})
 				change(t, end.Device().Name, c.at, c.value)
 				before := device.Counters(t, end.Device().Name)

@@ -246,7 +246,8 @@ func (t *turn) send() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	burst, send := 256, func(count int) error { return nil }
+	burst := 256
+	var send func(count int) error
 	packet := datagram(t.c.Size, t.c.Super())
 	if t.c.Super() {
 		sender := t.dev.(peer.SuperSender)
