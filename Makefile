@@ -26,6 +26,7 @@ help:
 	@echo "    KERNEL=6.12|6.1|7.3  which kernel demo and shell boot; KERNELS='6.12' limits the tests, or has others: '7.2'"
 	@echo "  make bench             every way to be an interface at every workload: table and build/bench.json; HOST=1: on this machine, root"
 	@echo "  make bench-quick       instructions a packet of stock tun and mytun, two minutes: build/bench-quick.json"
+	@echo "  make bench-native-doc  its table into docs/performance.md, from build/bench-native.json"
 	@echo "  make bench-check       fail if an instruction count got worse than bench/baseline.json by over 3 %"
 	@echo "  make bench-native      nanoseconds a packet on this machine's processor: mytun and stock tun in a User-mode Linux, which the first run builds;"
 	@echo "                         AGAINST=DIR: two kmod directories (KMOD, this one's, and DIR) in turn; ROWS='rx*:64' CPUS=2 choose"
@@ -91,6 +92,9 @@ bench:
 bench-quick:
 	@KERNEL=$(KERNEL) scripts/bench.sh --quick
 
+bench-native-doc:
+	@scripts/go.sh build -C bench -o ../build/bench-report ./cmd/bench-report && build/bench-report native-doc build/bench-native.json docs/performance.md
+
 bench-native:
 	@KMOD="$(KMOD)" AGAINST="$(AGAINST)" scripts/bench-native.sh $(if $(ROWS),-rows "$(ROWS)") $(if $(CPUS),-cpus $(CPUS))
 
@@ -127,4 +131,4 @@ clean:
 distclean: clean
 	cd "$${MYTUN_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/mytun}" && rm -rf kernels roots apt qemu programs debug native checkpatch memory-model go kvm-* .lock-*
 
-.PHONY: help demo shell test test-all test-go test-race test-ring test-modules test-vm test-litmus test-debug test-kasan test-kasan-short test-kcsan test-rt test-package fuzz fuzz-conform fuzz-go soak lint bench bench-quick bench-native bench-plot bench-doc bench-check bench-baseline modules install uninstall deb dist load unload clean distclean
+.PHONY: help demo shell test test-all test-go test-race test-ring test-modules test-vm test-litmus test-debug test-kasan test-kasan-short test-kcsan test-rt test-package fuzz fuzz-conform fuzz-go soak lint bench bench-quick bench-native bench-native-doc bench-plot bench-doc bench-check bench-baseline modules install uninstall deb dist load unload clean distclean

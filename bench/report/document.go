@@ -12,20 +12,27 @@ import (
 	"github.com/mytun/mytun/bench/result"
 )
 
-// The lines between which a document's generated part is. What is outside of them is people's.
-const (
-	beginMark = "<!-- begin of what make bench-doc writes -->"
-	endMark   = "<!-- end of what make bench-doc writes -->"
+// Marks are the lines between which a part of a document is that is generated. What is outside of them is people's.
+type Marks struct{ begin, end string }
+
+// The parts of docs/performance.md, by what writes them.
+var (
+	Measured = marksOf("make bench-doc")
+	Native   = marksOf("make bench-native-doc")
 )
 
-// Document replaces the generated part of the Markdown file at name by the table of the rows and by the pictures, whose names are relative to
-// pictures, a directory relative to the document's.
-func Document(name string, rows []result.Row, pictures string, names []string) error {
+func marksOf(writer string) Marks {
+	return Marks{"<!-- begin of what " + writer + " writes -->", "<!-- end of what " + writer + " writes -->"}
+}
+
+// Document replaces the part of the Markdown file at name that is between the marks by the table of the rows and by the pictures, whose names
+// are relative to pictures, a directory relative to the document's.
+func Document(name string, marks Marks, rows []result.Row, pictures string, names []string) error {
 	old, err := os.ReadFile(name)
 	if err != nil {
 		return err
 	}
-	before, after, err := surroundings(old)
+	before, after, err := marks.surroundings(old)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
@@ -44,10 +51,10 @@ func Document(name string, rows []result.Row, pictures string, names []string) e
 }
 
 // surroundings returns the document up to the end of the first mark, and from the second mark on.
-func surroundings(document []byte) (before, after []byte, err error) {
-	begin, end := bytes.Index(document, []byte(beginMark)), bytes.Index(document, []byte(endMark))
-	if begin < 0 || end < begin || bytes.Count(document, []byte(beginMark)) != 1 || bytes.Count(document, []byte(endMark)) != 1 {
-		return nil, nil, fmt.Errorf("it must have each of these lines once, in this order: %q and %q", beginMark, endMark)
+func (m Marks) surroundings(document []byte) (before, after []byte, err error) {
+	begin, end := bytes.Index(document, []byte(m.begin)), bytes.Index(document, []byte(m.end))
+	if begin < 0 || end < begin || bytes.Count(document, []byte(m.begin)) != 1 || bytes.Count(document, []byte(m.end)) != 1 {
+		return nil, nil, fmt.Errorf("it must have each of these lines once, in this order: %q and %q", m.begin, m.end)
 	}
-	return document[:begin+len(beginMark)], document[end:], nil
+	return document[:begin+len(m.begin)], document[end:], nil
 }

@@ -5,6 +5,7 @@
 //	bench-report table [-markdown] FILE        a table: mytun beside its peers, and the targets
 //	bench-report plot FILE DIR                 one bar chart (SVG) for each workload
 //	bench-report doc FILE DOCUMENT DIR         the charts into DIR, and table and charts into the marked part of DOCUMENT
+//	bench-report native-doc FILE DOCUMENT      the native clock's tables into another marked part of DOCUMENT
 //	bench-report baseline [-o BASELINE] FILE   FILE's instruction counts become the baseline
 //	bench-report check [-baseline BASELINE] FILE
 //	                                           fails if an instruction count is missing, or worse than the baseline's by over 3 %
@@ -30,17 +31,18 @@ import (
 
 // errUsage is an error in the arguments; errChecked one that the output has explained already.
 var (
-	errUsage   = errors.New("usage: bench-report table|plot|doc|baseline|check [FLAGS] FILE [...]; see bench-report COMMAND -h")
+	errUsage   = errors.New("usage: bench-report table|plot|doc|native-doc|baseline|check [FLAGS] FILE [...]; see bench-report COMMAND -h")
 	errChecked = errors.New("the check failed")
 )
 
 // commands take their own arguments and write what is asked for to out.
 var commands = map[string]func(out io.Writer, args []string) error{
-	"table":    tableCommand,
-	"plot":     plotCommand,
-	"doc":      docCommand,
-	"baseline": baselineCommand,
-	"check":    checkCommand,
+	"table":      tableCommand,
+	"plot":       plotCommand,
+	"doc":        docCommand,
+	"native-doc": nativeDocCommand,
+	"baseline":   baselineCommand,
+	"check":      checkCommand,
 }
 
 func main() {
@@ -156,7 +158,20 @@ func docCommand(out io.Writer, args []string) error {
 		return err
 	}
 	fmt.Fprintln(out, document)
-	return report.Document(document, rows, filepath.ToSlash(relative), names)
+	return report.Document(document, report.Measured, rows, filepath.ToSlash(relative), names)
+}
+
+func nativeDocCommand(out io.Writer, args []string) error {
+	files, err := parse(newFlags("native-doc"), args, "FILE", "DOCUMENT")
+	if err != nil {
+		return err
+	}
+	rows, err := load(files[0])
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(out, files[1])
+	return report.Document(files[1], report.Native, rows, "", nil)
 }
 
 // readEnvironment is replaced by tests, which have no module.

@@ -70,10 +70,15 @@ func TestPlotAndDoc(t *testing.T) {
 	if err != nil || !strings.Contains(string(written), "![bar chart: rx](pictures/rx.svg)") || !strings.Contains(string(written), "0.50 |") {
 		t.Errorf("the document is, %v:\n%s", err, written)
 	}
+	output(t, "native-doc", rows(t, 70), document)
+	again, err := os.ReadFile(document)
+	if err != nil || !strings.Contains(string(again), "0.50 |") || !strings.Contains(string(again), "0.70 |") {
+		t.Errorf("with both parts the document is, %v:\n%s", err, again)
+	}
 }
 
 func TestUsage(t *testing.T) {
-	for _, args := range [][]string{nil, {"draw"}, {"table"}, {"table", "a", "b"}, {"plot", "a"}, {"doc", "a", "b"}, {"check", "-x", "a"}, {"baseline"}} {
+	for _, args := range [][]string{nil, {"draw"}, {"table"}, {"table", "a", "b"}, {"plot", "a"}, {"doc", "a", "b"}, {"native-doc", "a"}, {"check", "-x", "a"}, {"baseline"}} {
 		silence(t)
 		if err := run(io.Discard, args); !errors.Is(err, errUsage) {
 			t.Errorf("bench-report %q: %v, want %v", args, err, errUsage)
@@ -101,7 +106,7 @@ func silence(t *testing.T) {
 
 func TestMissingFile(t *testing.T) {
 	none := filepath.Join(t.TempDir(), "none.json")
-	for _, args := range [][]string{{"table", none}, {"plot", none, t.TempDir()}, {"doc", none, none, t.TempDir()}, {"baseline", none}} {
+	for _, args := range [][]string{{"table", none}, {"plot", none, t.TempDir()}, {"doc", none, none, t.TempDir()}, {"native-doc", none, none}, {"baseline", none}} {
 		if err := run(io.Discard, args); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), none) ||
 			!strings.Contains(err.Error(), "make bench") {
 			t.Errorf("bench-report %q: %v; it must name the file and who writes it", args, err)
