@@ -13,9 +13,6 @@ HERE=$(cd "$(dirname "$0")/.." && pwd)
 KMEMLEAK=/sys/kernel/debug/kmemleak
 LOCKDEP=/proc/lockdep_stats
 KCSAN=/sys/kernel/debug/kcsan
-# What a queue of a device has in front of it, unless a test says otherwise: Debian's default has a thousand allocations for each of a device's
-# 256 queues, which takes such a kernel 12 seconds to make and to forget.
-QDISC=/proc/sys/net/core/default_qdisc
 # kmemleak holds no object for lost before it is this old, in seconds.
 LEAK_AGE=5
 # What bounds the longest tests, scaled to a kernel that is ten times as slow: rounds of the wake-up tests, and pings of the demo's flood.
@@ -69,7 +66,6 @@ kcsan_is_off() {
 }
 
 main() {
-	echo pfifo_fast >"$QDISC"
 	[ ! -e "$KMEMLEAK" ] || echo clear >"$KMEMLEAK"
 	if [ "${1:-}" = --fault ]; then
 		echo "$2" >/sys/module/mytun/parameters/planted_fault || FAILED=1
