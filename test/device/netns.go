@@ -157,6 +157,16 @@ func Up(t testing.TB, name string) {
 	}
 }
 
+// WaitCarrier waits until devices can send. A veth gets its carrier when the other end comes
+// up, but its queue only when the kernel comes round to it: until then it drops what it is
+// to send, without a word.
+func WaitCarrier(t testing.TB, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		WaitFor(t, name+" to have its carrier", func() bool { return LinkOf(t, name).Attrs().OperState == netlink.OperUp })
+	}
+}
+
 // Down sets a device down.
 func Down(t testing.TB, name string) {
 	t.Helper()

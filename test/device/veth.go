@@ -35,6 +35,7 @@ func PlainWire(t testing.TB) {
 		TakeOffloads(t, name)
 		Up(t, name)
 	}
+	WaitCarrier(t, PlainNear, PlainFar)
 	Sysctl(t, "net/ipv6/conf/"+PlainNear+"/disable_ipv6", "0")
 	AddAddress(t, PlainNear, "10.88.0.1/24")
 	AddAddress(t, PlainNear, "fd88::1/64")

@@ -108,6 +108,9 @@ func newEnds(t *testing.T, node string) [2]*end {
 			device.AddAddress(t, wire, e.wire.String()+"/24")
 		})
 	}
+	for _, e := range ends {
+		device.Inside(t, e.ns, func() { device.WaitCarrier(t, wire) })
+	}
 	return ends
 }
 

@@ -83,6 +83,7 @@ func addVeth(t *testing.T) {
 	t.Helper()
 	run(t, "ip link add near up type veth peer name far")
 	device.Up(t, far)
+	device.WaitCarrier(t, "near", far)
 }
 
 // addTags stacks VLAN devices on one, so that what is sent on the last has all tags, the first outermost.

@@ -59,9 +59,7 @@ func (w *wire) batches(t *testing.T, from, to netip.Addr) {
 		if _, err := pair[0].WriteToUDPAddrPort(payload, pair[1].LocalAddr().(*net.UDPAddr).AddrPort()); err != nil {
 			t.Fatalf("send %d datagrams: %v", (batch+segmentSize-1)/segmentSize, err)
 		}
-		for want := range slices.Chunk(payload, segmentSize) {
-			w.expect(t, pair[1], want)
-		}
+		w.expect(t, pair[1], slices.Collect(slices.Chunk(payload, segmentSize))...)
 		device.SetSegment(t, pair[0], 0)
 	}
 }

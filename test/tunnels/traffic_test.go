@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -61,24 +62,35 @@ func (w *wire) datagram(t *testing.T, from, to *net.UDPConn, want []byte) {
 	w.expect(t, to, want)
 }
 
-// expect receives a datagram. That a device refused a frame ends the wait.
-func (w *wire) expect(t *testing.T, to *net.UDPConn, want []byte) {
+// expect receives datagrams, in whatever order: on their way through a tunnel's end each waits on the processor that it came to.
+// That a device refused a frame ends the wait.
+func (w *wire) expect(t *testing.T, to *net.UDPConn, want ...[]byte) {
 	t.Helper()
-	address, b := to.LocalAddr(), make([]byte, len(want)+1)
+	for len(want) > 0 {
+		got := w.receive(t, to, len(want[0]))
+		at := slices.IndexFunc(want, func(b []byte) bool { return bytes.Equal(got, b) })
+		if at < 0 {
+			t.Fatalf("a datagram of %d bytes came, which is none of the %d that were to come, the first of %d bytes", len(got), len(want), len(want[0]))
+		}
+		want = slices.Delete(want, at, at+1)
+	}
+}
+
+// receive is the next datagram, of which about so many bytes are expected.
+func (w *wire) receive(t *testing.T, to *net.UDPConn, size int) []byte {
+	t.Helper()
+	address, b := to.LocalAddr(), make([]byte, size+1)
 	for deadline := time.Now().Add(device.Deadline); ; {
 		to.SetReadDeadline(time.Now().Add(slice))
 		n, err := to.Read(b)
 		if err == nil {
-			if !bytes.Equal(b[:n], want) {
-				t.Fatalf("a datagram of %d bytes came as %d others", len(want), n)
-			}
-			return
+			return b[:n]
 		}
 		if err := w.problem(t); err != nil {
-			t.Fatalf("a datagram of %d bytes to %v did not come: %v", len(want), address, err)
+			t.Fatalf("a datagram of %d bytes to %v did not come: %v", size, address, err)
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("a datagram of %d bytes to %v did not come, and no frame was refused", len(want), address)
+			t.Fatalf("a datagram of %d bytes to %v did not come, and no frame was refused", size, address)
 		}
 	}
 }

@@ -34,6 +34,7 @@ func newVeth(t *testing.T) {
 		device.Up(t, name)
 		attach(t, name, always(t, pass))
 	}
+	device.WaitCarrier(t, near, far)
 }
 
 // redirectTo is a program that sends everything to a device.
