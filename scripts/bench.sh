@@ -11,7 +11,7 @@
 #
 # KERNEL (6.12) is the kernel to measure on.
 
-set -eu
+set -euo pipefail
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
 TOP=$(cd "$(dirname "$0")/.." && pwd)

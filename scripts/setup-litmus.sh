@@ -20,14 +20,14 @@ RELEASE=sid PACKAGE=herdtools7
 is_offered() {
 	use_release "$RELEASE"
 	known "$PACKAGE" && return
-	apt_update
-	known "$PACKAGE"
+	apt_update || exit 1
+	known "$PACKAGE" || exit 3
 }
 
 main() {
 	local root=$MYTUN_CACHE/roots/$RELEASE
 	if ! grep -sqxF "$PACKAGE" "$root/packages"; then
-		locked "$MYTUN_CACHE/.lock-litmus" is_offered || exit 3
+		locked "$MYTUN_CACHE/.lock-litmus" is_offered || exit $?
 	fi
 	"$TOP/scripts/setup-root.sh" "$RELEASE" "$PACKAGE"
 	"$TOP/scripts/setup-source.sh" memory-model
