@@ -8,5 +8,6 @@
 set -eu
 go=$("$(dirname "$0")/setup-go.sh")
 # A go that is new enough must not fetch another one in the middle of a test.
-export PATH="${go%/*}:$PATH" GOTOOLCHAIN=local
+# Nor has a clone that belongs to somebody else, as in a container, to do with it.
+export PATH="${go%/*}:$PATH" GOTOOLCHAIN=local GOWORK=off GOFLAGS="${GOFLAGS:-} -buildvcs=false"
 exec "$go" "$@"

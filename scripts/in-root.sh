@@ -21,7 +21,7 @@ main() {
 	exec bwrap --unshare-user --unshare-ipc --unshare-net --die-with-parent --dev /dev --ro-bind /proc /proc --tmpfs /tmp \
 		--ro-bind "$root/usr" /usr --symlink usr/bin /bin --symlink usr/sbin /sbin --symlink usr/lib /lib --symlink usr/lib64 /lib64 \
 		--bind "$TOP" "$TOP" --bind "$MYTUN_CACHE" "$MYTUN_CACHE" --chdir "$PWD" \
-		--setenv PATH /usr/sbin:/usr/bin --setenv LC_ALL C.UTF-8 "$@"
+		--unsetenv TMPDIR --setenv PATH /usr/sbin:/usr/bin --setenv LC_ALL C.UTF-8 "$@"
 }
 
 main "$@"

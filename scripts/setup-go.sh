@@ -32,7 +32,7 @@ new_enough() {
 
 # download GO DIR MODULE
 download() {
-	(cd "$2" && GOFLAGS=-modcacherw GOTOOLCHAIN=local GO111MODULE=on GOPATH=$2/gopath "$1" mod download "$3") ||
+	(cd "$2" && GOFLAGS=-modcacherw GOTOOLCHAIN=local GO111MODULE=on GOPATH=$2/gopath GOMODCACHE=$2/gopath/pkg/mod "$1" mod download "$3") ||
 		die "could not download $3: check GOPROXY and GOSUMDB ('go env'), or install Go $(wanted) or newer yourself and put it on PATH"
 }
 
