@@ -129,6 +129,6 @@ clean:
 	rm -rf build
 
 distclean: clean
-	cd "$${MYTUN_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/mytun}" && rm -rf kernels roots apt qemu programs debug native checkpatch memory-model go kvm-* .lock-*
+	cd "$${MYTUN_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/mytun}" 2>/dev/null || exit 0; rm -rf kernels roots apt qemu qemu-arm64 programs debug native checkpatch memory-model go kvm-* *.new .lock-*
 
 .PHONY: help demo shell test test-all test-go test-race test-ring test-modules test-vm test-litmus test-debug test-kasan test-kasan-short test-kcsan test-rt test-package fuzz fuzz-conform fuzz-go soak lint bench bench-quick bench-native bench-native-doc bench-plot bench-doc bench-check bench-baseline modules install uninstall deb dist load unload clean distclean

@@ -10,6 +10,12 @@
 # shellcheck disable=SC2034 # for those who source this
 DEFAULT_KERNELS="6.12 6.1 7.3"
 
+# Programs' words are read here, in English; and what somebody's shell or make has set for other work is not for this.
+export LC_ALL=C.UTF-8
+unset LANGUAGE CDPATH BASH_ENV MAKEFLAGS MFLAGS MAKEOVERRIDES CROSS_COMPILE
+# A shell that became root, or a service, may lack either.
+export HOME=${HOME:-$(getent passwd "$(id -u)" | cut -d : -f 6)} PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
 MYTUN_CACHE=${MYTUN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mytun}
 # ARCH is whose kernels and programs are built and run, by Debian's name: amd64, which is this machine's, or arm64. SUFFIX ends the names of
 # all that is kept for another than this machine's.
@@ -38,7 +44,8 @@ step() {
 	log=$(mktemp)
 	[ -z "$text" ] || printf '>> %s' "$text" >&2
 	if [ -n "$text" ] && [ -t 2 ]; then
-		while sleep 1; do printf '\r>> %s (%d s)' "$text" $((SECONDS - start)); done >&2 &
+		# without the caller's lock, and not for longer than there is a caller
+		while sleep 1 && kill -0 $$ 2>/dev/null; do printf '\r>> %s (%d s)' "$text" $((SECONDS - start)); done >&2 9>&- &
 		ticker=$!
 	fi
 	set +e
@@ -57,9 +64,9 @@ amd64 | arm64) ;;
 *) die "ARCH='$ARCH' is unknown: use amd64 or arm64" ;;
 esac
 
-# have COMMAND: true if the command exists. The sbin directories are searched too: an ordinary user's PATH often lacks them.
+# have COMMAND: true if the command exists.
 have() {
-	PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin command -v "$1" >/dev/null 2>&1
+	command -v "$1" >/dev/null 2>&1
 }
 
 # as_root COMMAND...: the command with root's rights. Only apt needs them.
@@ -73,6 +80,11 @@ as_root() {
 	fi
 }
 
+# ask_password: sudo's question is one's own to see, in front of the line that says what it is for.
+ask_password() {
+	[ "$(id -u)" = 0 ] || ! have sudo || sudo -v
+}
+
 # need_apt: everything here is fetched as Debian packages.
 need_apt() {
 	have apt-get || die "there is no apt-get on this machine: this set-up is written for Debian 12." \
@@ -81,11 +93,17 @@ need_apt() {
 
 # apt_update: the index of this machine's own apt, or of the one that use_release has chosen (debian.sh).
 apt_update() {
+	[ -n "${APT_CONFIG:-}" ] || ask_password
 	step "refreshing the package index (apt-get update)" try_apt_update
 }
 
+# Of the mirror of another release all is wanted; a source of the machine's own that does not answer may be of no concern here.
 try_apt_update() {
-	if [ -n "${APT_CONFIG:-}" ]; then apt-get -q update; else as_root apt-get -q update; fi || die "apt-get update failed: check the network and /etc/apt/sources.list*"
+	if [ -n "${APT_CONFIG:-}" ]; then
+		locked "$(dirname "$APT_CONFIG")/.lock" apt-get -q -o APT::Update::Error-Mode=any update
+	else
+		as_root apt-get -q update
+	fi || die "apt-get update failed: check the network and /etc/apt/sources.list*"
 }
 
 # known PACKAGE: true if apt's index can give us that package. A fresh container has no index at all.

@@ -19,26 +19,31 @@ mirror() {
 # sources RELEASE: the lines of sources.list. Unstable has no updates, but experimental beside it.
 sources() {
 	local archive security
+	# before its first update apt does not know whose archives its sources are
+	[ -n "$(mirror Debian)" ] || apt_update
 	archive=$(mirror Debian) security=$(mirror Debian-Security)
 	[ -n "$archive" ] || die "apt has no source of Debian itself, and so no mirror to ask for packages of its release $1: check /etc/apt/sources.list*"
 	case $1 in
 	sid) printf 'deb %s %s main\n' "$archive" sid "$archive" experimental ;;
 	*)
-		printf 'deb %s %s main\n' "$archive" "$1" "$archive" "$1-updates" "$archive" "$1-backports"
+		printf 'deb %s %s main\n' "$archive" "$1" "$archive" "$1-updates"
+		[ "$1" != trixie ] || printf 'deb %s %s main\n' "$archive" "$1-backports"
 		[ -z "$security" ] || printf 'deb %s %s main\n' "$security" "$1-security"
 		;;
 	esac
 }
 
-# use_sources NAME LINE...: from here on apt knows of what these lines of sources.list offer, and of nothing that is installed.
+# use_sources NAME LINE...: from here on apt knows of what these lines of sources.list offer, and of nothing that is installed. APT_MORE is
+# what else its configuration says.
 use_sources() {
 	local dir=$MYTUN_CACHE/apt/$1
 	shift
 	mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
 	: >"$dir/status"
 	printf '%s\n' "$@" >"$dir/sources.list"
-	cat >"$dir/apt.conf" <<-EOF
+	cat >"$dir/apt.conf.$$" <<-EOF
 		APT::Sandbox::User "root";
+		Binary::apt-get::APT::Default-Release "";
 		Dir::Etc::sourcelist "$dir/sources.list";
 		Dir::Etc::sourceparts "/dev/null";
 		Dir::Etc::preferences "/dev/null";
@@ -46,7 +51,10 @@ use_sources() {
 		Dir::State::status "$dir/status";
 		Dir::State::lists "$dir/lists";
 		Dir::Cache "$dir/cache";
+		${APT_MORE:-}
 	EOF
+	# half a file would be read as the machine's own configuration, by whoever looks at the same release meanwhile
+	mv "$dir/apt.conf.$$" "$dir/apt.conf"
 	export APT_CONFIG=$dir/apt.conf
 }
 
@@ -57,8 +65,7 @@ use_release() {
 	[ "$1$SUFFIX" != "$(codename)" ] || return 0
 	need_apt "the packages of Debian's release $1"
 	lines=$(sources "$1") || exit 1
-	use_sources "$1$SUFFIX" "$lines"
-	[ "$ARCH" = amd64 ] || foreign >>"$APT_CONFIG"
+	APT_MORE=$([ "$ARCH" = amd64 ] || foreign) use_sources "$1$SUFFIX" "$lines"
 }
 
 # foreign: for apt.conf: a package without ':amd64' behind its name is the other architecture's.

@@ -83,7 +83,7 @@ stage_go() {
 
 # The race detector needs cgo and a C compiler; on a machine without them its tests are skipped, and the summary says so.
 stage_race() {
-	if ! have gcc; then
+	if ! "$TOP/scripts/setup-packages.sh" ring; then
 		printf 'KTAP version 1\n1..1\nok 1 go test -race # SKIP no C compiler: scripts/setup-packages.sh ring\n' | tee "$1"
 		return
 	fi
@@ -124,7 +124,9 @@ stage_modules() {
 }
 
 stage_builds() {
-	KERNELS=$("$TOP/scripts/list-kernels.sh" | tr '\n' ' ') stage_modules "$1"
+	local list
+	list=$("$TOP/scripts/list-kernels.sh") || return 1
+	KERNELS=${list//$'\n'/ } stage_modules "$1"
 }
 
 # choice KERNEL: arguments for the selftests, a word a line: what they need not run on that kernel.
@@ -249,6 +251,20 @@ vm_stage() {
 	esac
 }
 
+# prepare_machines STAGE...: what asks for a password does so here, where it can be seen and answered. What fails, fails its stage later.
+prepare_machines() {
+	local stage kernel
+	for stage; do
+		case $stage in
+		vm | rt) "$TOP/scripts/setup-packages.sh" build vm ;;
+		kasan | kasan-short | kcsan | fuzz) "$TOP/scripts/setup-packages.sh" build vm debug ;;
+		package) "$TOP/scripts/setup-packages.sh" build vm deb package ;;
+		*) continue ;;
+		esac || return 0
+		[ "$stage" != vm ] || for kernel in $KERNELS; do "$TOP/scripts/setup-kernel.sh" "$kernel" >/dev/null || return 0; done
+	done
+}
+
 # last_machine: that of the first kernel, some of whose tests measure how long others have to wait.
 last_machine() {
 	beside "vm-$FIRST" stage_vm "$FIRST"
@@ -265,6 +281,7 @@ main() {
 	for stage; do
 		host_stage "$stage"
 	done
+	prepare_machines "$@"
 	for stage; do
 		vm_stage "$stage"
 	done

@@ -77,6 +77,8 @@ download() {
 	for FROM in $(releases "$1"); do
 		use_release "$FROM"
 		for attempt in 1 2; do
+			# of two versions of a package both would be unpacked
+			rm -f "$2"/*.deb
 			RELEASE=$(newest "$1")
 			if [ -n "$RELEASE" ]; then
 				mapfile -t packages < <(parts "$RELEASE")

@@ -95,7 +95,7 @@ build() {
 	step "building User-mode Linux $SERIES (5 to 9 minutes on two cores, only once)" compile "$work" "$final.log"
 	(collect "$work")
 	describe "$final" "$(cat "$work/release")" >"$work/kernel.env"
-	find "$(dirname "$final")" -mindepth 1 -maxdepth 1 ! -name '.lock' ! -path "$work" ! -path "$final.log" -exec rm -rf {} +
+	find "$(dirname "$final")" -mindepth 1 -maxdepth 1 ! -name '.lock*' ! -path "$work" ! -path "$final.log" -exec rm -rf {} +
 	mv "$work" "$final"
 	say "the native clock's kernel: ready in $final"
 }

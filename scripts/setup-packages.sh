@@ -16,14 +16,14 @@ group_packages() {
 	case $1 in
 	build) echo "make gcc gcc-12 libc6-dev libelf1|libelf1t64 libssl3|libssl3t64 kmod xz-utils pahole ca-certificates" ;;
 	build-arm64) echo "$(group_packages build) gcc-aarch64-linux-gnu gcc-12-aarch64-linux-gnu libc6-dev-arm64-cross" ;;
-	debug) echo "flex bison bc libelf-dev" ;;
+	debug) echo "flex bison bc libelf-dev patch" ;;
 	vm) echo "qemu-system-x86 busybox-static cpio kmod xz-utils bash coreutils util-linux procps grep sed mawk findutils" \
 		"iproute2 iputils-ping ethtool iperf3" ;;
 	vm-arm64) echo "$(group_packages vm) qemu-system-arm binutils" ;;
 	lint) echo "sparse shellcheck perl xz-utils" ;;
 	ring) echo "gcc libc6-dev make" ;;
 	root) echo "bubblewrap" ;;
-	deb) echo "dpkg-dev debhelper dh-dkms" ;;
+	deb) echo "build-essential dpkg-dev debhelper dh-dkms" ;;
 	package) echo "mmdebstrap uidmap util-linux lintian" ;;
 	go) echo "golang-go ca-certificates" ;;
 	*) die "unknown package group '$1': use build, build-arm64, debug, vm, vm-arm64, lint, ring, root, deb, package or go" ;;
@@ -71,24 +71,21 @@ missing_in() {
 refresh_index() {
 	local package
 	for package; do
-		known "$(choose "$package")" || { apt_update && break; }
+		known "$(choose "$package")" || { apt_update || true; break; }
 	done
 }
 
+# Another apt, such as a fresh machine's own, may be at work.
 install_packages() {
 	as_root env DEBIAN_FRONTEND=noninteractive \
-		apt-get install -y -q -o Dpkg::Use-Pty=0 --no-install-recommends "$@" ||
-		die "apt-get could not install: $*. Its messages are above; 'apt-get update' cures a stale index"
+		apt-get install -y -q -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 --no-install-recommends "$@" ||
+		die "apt-get could not install: $*. Its messages are above"
 }
 
-main() {
+# install_missing GROUP...: of two at a time the second finds nothing missing any more. An index that is older than the mirror is refreshed.
+install_missing() {
 	local group package missing=() wanted=() purposes=() chosen=()
-	# Who looks at another release (debian.sh) gets what this machine needs from its own all the same: from the other, libc would come along.
-	unset APT_CONFIG
-	[ $# -gt 0 ] || die "usage: scripts/setup-packages.sh GROUP... (build build-arm64 debug vm vm-arm64 lint ring root deb package go)"
 	for group; do
-		group_packages "$group" >/dev/null
-		have dpkg-query || need_apt "$(group_packages "$group")"
 		mapfile -t missing < <(missing_in "$group")
 		[ ${#missing[@]} -gt 0 ] || continue
 		wanted+=("${missing[@]}")
@@ -99,7 +96,23 @@ main() {
 	for package in "${wanted[@]}"; do
 		chosen+=("$(choose "$package")")
 	done
+	ask_password
+	step "installing ${chosen[*]} ${purposes[*]}" install_packages "${chosen[@]}" && return
+	apt_update
 	step "installing ${chosen[*]} ${purposes[*]}" install_packages "${chosen[@]}"
+}
+
+main() {
+	local group lacking=''
+	# Who looks at another release (debian.sh) gets what this machine needs from its own all the same: from the other, libc would come along.
+	unset APT_CONFIG
+	[ $# -gt 0 ] || die "usage: scripts/setup-packages.sh GROUP... (build build-arm64 debug vm vm-arm64 lint ring root deb package go)"
+	for group; do
+		group_packages "$group" >/dev/null
+		have dpkg-query || need_apt "$(group_packages "$group")"
+		lacking+=$(missing_in "$group")
+	done
+	[ -z "$lacking" ] || locked "$MYTUN_CACHE/.lock-packages" install_missing "$@"
 }
 
 main "$@"

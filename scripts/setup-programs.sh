@@ -13,9 +13,15 @@ set -eu
 PACKAGES="libvdeplug2|libvdeplug2t64 openssh-client openssh-server openvpn socat tinc uml-utilities vde-switch vdeplug wireguard-go"
 CACHED=$MYTUN_CACHE/programs
 
-# up_to_date: the list that was unpacked is the one above.
+# release: this machine's, whose libraries the programs use.
+release() {
+	# shellcheck source=/dev/null
+	(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+}
+
+# up_to_date: the list that was unpacked is the one above, on this release.
 up_to_date() {
-	[ "$(cat "$CACHED/packages" 2>/dev/null)" = "$PACKAGES" ]
+	[ "$(cat "$CACHED/packages" 2>/dev/null)" = "$PACKAGES, $(release)" ]
 }
 
 # with_dependencies: those packages, and what apt would install along with them on this machine.
@@ -32,6 +38,7 @@ with_dependencies() {
 download() {
 	local packages attempt
 	for attempt in 1 2; do
+		rm -f "$1"/*.deb
 		if packages=$(with_dependencies); then
 			read -ra packages <<<"${packages//$'\n'/ }"
 			step "programs to test with: downloading ${packages[*]}" fetch_debs "$1" "${packages[@]}" && return
@@ -53,7 +60,7 @@ unpack() {
 		dpkg -x "$deb" "$work"
 	done
 	rm -rf "$work/debs"
-	echo "$PACKAGES" >"$work/packages"
+	echo "$PACKAGES, $(release)" >"$work/packages"
 	rm -rf "$CACHED"
 	mv "$work" "$CACHED"
 	say "programs: ready in $CACHED"

@@ -28,6 +28,7 @@ is_enough() {
 # download DIR: the .deb files into DIR/debs, from the backports of the release that this machine runs.
 download() {
 	local archive
+	[ -n "$(mirror Debian)" ] || apt_update
 	archive=$(mirror Debian)
 	[ -n "$archive" ] || { echo "apt has no source of Debian itself, and so no mirror to ask for backports" && return 1; }
 	use_sources backports "deb $archive $(codename)-backports main"
@@ -42,7 +43,7 @@ unpack() {
 	mkdir -p "$work"
 	step "this machine's QEMU is older than $ENOUGH and can break a kernel: downloading one from Debian's backports" download "$work" || return 1
 	for deb in "$work"/debs/*.deb; do
-		dpkg -x "$deb" "$work/root"
+		dpkg -x "$deb" "$work/root" || return 1
 	done
 	is_enough "$work/root/usr/bin/$EMULATOR" || { "$work/root/usr/bin/$EMULATOR" --version >&2 || true; return 1; }
 	rm -rf "$CACHED"

@@ -29,6 +29,8 @@ download() {
 	shift
 	mkdir -p "$dir/partial"
 	for attempt in 1 2; do
+		# of two versions of a package both would be unpacked
+		rm -f "$dir"/*.deb
 		! step "tools of Debian's release $RELEASE$SUFFIX: downloading (100 MB, only once)" \
 			apt-get -q -y -o Dir::Cache::archives="$dir" --download-only --no-install-recommends install "?essential?architecture($ARCH)" "$@" || return 0
 		[ "$attempt" = 2 ] || apt_update
