@@ -62,10 +62,15 @@ static bool mytun_is_broken(const struct mytun_queue *queue)
 	return READ_ONCE(queue->state) != 0;
 }
 
-/* A process without a doorbell can't say that it made room: look for it */
+/*
+ * Frames wait for room, and their senders take the kthread to know: a process
+ * without a doorbell can't say that it made some, so look for it. Not by
+ * rx_stalled, which a sender may have ended just now
+ */
 static long mytun_kthread_patience(const struct mytun_queue *queue)
 {
-	if (READ_ONCE(queue->rx_stalled) && !READ_ONCE(queue->tx_doorbell))
+	if (queue->rx.size && !READ_ONCE(queue->asleep) &&
+	    !READ_ONCE(queue->tx_doorbell))
 		return max(HZ / 200, 1);
 	return MAX_SCHEDULE_TIMEOUT;
 }

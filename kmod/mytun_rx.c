@@ -22,8 +22,12 @@
 /* With back-pressure: as many may wait before the stack is told to hold on */
 #define MYTUN_RX_WAITING_MAX		128U
 
-/* What was put into the ring since the last publish */
+/*
+ * What was put into the ring since the last publish. @taken counts those too that
+ * were refused
+ */
 struct mytun_rx_batch {
+	unsigned int taken;
 	unsigned int frames;
 	unsigned int bytes;
 };
@@ -100,6 +104,7 @@ static bool mytun_rx_put(struct mytun_queue *queue, struct sk_buff *skb,
 	if (!frame)
 		return false;
 
+	batch->taken++;
 	if (mytun_rx_fill(queue, frame, skb)) {
 		kfree_skb_reason(skb, SKB_DROP_REASON_DEV_HDR);
 		dev_core_stats_tx_dropped_inc(queue->device->dev);
@@ -195,7 +200,7 @@ static unsigned int mytun_rx_waiting(const struct mytun_queue *queue)
 {
 	lockdep_assert_held(&queue->sk.sk_receive_queue.lock);
 	return skb_queue_len(&queue->sk.sk_receive_queue) +
-	       skb_queue_len_lockless(&queue->backlog);
+	       data_race(skb_queue_len_lockless(&queue->backlog));
 }
 
 /*
@@ -223,6 +228,12 @@ struct sk_buff *mytun_rx_dequeue(struct mytun_queue *queue, size_t room)
 	return skb;
 }
 
+/* Without its lock, and while others splice it, which writes plainly */
+static bool mytun_rx_is_empty(const struct sk_buff_head *list)
+{
+	return data_race(skb_queue_empty_lockless(list));
+}
+
 /* All that waits becomes the holder's of rx_lock */
 static void mytun_rx_take(struct mytun_queue *queue)
 {
@@ -230,7 +241,7 @@ static void mytun_rx_take(struct mytun_queue *queue)
 	unsigned long flags;
 
 	lockdep_assert_held(&queue->rx_lock);
-	if (!skb_queue_empty(&queue->backlog) || skb_queue_empty_lockless(list))
+	if (!skb_queue_empty(&queue->backlog) || mytun_rx_is_empty(list))
 		return;
 	spin_lock_irqsave(&list->lock, flags);
 	skb_queue_splice_tail_init(list, &queue->backlog);
@@ -283,7 +294,7 @@ static void mytun_rx_fill_ring(struct mytun_queue *queue,
 	struct sk_buff *skb;
 
 	lockdep_assert_held(&queue->rx_lock);
-	while (batch->frames < MYTUN_RX_FRAMES_PER_DRAIN &&
+	while (batch->taken < MYTUN_RX_FRAMES_PER_DRAIN &&
 	       batch->bytes < MYTUN_RX_BYTES_PER_DRAIN) {
 		skb = __skb_dequeue(&queue->backlog);
 		if (!skb)
@@ -309,14 +320,14 @@ static bool mytun_rx_move(struct mytun_queue *queue,
 		return true;
 	mytun_rx_fill_ring(queue, batch);
 	return skb_queue_empty(&queue->backlog) &&
-	       skb_queue_empty_lockless(&queue->sk.sk_receive_queue);
+	       mytun_rx_is_empty(&queue->sk.sk_receive_queue);
 }
 
 /* Without a lock: may be wrong, but not for who looks again after a barrier */
 static bool mytun_rx_waits(const struct mytun_queue *queue)
 {
-	return !skb_queue_empty_lockless(&queue->sk.sk_receive_queue) ||
-	       !skb_queue_empty_lockless(&queue->backlog);
+	return !mytun_rx_is_empty(&queue->sk.sk_receive_queue) ||
+	       !mytun_rx_is_empty(&queue->backlog);
 }
 
 /*
@@ -358,17 +369,18 @@ static enum mytun_rx_try mytun_rx_try(struct mytun_queue *queue,
 				      struct sk_buff *skb)
 {
 	struct mytun_rx_batch batch = {};
+	unsigned int others, own;
 	bool done, broken;
-	unsigned int others;
 
 	lockdep_assert_in_softirq();
 	if (!spin_trylock(&queue->rx_lock))
 		return MYTUN_RX_TAKEN;
 
 	done = mytun_rx_move(queue, &batch);
-	others = batch.frames;
+	others = batch.taken;
+	own = batch.frames;
 	done = done && mytun_rx_put(queue, skb, &batch);
-	mytun_count(queue, MYTUN_RX_DIRECT, batch.frames - others);
+	mytun_count(queue, MYTUN_RX_DIRECT, batch.frames - own);
 	mytun_rx_publish(queue, &batch);
 	broken = queue->rx.broken;
 	spin_unlock(&queue->rx_lock);
@@ -383,21 +395,24 @@ static enum mytun_rx_try mytun_rx_try(struct mytun_queue *queue,
 static bool mytun_rx_serve_others(struct mytun_queue *queue)
 {
 	unsigned int rounds = MYTUN_RX_ROUNDS_OF_SENDER;
-	struct mytun_rx_batch batch = {};
+	struct mytun_rx_batch batch;
+	bool broken;
 
 	do {
 		/* who has it now looks again, too */
 		if (!spin_trylock(&queue->rx_lock))
 			return true;
-		batch.frames = 0;
-		batch.bytes = 0;
+		batch = (struct mytun_rx_batch) {};
 		mytun_rx_move(queue, &batch);
 		mytun_rx_publish(queue, &batch);
+		broken = queue->rx.broken;
 		spin_unlock(&queue->rx_lock);
+		if (unlikely(broken))
+			mytun_queue_set_state(queue, MYTUN_STATE_RX_BROKEN);
 		mytun_rx_offer_room(queue);
 		if (!mytun_rx_left_behind(queue))
 			return true;
-	} while (batch.frames && --rounds);
+	} while (batch.taken && --rounds);
 	return false;
 }
 
@@ -423,6 +438,19 @@ static bool mytun_rx_wait_in_list(struct mytun_queue *queue,
 	return true;
 }
 
+/* Of a queue that had no rx ring a moment ago */
+static bool mytun_rx_enqueue_for_read(struct mytun_queue *queue,
+				      struct sk_buff *skb)
+{
+	if (!mytun_rx_wait_in_list(queue, skb))
+		return false;
+	mytun_read_wake(queue);
+	/* it has one now, and its kthread found nothing before it slept */
+	if (unlikely(READ_ONCE(queue->asleep)))
+		mytun_rx_wake_kthread(queue);
+	return true;
+}
+
 /*
  * Called by the stack, any CPU, under RCU. False if too many frames wait already;
  * the caller then still owns @skb.
@@ -430,22 +458,20 @@ static bool mytun_rx_wait_in_list(struct mytun_queue *queue,
 bool mytun_rx_enqueue(struct mytun_queue *queue, struct sk_buff *skb)
 {
 	enum mytun_rx_try tried;
+	bool taken = true;
 
 	lockdep_assert_in_softirq();
-	if (!mytun_has_rx_ring(queue)) {
-		if (!mytun_rx_wait_in_list(queue, skb))
-			return false;
-		mytun_read_wake(queue);
-		return true;
-	}
+	if (!mytun_has_rx_ring(queue))
+		return mytun_rx_enqueue_for_read(queue, skb);
 	tried = mytun_rx_try(queue, skb);
-	if (tried != MYTUN_RX_DONE && !mytun_rx_wait_in_list(queue, skb))
-		return false;
+	if (tried != MYTUN_RX_DONE)
+		taken = mytun_rx_wait_in_list(queue, skb);
+	/* who had the ring owes a look to those that found it taken */
 	if (!mytun_rx_left_behind(queue))
-		return true;
+		return taken;
 	if (tried == MYTUN_RX_LATER || !mytun_rx_serve_others(queue))
 		mytun_rx_wake_kthread(queue);
-	return true;
+	return taken;
 }
 
 /* By the kthread: move up to a batch into the ring. True if anything moved */
@@ -472,7 +498,7 @@ bool mytun_rx_drain(struct mytun_queue *queue)
 	if (broken)
 		mytun_queue_set_state(queue, MYTUN_STATE_RX_BROKEN);
 	mytun_rx_offer_room(queue);
-	return batch.frames;
+	return batch.taken;
 }
 
 /* True if there is no room, and the process will say when there is */
@@ -498,7 +524,7 @@ bool mytun_rx_may_sleep(struct mytun_queue *queue)
 
 	spin_lock_irq(&list->lock);
 	/* a sender may have left it there, and not have to wake who is awake */
-	if (!skb_queue_empty_lockless(&queue->backlog)) {
+	if (!mytun_rx_is_empty(&queue->backlog)) {
 		spin_unlock_irq(&list->lock);
 		return false;
 	}

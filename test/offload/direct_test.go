@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mytun/mytun/test/device"
+	"github.com/vishvananda/netlink"
 )
 
 // pause is longer than what the device takes for a gap within a stream.
@@ -178,4 +179,93 @@ func TestSendersOfOneQueue(t *testing.T) {
 	if s.RxFrames != rounds*senders*count || s.RxDirect == 0 {
 		t.Errorf("stats %+v", s)
 	}
+}
+
+// TestNoFrameIsLeftBehind: of many senders at once, who meet a full ring and a list that takes
+// hardly any, most drop their frames. What one has left in the list comes all the same when
+// the process makes room, without another frame after it.
+func TestNoFrameIsLeftBehind(t *testing.T) {
+	const senders, count, rounds = 4, 300, 20
+	device.Sandbox(t)
+	l := device.NewLink(t, device.Config{})
+	q := l.Queue()
+	device.SetNoQueue(t, l.Name)
+	if err := netlink.LinkSetTxQLen(device.LinkOf(t, l.Name), 1); err != nil {
+		t.Fatal(err)
+	}
+	q.SetPoll(t, 0)
+	for round := range uint64(rounds) {
+		var running []*sender
+		for i := range senders {
+			running = append(running, newSender(t, l, hostPort+i, count))
+		}
+		for _, s := range running {
+			s.running.Wait()
+			s.conn.Close()
+		}
+		device.WaitFor(t, "all frames that were not dropped", func() bool {
+			q.DropAll()
+			s := q.Stats(t)
+			return s.RxFrames+s.RxDropped == (round+1)*senders*count
+		})
+	}
+	if s := q.Stats(t); s.RxDropped == 0 || s.RxRingFull == 0 {
+		t.Errorf("nothing was ever full: %+v", s)
+	}
+}
+
+// TestProcessWithoutADoorbellGetsAll: nothing tells the kernel when it makes room, which it does
+// a frame at a time while its senders go on. With back-pressure none is lost, and none waits
+// for ever.
+func TestProcessWithoutADoorbellGetsAll(t *testing.T) {
+	const count = 20000
+	device.Sandbox(t)
+	l := device.NewLink(t, device.Config{Flags: device.Backpressure})
+	if err := l.Queue().TrySetEventfds(device.Eventfds{RxDoorbell: -1, TxDoorbell: -1, TxSpace: -1}); err != nil {
+		t.Fatalf("eventfds taken back: %v", err)
+	}
+	device.SetFIFO(t, l.Name, len(l.Queues))
+	s := newSender(t, l, hostPort, uint32(device.Times(count)))
+	take(t, l, map[uint16]uint32{}, uint32(device.Times(count)))
+	s.running.Wait()
+	checkNothingLost(t, l)
+	if n := stops(t, l); n == 0 {
+		t.Error("the sender was never held")
+	}
+}
+
+// TestRoomIsMadeWhileTheThreadFallsAsleep: it has found the ring full, and nobody will ring for
+// room. Before it sleeps the process makes some for one frame, which a sender fills, whose own
+// frame then waits.
+func TestRoomIsMadeWhileTheThreadFallsAsleep(t *testing.T) {
+	device.Sandbox(t)
+	l := device.NewLink(t, device.Config{})
+	q := l.Queue()
+	q.SetPoll(t, 0)
+	if err := q.TrySetEventfds(device.Eventfds{RxDoorbell: -1, TxDoorbell: -1, TxSpace: -1}); err != nil {
+		t.Fatalf("eventfds taken back: %v", err)
+	}
+	conn := l.ListenUDP(t, false, hostPort)
+	sent := uint64(0)
+	send := func() {
+		if _, err := conn.WriteToUDPAddrPort(numbered(uint32(sent)), l.PeerAddr(false, peerPort)); err != nil {
+			t.Fatal(err)
+		}
+		sent++
+	}
+	for q.Stats(t).RxDirect == sent {
+		send()
+	}
+	device.WaitFor(t, "the thread to find the ring full", func() bool { return q.Stats(t).RxRingFull > 0 })
+	stop := device.StopAtReturn(t, "mytun_rx_may_sleep")
+	stop.Wait(t)
+	h, _, _ := q.Peek()
+	q.Next(h)
+	q.Release()
+	send()
+	stop.End(t)
+	device.WaitFor(t, "the frame that waits", func() bool {
+		q.DropAll()
+		return q.Stats(t).RxFrames == sent
+	})
 }
