@@ -198,9 +198,12 @@ void mytun_rx_purge(struct mytun_queue *queue)
 /* The kthread's backlog counts: it goes back to the list when the ring is full */
 static unsigned int mytun_rx_waiting(const struct mytun_queue *queue)
 {
+	unsigned int backlog;
+
 	lockdep_assert_held(&queue->sk.sk_receive_queue.lock);
-	return skb_queue_len(&queue->sk.sk_receive_queue) +
-	       data_race(skb_queue_len_lockless(&queue->backlog));
+	/* a frame more or less: it is another lock's */
+	backlog = data_race(skb_queue_len_lockless(&queue->backlog));
+	return skb_queue_len(&queue->sk.sk_receive_queue) + backlog;
 }
 
 /*
@@ -228,9 +231,9 @@ struct sk_buff *mytun_rx_dequeue(struct mytun_queue *queue, size_t room)
 	return skb;
 }
 
-/* Without its lock, and while others splice it, which writes plainly */
 static bool mytun_rx_is_empty(const struct sk_buff_head *list)
 {
+	/* without its lock, while others splice it, which writes plainly */
 	return data_race(skb_queue_empty_lockless(list));
 }
 
