@@ -226,12 +226,11 @@ func TestProcessWithoutADoorbellGetsAll(t *testing.T) {
 	}
 	device.SetFIFO(t, l.Name, len(l.Queues))
 	s := newSender(t, l, hostPort, uint32(device.Times(count)))
+	waitHeld(t, l)
 	take(t, l, map[uint16]uint32{}, uint32(device.Times(count)))
 	s.running.Wait()
 	checkNothingLost(t, l)
-	if n := stops(t, l); n == 0 {
-		t.Error("the sender was never held")
-	}
+	t.Logf("stopped %d times", stops(t, l))
 }
 
 // TestRoomIsMadeWhileTheThreadFallsAsleep: it has found the ring full, and nobody will ring for
