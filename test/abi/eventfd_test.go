@@ -18,7 +18,7 @@ func TestEventfdsNeedRings(t *testing.T) {
 	f := device.Open(t)
 	f.Attach(t, "", device.TUN)
 	refused(t, f, "SET_EVENTFDS before the rings", unix.EINVAL, func() error {
-		return f.TrySetEventfds(device.Eventfds{RxDoorbell: -1, TxDoorbell: -1, TxSpace: -1})
+		return f.TrySetEventfds(device.NoEventfds)
 	})
 }
 
@@ -90,7 +90,7 @@ func TestEventfdsCanBeTakenBack(t *testing.T) {
 	device.Sandbox(t)
 	l := device.NewLink(t, device.Config{})
 	q := l.Queue()
-	none := device.Eventfds{RxDoorbell: -1, TxDoorbell: -1, TxSpace: -1}
+	none := device.NoEventfds
 	if err := q.TrySetEventfds(none); err != nil {
 		t.Fatalf("SET_EVENTFDS to none: %v", err)
 	}

@@ -155,7 +155,7 @@ func checkNotAttached(t *testing.T, f *device.File) {
 		return f.TrySetRings(device.RingConfig{RxSize: minRing, TxSize: minRing})
 	})
 	refused(t, f, "SET_EVENTFDS", unix.EBADFD, func() error {
-		return f.TrySetEventfds(device.Eventfds{RxDoorbell: -1, TxDoorbell: -1, TxSpace: -1})
+		return f.TrySetEventfds(device.NoEventfds)
 	})
 	refused(t, f, "SET_POLL", unix.EBADFD, func() error { return f.TrySetPoll(1) })
 	refused(t, f, "SET_BACKPRESSURE", unix.EBADFD, func() error { return f.TrySetBackpressure(1) })
@@ -210,7 +210,7 @@ func TestReservedFieldsMustBeZero(t *testing.T) {
 	}
 	f.SetRings(t, minRing, minRing)
 	for i := range 5 {
-		fds := device.Eventfds{RxDoorbell: -1, TxDoorbell: -1, TxSpace: -1}
+		fds := device.NoEventfds
 		fds.Reserved[i] = 1
 		refused(t, f, "SET_EVENTFDS", unix.EINVAL, func() error { return f.TrySetEventfds(fds) })
 	}

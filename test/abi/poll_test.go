@@ -115,7 +115,7 @@ func TestRoomIsSeenWithoutADoorbell(t *testing.T) {
 	device.Sandbox(t)
 	l := device.NewLink(t, device.Config{})
 	q := l.Queue()
-	if err := q.TrySetEventfds(device.Eventfds{RxDoorbell: -1, TxDoorbell: -1, TxSpace: -1}); err != nil {
+	if err := q.TrySetEventfds(device.NoEventfds); err != nil {
 		t.Fatal(err)
 	}
 	conn := l.ListenUDP(t, false, 0)

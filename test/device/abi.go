@@ -121,6 +121,9 @@ type Eventfds struct {
 	Reserved                        [5]uint32
 }
 
+// NoEventfds takes back those that a queue has.
+var NoEventfds = Eventfds{RxDoorbell: -1, TxDoorbell: -1, TxSpace: -1}
+
 // Stats is struct mytun_stats.
 type Stats struct {
 	RxFrames, RxBytes, RxRingFull, RxDropped       uint64

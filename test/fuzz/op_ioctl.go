@@ -46,7 +46,7 @@ func (w *world) seteventfds(_ *thread, a []uint64) error {
 }
 
 func (w *world) unsetEventfds(_ *thread, a []uint64) error {
-	return fileOf(a[0]).TrySetEventfds(device.Eventfds{RxDoorbell: -1, TxDoorbell: -1, TxSpace: -1})
+	return fileOf(a[0]).TrySetEventfds(device.NoEventfds)
 }
 
 func (w *world) setpersist(_ *thread, a []uint64) error {

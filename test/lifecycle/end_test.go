@@ -77,7 +77,7 @@ func checkDetached(t *testing.T, q *device.Queue) {
 	}
 	for what, err := range map[string]error{
 		"SET_RINGS":    q.TrySetRings(device.RingConfig{RxSize: minRing, TxSize: minRing}),
-		"SET_EVENTFDS": q.TrySetEventfds(device.Eventfds{RxDoorbell: -1, TxDoorbell: -1, TxSpace: -1}),
+		"SET_EVENTFDS": q.TrySetEventfds(device.NoEventfds),
 		"SET_POLL":     q.TrySetPoll(1),
 		"TUNGETIFF":    device.Ioctl(q.FD, unix.TUNGETIFF, device.Ifreq("", 0)),
 		"TUNSETIFF":    attach(q.File, "myagain"),

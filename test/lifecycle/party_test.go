@@ -147,7 +147,7 @@ func (p *party) change(what string) string {
 		}
 	case "events":
 		return each(p.lanes, func(n *lane) error {
-			return n.TrySetEventfds(device.Eventfds{RxDoorbell: -1, TxDoorbell: -1, TxSpace: -1})
+			return n.TrySetEventfds(device.NoEventfds)
 		})
 	case "park":
 		return p.setQueue(unix.IFF_DETACH_QUEUE)

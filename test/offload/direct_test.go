@@ -221,7 +221,7 @@ func TestProcessWithoutADoorbellGetsAll(t *testing.T) {
 	const count = 20000
 	device.Sandbox(t)
 	l := device.NewLink(t, device.Config{Flags: device.Backpressure})
-	if err := l.Queue().TrySetEventfds(device.Eventfds{RxDoorbell: -1, TxDoorbell: -1, TxSpace: -1}); err != nil {
+	if err := l.Queue().TrySetEventfds(device.NoEventfds); err != nil {
 		t.Fatalf("eventfds taken back: %v", err)
 	}
 	device.SetFIFO(t, l.Name, len(l.Queues))
@@ -241,7 +241,7 @@ func TestRoomIsMadeWhileTheThreadFallsAsleep(t *testing.T) {
 	l := device.NewLink(t, device.Config{})
 	q := l.Queue()
 	q.SetPoll(t, 0)
-	if err := q.TrySetEventfds(device.Eventfds{RxDoorbell: -1, TxDoorbell: -1, TxSpace: -1}); err != nil {
+	if err := q.TrySetEventfds(device.NoEventfds); err != nil {
 		t.Fatalf("eventfds taken back: %v", err)
 	}
 	conn := l.ListenUDP(t, false, hostPort)

@@ -159,7 +159,7 @@ func storm(f *device.File) {
 		threads.Go(func() {
 			switch kind {
 			case 0:
-				f.TrySetEventfds(device.Eventfds{RxDoorbell: -1, TxDoorbell: -1, TxSpace: -1})
+				f.TrySetEventfds(device.NoEventfds)
 			case 1:
 				f.TryAttachFilter([]unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 1 << 16}})
 			default:

@@ -14,14 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var noEventfds = device.Eventfds{RxDoorbell: -1, TxDoorbell: -1, TxSpace: -1}
-
 // newQuiet makes a device with rings whose process owns no eventfd, and whose
 // kernel's thread sleeps when there is nothing to do.
 func newQuiet(t *testing.T, c device.Config) *device.Link {
 	t.Helper()
 	l := device.NewLink(t, c)
-	if err := l.Queue().TrySetEventfds(noEventfds); err != nil {
+	if err := l.Queue().TrySetEventfds(device.NoEventfds); err != nil {
 		t.Fatal(err)
 	}
 	l.Queue().SetPoll(t, 0)
