@@ -26,10 +26,10 @@ help:
 	@echo "    KERNEL=6.12|6.1|7.3  which kernel demo and shell boot; KERNELS='6.12' limits the tests, or has others: '7.2'"
 	@echo "  make bench             every way to be an interface at every workload: table and build/bench.json; HOST=1: on this machine, root"
 	@echo "  make bench-quick       instructions a packet of stock tun and mytun, two minutes: build/bench-quick.json"
-	@echo "  make bench-native-doc  its table into docs/performance.md, from build/bench-native.json"
 	@echo "  make bench-check       fail if an instruction count got worse than bench/baseline.json by over 3 %"
 	@echo "  make bench-native      nanoseconds a packet on this machine's processor: mytun and stock tun in a User-mode Linux, which the first run builds;"
 	@echo "                         AGAINST=DIR: two kmod directories (KMOD, this one's, and DIR) in turn; ROWS='rx*:64' CPUS=2 choose"
+	@echo "  make bench-native-doc  its table into docs/performance.md, from build/bench-native.json"
 	@echo "  make bench-plot bench-doc   bar charts; charts and table into docs/performance.md, both from build/bench.json"
 	@echo "  make bench-baseline    make what bench-check measured the baseline"
 	@echo "On this machine, for its own kernel (root):"
@@ -93,7 +93,7 @@ bench-quick:
 	@KERNEL=$(KERNEL) scripts/bench.sh --quick
 
 bench-native-doc:
-	@scripts/go.sh build -C bench -o ../build/bench-report ./cmd/bench-report && build/bench-report native-doc build/bench-native.json docs/performance.md
+	@$(BENCH_REPORT) native-doc build/bench-native.json docs/performance.md
 
 bench-native:
 	@KMOD="$(KMOD)" AGAINST="$(AGAINST)" scripts/bench-native.sh $(if $(ROWS),-rows "$(ROWS)") $(if $(CPUS),-cpus $(CPUS))

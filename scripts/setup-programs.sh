@@ -9,19 +9,15 @@
 set -eu
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
+# shellcheck source=scripts/debian.sh
+. "$(dirname "$0")/debian.sh"
 
 PACKAGES="libvdeplug2|libvdeplug2t64 openssh-client openssh-server openvpn socat tinc uml-utilities vde-switch vdeplug wireguard-go"
 CACHED=$MYTUN_CACHE/programs
 
-# release: this machine's, whose libraries the programs use.
-release() {
-	# shellcheck source=/dev/null
-	(. /etc/os-release && echo "${VERSION_CODENAME:-}")
-}
-
-# up_to_date: the list that was unpacked is the one above, on this release.
+# up_to_date: the list that was unpacked is the one above, on this release, whose libraries the programs use.
 up_to_date() {
-	[ "$(cat "$CACHED/packages" 2>/dev/null)" = "$PACKAGES, $(release)" ]
+	[ "$(cat "$CACHED/packages" 2>/dev/null)" = "$PACKAGES, $(codename)" ]
 }
 
 # with_dependencies: those packages, and what apt would install along with them on this machine.
@@ -60,7 +56,7 @@ unpack() {
 		dpkg -x "$deb" "$work"
 	done
 	rm -rf "$work/debs"
-	echo "$PACKAGES, $(release)" >"$work/packages"
+	echo "$PACKAGES, $(codename)" >"$work/packages"
 	rm -rf "$CACHED"
 	mv "$work" "$CACHED"
 	say "programs: ready in $CACHED"
