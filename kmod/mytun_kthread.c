@@ -9,8 +9,9 @@
  *
  * Who wakes it: a sender that leaves frames (mytun_rx_wake_kthread), a tx doorbell
  * that is not the first for a while (mytun_doorbell.c), a tasklet with more to do
- * than it may, mytun_kthread_dismiss. It looks at the device only with bottom halves off, and
- * only if the queue is not stopping: the device's end does not wait for it.
+ * than it may, mytun_kthread_dismiss. It looks at the device only with bottom
+ * halves off, and only if the queue is not stopping: the device's end does not
+ * wait for it.
  */
 
 #include <linux/cgroup.h>
