@@ -279,6 +279,7 @@ struct mytun_queue {
 	spinlock_t rx_lock;
 	struct mytun_ring rx;
 	struct sk_buff_head backlog;	/* from the list under its lock, too */
+	bool rx_hashed;			/* MYTUN_RINGS_HASH: with the rings */
 	bool rx_stalled;		/* ended by the kthread without it */
 	bool rx_held;			/* the timer will ring the doorbell */
 	unsigned int rx_held_frames;

@@ -468,6 +468,7 @@ static int mytun_ioc_set_rings(struct mytun_queue *queue, void __user *arg)
 	if (copy_from_user(&config, arg, sizeof(config)))
 		return -EFAULT;
 	if (memchr_inv(config.reserved, 0, sizeof(config.reserved)) ||
+	    config.flags & ~MYTUN_RINGS_HASH ||
 	    !(config.rx_size || config.tx_size) ||
 	    !mytun_ring_size_valid(config.rx_size) ||
 	    !mytun_ring_size_valid(config.tx_size))

@@ -393,7 +393,7 @@ static int mytun_queue_check_rings(struct mytun_queue *queue)
  */
 static int mytun_queue_install(struct mytun_queue *queue,
 			       struct mytun_rings *rings,
-			       struct task_struct *kthread)
+			       struct task_struct *kthread, bool hashed)
 {
 	int err;
 
@@ -401,6 +401,7 @@ static int mytun_queue_install(struct mytun_queue *queue,
 	err = __mytun_queue_check_rings(queue);
 	if (!err) {
 		mytun_rings_connect(rings, queue);
+		queue->rx_hashed = hashed;
 		mytun_kthread_start(queue, kthread);
 		/* pairs with the acquire in mytun_queue_rings() */
 		smp_store_release(&queue->rings, rings);
@@ -430,7 +431,8 @@ int mytun_queue_set_rings(struct mytun_queue *queue,
 	err = PTR_ERR_OR_ZERO(kthread);
 	if (err)
 		goto err_rings;
-	err = mytun_queue_install(queue, rings, kthread);
+	err = mytun_queue_install(queue, rings, kthread,
+				  config->flags & MYTUN_RINGS_HASH);
 	if (err)
 		goto err_kthread;
 	return 0;

@@ -53,21 +53,15 @@ int mytun_rx_finish(unsigned int flags, struct sk_buff *skb,
 	return skb->ip_summed == CHECKSUM_PARTIAL ? skb_checksum_help(skb) : 0;
 }
 
-/* What stands in front of the frame, without the work that mytun_rx_finish() says */
-static __always_inline struct mytun_frame
-__mytun_rx_header(unsigned int flags, const struct sk_buff *skb)
+/* All that stands in front of the frame, for who reads it */
+int mytun_rx_describe(unsigned int flags, struct sk_buff *skb,
+		      struct mytun_frame *header)
 {
-	return (struct mytun_frame) {
+	*header = (struct mytun_frame) {
 		.length = skb->len,
 		.flags = MYTUN_FRAME_HASH,
 		.hash = mytun_hash_link(skb, flags & IFF_TAP),
 	};
-}
-
-int mytun_rx_describe(unsigned int flags, struct sk_buff *skb,
-		      struct mytun_frame *header)
-{
-	*header = __mytun_rx_header(flags, skb);
 	return mytun_rx_finish(flags, skb, header);
 }
 
@@ -75,9 +69,13 @@ static int mytun_rx_fill(struct mytun_queue *queue, struct mytun_frame *frame,
 			 struct sk_buff *skb)
 {
 	unsigned int flags = READ_ONCE(queue->device->flags);
-	struct mytun_frame header = __mytun_rx_header(flags, skb);
+	struct mytun_frame header = { .length = skb->len };
 	int err;
 
+	if (queue->rx_hashed) {
+		header.flags = MYTUN_FRAME_HASH;
+		header.hash = mytun_hash_link(skb, flags & IFF_TAP);
+	}
 	err = mytun_rx_finish(flags, skb, &header);
 	if (err)
 		return err;

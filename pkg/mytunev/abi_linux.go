@@ -11,8 +11,8 @@ import (
 // The structures of <linux/mytun.h>. None has a hole, on any architecture.
 
 type abiRingConfig struct {
-	rxSize, txSize uint32
-	_              [6]uint32
+	rxSize, txSize, flags uint32
+	_                     [5]uint32
 }
 
 type abiEventFDs struct {
@@ -50,6 +50,9 @@ type abiStats struct {
 	KernelStats
 	_ [3]uint64
 }
+
+// ringsHash has frames of the rx ring carry a flow hash.
+const ringsHash = 1 << 0
 
 // Feature bits: what the module can do.
 const (

@@ -73,6 +73,11 @@ type Config struct {
 	// decides.
 	Offload Offload
 
+	// FlowHash has each frame come with the hash of its flow (Frame.Hash), for
+	// programs that spread flows over goroutines, or hand a hash on with
+	// SendFrame. To compute it the kernel looks at each frame's headers.
+	FlowHash bool
+
 	// Backpressure makes the device hold up its senders while the rx ring is
 	// full, instead of dropping their frames. A process that stops receiving
 	// then stops whoever sends to the device. It is the device's, as Offload.

@@ -33,7 +33,8 @@ type Frame struct {
 	// in place; it must not be used later, nor appended to.
 	Data []byte
 
-	// Hash is equal for all frames of one flow, if HashValid is true.
+	// Hash is equal for all frames of one flow, if HashValid is true, as it is
+	// with Config.FlowHash.
 	Hash      uint32
 	HashValid bool
 

@@ -71,24 +71,29 @@ func turnAround(p []byte) {
 
 func echo(b *Batch) error {
 	for f := range b.Frames() {
-		if !isUDP(f.Data) {
-			continue
-		}
-		turnAround(f.Data)
-		slot, err := b.Reserve(len(f.Data))
-		if err == ErrFull {
-			if err = b.WaitSpace(len(f.Data)); err == nil {
-				slot, err = b.Reserve(len(f.Data))
-			}
-		}
-		if err != nil {
-			return err
-		}
-		if err := b.CommitVNet(copy(slot, f.Data), f.VNet()); err != nil {
+		if err := echoFrame(b, f); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// echoFrame answers f, if it is of UDP.
+func echoFrame(b *Batch, f Frame) error {
+	if !isUDP(f.Data) {
+		return nil
+	}
+	turnAround(f.Data)
+	slot, err := b.Reserve(len(f.Data))
+	if err == ErrFull {
+		if err = b.WaitSpace(len(f.Data)); err == nil {
+			slot, err = b.Reserve(len(f.Data))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return b.CommitVNet(copy(slot, f.Data), f.VNet())
 }
 
 // ping sends messages to a UDP echo server one at a time and wants them back.
@@ -164,6 +169,37 @@ func TestModuleEcho(t *testing.T) {
 				t.Error("the device outlives Close")
 			}
 		})
+	}
+}
+
+// TestModuleFlowHash: the frames of a flow have one hash, where the program asked for it.
+func TestModuleFlowHash(t *testing.T) {
+	for _, asked := range []bool{false, true} {
+		d := openDevice(t, Config{FlowHash: asked})
+		setUp(t, d)
+		var hashes []uint32
+		wait := start(t.Context(), d, func(b *Batch) error {
+			for f := range b.Frames() {
+				if f.HashValid != asked {
+					t.Errorf("FlowHash %v: a frame with HashValid %v", asked, f.HashValid)
+				}
+				if isUDP(f.Data) {
+					hashes = append(hashes, f.Hash)
+				}
+				if err := echoFrame(b, f); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err := ping("10.9.0.2:7", 3, 100); err != nil {
+			t.Error(err)
+		}
+		d.Close()
+		wait()
+		if len(hashes) != 3 || hashes[0] != hashes[1] || hashes[1] != hashes[2] || (hashes[0] != 0) != asked {
+			t.Errorf("FlowHash %v: the hashes %#x", asked, hashes)
+		}
 	}
 }
 

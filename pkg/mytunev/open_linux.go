@@ -166,11 +166,14 @@ func (c Config) describe() string {
 	return text
 }
 
-// makeRings chooses the sizes of the rings and learns where they are.
+// makeRings chooses the sizes of the rings and what is in them, and learns where they are.
 func makeRings(fd int, c Config, name string) (*abiInfo, error) {
 	info := &abiInfo{}
-	sizes := abiRingConfig{rxSize: uint32(c.RxRing), txSize: uint32(c.TxRing)}
-	if err := ioctl(fd, iocSetRings, &sizes); err != nil {
+	rings := abiRingConfig{rxSize: uint32(c.RxRing), txSize: uint32(c.TxRing)}
+	if c.FlowHash {
+		rings.flags = ringsHash
+	}
+	if err := ioctl(fd, iocSetRings, &rings); err != nil {
 		return nil, opError("set the ring sizes of", name, err, ringHint(fd, c, err))
 	}
 	if err := ioctl(fd, iocGetInfo, info); err != nil {

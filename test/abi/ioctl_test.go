@@ -203,9 +203,13 @@ func TestReservedFieldsMustBeZero(t *testing.T) {
 	device.Sandbox(t)
 	f := device.Open(t)
 	f.Attach(t, "", device.TUN)
-	for i := range 6 {
+	for i := range 5 {
 		config := device.RingConfig{RxSize: minRing, TxSize: minRing}
 		config.Reserved[i] = 1 << 31
+		refused(t, f, "SET_RINGS", unix.EINVAL, func() error { return f.TrySetRings(config) })
+	}
+	for bit := 1; bit < 32; bit++ { // the lowest is MYTUN_RINGS_HASH
+		config := device.RingConfig{RxSize: minRing, TxSize: minRing, Flags: 1 << bit}
 		refused(t, f, "SET_RINGS", unix.EINVAL, func() error { return f.TrySetRings(config) })
 	}
 	f.SetRings(t, minRing, minRing)

@@ -111,9 +111,12 @@ type Info struct {
 
 // RingConfig is struct mytun_ring_config.
 type RingConfig struct {
-	RxSize, TxSize uint32
-	Reserved       [6]uint32
+	RxSize, TxSize, Flags uint32
+	Reserved              [5]uint32
 }
+
+// RingsHash has frames of the rx ring carry a flow hash.
+const RingsHash = 1 << 0
 
 // Eventfds is struct mytun_eventfds.
 type Eventfds struct {

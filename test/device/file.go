@@ -113,10 +113,10 @@ func (f *File) TrySetRings(config RingConfig) error {
 	return Ioctl(f.FD, IocSetRings, encode(&config))
 }
 
-// SetRings is TrySetRings that must succeed.
+// SetRings is TrySetRings that must succeed. Frames carry a hash.
 func (f *File) SetRings(t testing.TB, rx, tx uint32) {
 	t.Helper()
-	if err := f.TrySetRings(RingConfig{RxSize: rx, TxSize: tx}); err != nil {
+	if err := f.TrySetRings(RingConfig{RxSize: rx, TxSize: tx, Flags: RingsHash}); err != nil {
 		t.Fatalf("MYTUN_IOC_SET_RINGS %d %d: %v", rx, tx, err)
 	}
 }

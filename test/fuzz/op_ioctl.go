@@ -29,8 +29,7 @@ func (w *world) attach(file uint64, name string, flags uint16) error {
 }
 
 func (w *world) setrings(_ *thread, a []uint64) error {
-	config := device.RingConfig{RxSize: uint32(a[1]), TxSize: uint32(a[2])}
-	config.Reserved[5] = uint32(a[3]) & 1
+	config := device.RingConfig{RxSize: uint32(a[1]), TxSize: uint32(a[2]), Flags: uint32(a[3])}
 	err := fileOf(a[0]).TrySetRings(config)
 	if err == nil {
 		w.setSize(a[0], config.RxSize, config.TxSize)

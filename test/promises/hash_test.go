@@ -228,6 +228,29 @@ func TestHashIsTheSameBothWays(t *testing.T) {
 	})
 }
 
+// TestHashIsForWhoAsks: a queue that did not, beside one that did, gets frames of which nothing is said.
+func TestHashIsForWhoAsks(t *testing.T) {
+	device.Sandbox(t)
+	for _, flags := range []uint32{0, device.RingsHash} {
+		p := device.NewPort(t, device.Node, device.Config{})
+		if err := p.TrySetRings(device.RingConfig{RxSize: device.RingSizeMin, Flags: flags}); err != nil {
+			t.Fatal(err)
+		}
+		q := device.MapQueue(t, p.File)
+		p.Queues = []*device.Queue{q}
+		fd := socket(t, p.Link, false, unix.SOCK_DGRAM)
+		if err := unix.Sendto(fd, []byte("asked"), 0, sockaddr(p.Peer(false), peerPort)); err != nil {
+			t.Fatal(err)
+		}
+		h, _ := q.Receive(t, nil)
+		if h.Flags != flags || (h.Hash != 0) != (flags != 0) {
+			t.Errorf("rings with the flags %#x: a frame with the flags %#x and the hash %#x", flags, h.Flags, h.Hash)
+		}
+		q.Unmap()
+		q.Close()
+	}
+}
+
 // TestHashOfFragments: only a datagram's first fragment has its ports, and all have one hash: that of whatever is in
 // fragments between the two ends.
 func TestHashOfFragments(t *testing.T) {

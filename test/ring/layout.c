@@ -31,7 +31,8 @@ FIELD(struct mytun_frame, reserved, 28);
 SIZE(struct mytun_ring_config, 32);
 FIELD(struct mytun_ring_config, rx_size, 0);
 FIELD(struct mytun_ring_config, tx_size, 4);
-FIELD(struct mytun_ring_config, reserved, 8);
+FIELD(struct mytun_ring_config, flags, 8);
+FIELD(struct mytun_ring_config, reserved, 12);
 
 SIZE(struct mytun_eventfds, 32);
 FIELD(struct mytun_eventfds, rx_doorbell, 0);
@@ -97,6 +98,7 @@ VALUE(MYTUN_STATE_DETACHED, 1);
 VALUE(MYTUN_STATE_RX_BROKEN, 2);
 VALUE(MYTUN_STATE_TX_BROKEN, 4);
 VALUE(MYTUN_FEATURE_RX_HASH, 1);
+VALUE(MYTUN_RINGS_HASH, 1);
 VALUE(MYTUN_FEATURE_TX_VNET, 2);
 VALUE(MYTUN_FEATURE_TX_HASH, 4);
 VALUE(MYTUN_FEATURE_OFFLOAD, 8);

@@ -39,9 +39,9 @@
  * @hash:     flow hash, if MYTUN_FRAME_HASH is set: over addresses and ports,
  *            and so the same for all frames of a flow, in both directions, for
  *            as long as the module is loaded. Fragments of a flow have one of
- *            their own, without ports. rx: the kernel sets both. tx: the process
- *            may; the stack then spreads the flow by it (RPS) and need not
- *            compute its own
+ *            their own, without ports. rx: the kernel sets both if it was asked
+ *            to (MYTUN_RINGS_HASH), and by read() always. tx: the process may; the
+ *            stack then spreads the flow by it (RPS) and need not compute its own
  * @vnet:     checksum and segmentation metadata (virtio 1.0 layout, little
  *            endian). All zero for a plain frame, and always so on a device
  *            without IFF_VNET_HDR
@@ -97,7 +97,7 @@ struct mytun_frame {
 #define MYTUN_STATE_TX_BROKEN	0x00000004U	/* tx indices made no sense */
 
 /* Feature bits of struct mytun_info */
-#define MYTUN_FEATURE_RX_HASH	0x00000001ULL	/* rx frames carry a flow hash */
+#define MYTUN_FEATURE_RX_HASH	0x00000001ULL	/* MYTUN_RINGS_HASH */
 #define MYTUN_FEATURE_TX_VNET	0x00000002ULL	/* tx vnet headers are honoured */
 #define MYTUN_FEATURE_TX_HASH	0x00000004ULL	/* tx flow hashes are honoured */
 #define MYTUN_FEATURE_OFFLOAD	0x00000008ULL	/* TUNSETOFFLOAD, USO included */
@@ -110,6 +110,7 @@ struct mytun_frame {
  * struct mytun_ring_config - argument of MYTUN_IOC_SET_RINGS
  * @rx_size:  bytes of the rx data area, a power of two, or 0 for no rx ring
  * @tx_size:  bytes of the tx data area, a power of two, or 0 for no tx ring
+ * @flags:    MYTUN_RINGS_*
  * @reserved: zero
  *
  * A direction without a ring goes by read() or write(); one of the two has one.
@@ -121,8 +122,12 @@ struct mytun_frame {
 struct mytun_ring_config {
 	__u32 rx_size;
 	__u32 tx_size;
-	__u32 reserved[6];
+	__u32 flags;
+	__u32 reserved[5];
 };
+
+/* Frames of the rx ring carry a flow hash, which costs each a look at its headers */
+#define MYTUN_RINGS_HASH	0x00000001U
 
 /**
  * struct mytun_eventfds - argument of MYTUN_IOC_SET_EVENTFDS
