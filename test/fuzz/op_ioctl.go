@@ -155,7 +155,7 @@ func (w *world) unfit(file uint64, place string) uintptr {
 	case "ring": // another thread may change it
 		return device.Address(w.room(file, txData))
 	case "hole":
-		return device.Address(w.room(file, txData)) + roomSize - 4096
+		return device.Address(w.room(file, txData)) + roomSize - uintptr(pageSize)
 	}
 	return 0
 }

@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const pageSize = 4096
+// pageSize: a file is mapped in these. Places in a file of operations are counted in them.
+var pageSize = uint64(device.PageSize)
 
 func (w *world) mapRegion(_ *thread, a []uint64) error {
 	offset, length := w.regionOf(a[0], a[1])

@@ -172,11 +172,9 @@ func (c chargedStream) send(t *testing.T, p *device.Port, frames [][]byte) {
 // TestMergedFramesGiveTheirChargeBack: a stream of which GRO makes few packets, so long
 // that what each frame kept of its charge would have filled the buffer many times.
 func TestMergedFramesGiveTheirChargeBack(t *testing.T) {
-	const (
-		buffer   = 64 << 10
-		overhead = 256 // of an skb, the least that a merged frame is charged
-		rounds   = 4 * buffer / overhead / 16
-	)
+	const overhead = 256           // of an skb, the least that a merged frame is charged
+	buffer := 16 * device.PageSize // eight frames that have a page each, and their heads
+	rounds := 4 * buffer / overhead / 16
 	for _, c := range chargedStreams {
 		t.Run(c.name, func(t *testing.T) {
 			device.Sandbox(t)
@@ -187,7 +185,7 @@ func TestMergedFramesGiveTheirChargeBack(t *testing.T) {
 			for range rounds {
 				c.send(t, p, c.frames(p, peer, 8))
 			}
-			if n := trace.Events(t); !c.single && n > rounds*8/2 {
+			if n := trace.Events(t); !c.single && n > uint64(rounds)*8/2 {
 				t.Errorf("%d frames came to the stack as %d packets: hardly any was merged", rounds*8, n)
 			}
 			checkUncharged(t, p)
