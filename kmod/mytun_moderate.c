@@ -137,8 +137,8 @@ static bool mytun_moderate_is_enough(struct mytun_queue *queue)
 }
 
 /*
- * After @frames were published. @wanted: the process sleeps, and there is now what
- * it sleeps for.
+ * After @frames were posted, behind the barrier. @wanted: the process sleeps, and
+ * there is now what it sleeps for.
  */
 void mytun_moderate(struct mytun_queue *queue, bool wanted, unsigned int frames)
 {
@@ -153,14 +153,15 @@ void mytun_moderate(struct mytun_queue *queue, bool wanted, unsigned int frames)
 	    ((wanted || queue->rx_held) && mytun_moderate_is_enough(queue))) {
 		mytun_moderate_end_hold(queue);
 		mytun_moderate_ring(queue);
+		/* who posted took it for one that is not told of */
+		mytun_count(queue, MYTUN_RX_DOORBELLS_SUPPRESSED, -1);
 		return;
 	}
-	mytun_count(queue, MYTUN_RX_DOORBELLS_SUPPRESSED, 1);
 	if (queue->rx_held)
 		return;
 	if (wanted)
 		mytun_moderate_hold(queue, window);
-	else if (mytun_ring_is_short(&queue->rx))
+	else if (mytun_ring_is_short(&queue->rx, queue->rx.posted))
 		mytun_moderate_hold(queue, mytun_moderate_bound(queue));
 }
 

@@ -156,30 +156,47 @@ static inline void mytun_ring_submit(struct mytun_ring *ring, u32 length)
 }
 
 /*
- * Producer: let the peer see all that was submitted. True if the consumer
- * sleeps and wants a signal.
+ * Producer: let the peer see all that was submitted. Who has posted owes a full
+ * barrier (C), and then the question whether that is awaited.
  */
+static inline void mytun_ring_post(struct mytun_ring *ring)
+{
+	smp_store_release(ring->shared_producer, ring->producer); /* B */
+	ring->posted = ring->producer;
+}
+
+/*
+ * Producer, behind the barrier: does the consumer sleep and want a signal for what
+ * was posted from @old to @new? Others may have posted more since.
+ */
+static inline bool mytun_ring_is_awaited(const struct mytun_ring *ring, u32 old,
+					 u32 new)
+{
+	return mytun_ring_passed(READ_ONCE(*ring->need_wakeup), new, old);
+}
+
+/* Producer: both at once. True if the consumer wants a signal */
 static inline bool mytun_ring_publish(struct mytun_ring *ring)
 {
 	u32 old = ring->posted;
 
 	if (old == ring->producer)
 		return false;
-	smp_store_release(ring->shared_producer, ring->producer); /* B */
-	ring->posted = ring->producer;
+	mytun_ring_post(ring);
 	smp_mb(); /* C */
-	return mytun_ring_passed(READ_ONCE(*ring->need_wakeup),
-				 ring->producer, old);
+	return mytun_ring_is_awaited(ring, old, ring->producer);
 }
 
 /*
- * Producer, with everything published: does a consumer sleep beside frames,
- * because it wants more than there are? Nothing signals it if no more come.
+ * Producer, with everything up to @posted published: does a consumer sleep beside
+ * frames, because it wants more than there are? Nothing signals it if no more
+ * come.
  */
-static inline bool mytun_ring_is_short(const struct mytun_ring *ring)
+static inline bool mytun_ring_is_short(const struct mytun_ring *ring,
+				       u32 posted)
 {
-	return (u32)(READ_ONCE(*ring->need_wakeup) - ring->posted) <
-	       ring->size && READ_ONCE(*ring->shared_consumer) != ring->posted;
+	return (u32)(READ_ONCE(*ring->need_wakeup) - posted) < ring->size &&
+	       READ_ONCE(*ring->shared_consumer) != posted;
 }
 
 /*

@@ -23,13 +23,15 @@
 #define MYTUN_RX_WAITING_MAX		128U
 
 /*
- * What was put into the ring since the last publish. @taken counts those too that
- * were refused
+ * What was put into the ring since the last post, which moved the producer's index
+ * from @from to @to. @taken counts those too that were refused
  */
 struct mytun_rx_batch {
 	unsigned int taken;
 	unsigned int frames;
 	unsigned int bytes;
+	u32 from;
+	u32 to;
 };
 
 /*
@@ -116,22 +118,76 @@ static bool mytun_rx_put(struct mytun_queue *queue, struct sk_buff *skb,
 }
 
 /* Counts first: a process that has all frames can read that it has */
-static void mytun_rx_publish(struct mytun_queue *queue,
-			     const struct mytun_rx_batch *batch)
+static void mytun_rx_post(struct mytun_queue *queue,
+			  struct mytun_rx_batch *batch)
 {
-	bool wanted;
+	lockdep_assert_held(&queue->rx_lock);
+	mytun_count(queue, MYTUN_RX_FRAMES, batch->frames);
+	mytun_count(queue, MYTUN_RX_BYTES, batch->bytes);
+	mytun_count(queue, MYTUN_RX_DOORBELLS_SUPPRESSED, 1);
+	dev_sw_netstats_tx_add(queue->device->dev, batch->frames, batch->bytes);
 
+	batch->from = queue->rx.posted;
+	mytun_ring_post(&queue->rx);
+	batch->to = queue->rx.posted;
+}
+
+/* Behind the barrier that follows a post, with the lock still, or again */
+static void mytun_rx_tell(struct mytun_queue *queue,
+			  const struct mytun_rx_batch *batch)
+{
+	bool awaited = mytun_ring_is_awaited(&queue->rx, batch->from,
+					     batch->to);
+
+	lockdep_assert_held(&queue->rx_lock);
+	mytun_moderate(queue, awaited, batch->frames);
+	mytun_poll_wake_frames(queue);
+}
+
+static void mytun_rx_publish(struct mytun_queue *queue,
+			     struct mytun_rx_batch *batch)
+{
 	lockdep_assert_held(&queue->rx_lock);
 	if (!batch->frames)
 		return;
+	mytun_rx_post(queue, batch);
+	smp_mb(); /* C */
+	mytun_rx_tell(queue, batch);
+}
 
-	mytun_count(queue, MYTUN_RX_FRAMES, batch->frames);
-	mytun_count(queue, MYTUN_RX_BYTES, batch->bytes);
-	dev_sw_netstats_tx_add(queue->device->dev, batch->frames, batch->bytes);
+/* The same without the lock: is there anybody to tell? Not so for most frames */
+static bool mytun_rx_is_to_tell(const struct mytun_queue *queue,
+				const struct mytun_rx_batch *batch)
+{
+	return mytun_ring_is_awaited(&queue->rx, batch->from, batch->to) ||
+	       mytun_ring_is_short(&queue->rx, batch->to) ||
+	       READ_ONCE(queue->poll_frames);
+}
 
-	wanted = mytun_ring_publish(&queue->rx);
-	mytun_moderate(queue, wanted, batch->frames);
-	mytun_poll_wake_frames(queue);
+/*
+ * By a sender, which publishes and lets go of the lock with one barrier for both:
+ * afterwards it sees who sleeps, and who has found the lock taken (L)
+ */
+static void mytun_rx_publish_and_unlock(struct mytun_queue *queue,
+					struct mytun_rx_batch *batch)
+	__releases(&queue->rx_lock)
+{
+	/* a held doorbell counts frames, under the lock */
+	if (!batch->frames || queue->rx_held) {
+		mytun_rx_publish(queue, batch);
+		spin_unlock(&queue->rx_lock);
+		smp_mb(); /* L */
+		return;
+	}
+	mytun_rx_post(queue, batch);
+	spin_unlock(&queue->rx_lock);
+	smp_mb(); /* C, L */
+	if (likely(!mytun_rx_is_to_tell(queue, batch)))
+		return;
+	spin_lock(&queue->rx_lock);
+	mytun_rx_tell(queue, batch);
+	spin_unlock(&queue->rx_lock);
+	smp_mb(); /* L */
 }
 
 /*
@@ -332,9 +388,9 @@ static bool mytun_rx_waits(const struct mytun_queue *queue)
 }
 
 /*
- * By every holder of rx_lock who is not the kthread, when it has let go of it: a
- * sender that found it taken may have queued its frame and gone. And by that
- * sender, before it tries again: one of the two sees the other
+ * By every holder of rx_lock who is not the kthread, when it has let go of it
+ * without the barrier: a sender that found it taken may have queued its frame and
+ * gone. And by that sender, before it tries again: one of the two sees the other
  */
 bool mytun_rx_left_behind(const struct mytun_queue *queue)
 {
@@ -365,7 +421,10 @@ enum mytun_rx_try {
 	MYTUN_RX_LATER,		/* no room, or others are first */
 };
 
-/* By a sender: its frame, after those that came before it */
+/*
+ * By a sender: its frame, after those that came before it. If it had the ring, a
+ * full barrier (L) is behind it
+ */
 static enum mytun_rx_try mytun_rx_try(struct mytun_queue *queue,
 				      struct sk_buff *skb)
 {
@@ -382,9 +441,8 @@ static enum mytun_rx_try mytun_rx_try(struct mytun_queue *queue,
 	own = batch.frames;
 	done = done && mytun_rx_put(queue, skb, &batch);
 	mytun_count(queue, MYTUN_RX_DIRECT, batch.frames - own);
-	mytun_rx_publish(queue, &batch);
 	broken = queue->rx.broken;
-	spin_unlock(&queue->rx_lock);
+	mytun_rx_publish_and_unlock(queue, &batch);
 	if (unlikely(broken))
 		mytun_queue_set_state(queue, MYTUN_STATE_RX_BROKEN);
 	if (others)
@@ -465,9 +523,11 @@ bool mytun_rx_enqueue(struct mytun_queue *queue, struct sk_buff *skb)
 	if (!mytun_has_rx_ring(queue))
 		return mytun_rx_enqueue_for_read(queue, skb);
 	tried = mytun_rx_try(queue, skb);
+	/* who had the ring owes a look to those that found it taken */
+	if (tried == MYTUN_RX_DONE && likely(!mytun_rx_waits(queue)))
+		return true;
 	if (tried != MYTUN_RX_DONE)
 		taken = mytun_rx_wait_in_list(queue, skb);
-	/* who had the ring owes a look to those that found it taken */
 	if (!mytun_rx_left_behind(queue))
 		return taken;
 	if (tried == MYTUN_RX_LATER || !mytun_rx_serve_others(queue))
