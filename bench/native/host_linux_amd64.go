@@ -155,6 +155,7 @@ func (o *Options) boot(plan *Plan, host *Host) (err error) {
 func (o *Options) command(plan *Plan, memory string) *exec.Cmd {
 	words := []string{
 		o.Image, "mem=1024M", fmt.Sprintf("ncpus=%d", plan.CPUs), "seccomp=on", "rootfstype=hostfs", "rootflags=" + o.Root, "rw", "init=/init",
+		"init_on_alloc=1", // as the kernels of Debian, Fedora and Ubuntu do
 		"uml_dir=" + memory, "con=none", "con0=null,fd:1", "quiet", "panic=-1", fmt.Sprintf("tsc_khz=%.0f", plan.KHz), "GOMAXPROCS=1",
 	}
 	if plan.CPUs == 1 {
