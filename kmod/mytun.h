@@ -260,7 +260,6 @@ struct mytun_queue {
 	wait_queue_entry_t tx_doorbell_entry;
 	poll_table tx_doorbell_table;
 	wait_queue_head_t *tx_doorbell_head;
-	u64 tx_doorbell_ns;		/* under the eventfd's lock */
 	struct irq_work tx_work;
 
 	/* Why the queue carries no frames: MYTUN_STATE_*, under @state_lock */
@@ -306,6 +305,7 @@ struct mytun_queue {
 	/* tasklet: all its own */
 	struct tasklet_struct tasklet ____cacheline_aligned_in_smp;
 	atomic_t tx_calls;		/* MYTUN_TX_*: of who calls for it, too */
+	u64 tx_empty_ns;		/* when it last found the ring empty */
 	struct mytun_ring tx;
 	struct mytun_xdp_run xdp;
 	struct napi_struct napi;

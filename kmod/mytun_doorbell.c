@@ -53,17 +53,17 @@ void mytun_poll_wake_room(struct mytun_queue *queue)
 }
 
 /*
- * A doorbell that follows another so soon is part of a stream: then the kthread
- * is to watch the ring, so that the process need not ring again. So it is when
- * the kthread waits for room in the rx ring, which the same doorbell announces.
+ * A doorbell that follows so soon when the ring was found empty is part of a stream:
+ * then the kthread is to watch the ring, so that the process need not ring again. Not
+ * by when it last rang: between two doorbells it may have spent its time in the stack,
+ * below the first of them. So it is, too, when the kthread waits for room in the
+ * rx ring, which the same doorbell announces.
  */
-static bool mytun_doorbell_wakes_kthread(struct mytun_queue *queue)
+static bool mytun_doorbell_wakes_kthread(const struct mytun_queue *queue)
 {
-	u64 now = local_clock();
-	u64 last = queue->tx_doorbell_ns;
+	s64 since = local_clock() - READ_ONCE(queue->tx_empty_ns);
 
-	queue->tx_doorbell_ns = now;
-	return now - last < (u64)READ_ONCE(queue->coalesce.poll_us) * NSEC_PER_USEC ||
+	return since < (s64)READ_ONCE(queue->coalesce.poll_us) * NSEC_PER_USEC ||
 	       (queue->rx.size && !READ_ONCE(queue->asleep));
 }
 

@@ -17,6 +17,7 @@
  */
 
 #include <linux/delay.h>
+#include <linux/sched/clock.h>
 
 #include "mytun.h"
 
@@ -159,6 +160,7 @@ static bool mytun_tx_goes_on(struct mytun_queue *queue,
 {
 	if (!mytun_tx_may_take(run))
 		return true;
+	WRITE_ONCE(queue->tx_empty_ns, local_clock());
 	return !READ_ONCE(queue->tx_watched) &&
 	       mytun_ring_wait_frames(&queue->tx, queue->tx.consumer);
 }
