@@ -115,11 +115,37 @@ struct mytun_area {
 	void *address;
 };
 
+/* 256 KiB, or where pages are large as many as can take turns */
+#define MYTUN_POOL_PAGES	(PAGE_SIZE > 0x8000 ? 8U : 0x40000U / PAGE_SIZE)
+
+/**
+ * struct mytun_pool_page - a page that frames are cut from
+ * @page:  the page
+ * @spare: references to it that no piece has
+ */
+struct mytun_pool_page {
+	struct page *page;
+	unsigned int spare;
+};
+
+/**
+ * struct mytun_pool - memory for the frames of a tx ring; the tasklet's alone
+ * @pages:        they take turns
+ * @current_page: which one frames are cut from
+ * @used:         bytes of it that were cut off
+ */
+struct mytun_pool {
+	struct mytun_pool_page pages[MYTUN_POOL_PAGES];
+	unsigned int current_page;
+	unsigned int used;
+};
+
 /**
  * struct mytun_rings - the memory of a queue's two rings
+ * @pool: of a tx ring
  *
- * Created by MYTUN_IOC_SET_RINGS, never changed, freed with the queue's file.
- * A mapping keeps the file open, so the pages outlive all mappings.
+ * Created by MYTUN_IOC_SET_RINGS, never changed, but for @pool; freed with the
+ * queue's file. A mapping keeps the file open, so the pages outlive all mappings.
  */
 struct mytun_rings {
 	struct mytun_area kernel_page;
@@ -128,6 +154,7 @@ struct mytun_rings {
 	struct mytun_area tx_data;
 	u32 rx_size;
 	u32 tx_size;
+	struct mytun_pool *pool;
 };
 
 /**
@@ -307,6 +334,7 @@ struct mytun_queue {
 	atomic_t tx_calls;		/* MYTUN_TX_*: of who calls for it, too */
 	u64 tx_empty_ns;		/* when it last found the ring empty */
 	struct mytun_ring tx;
+	struct mytun_pool *tx_pool;
 	struct mytun_xdp_run xdp;
 	struct napi_struct napi;
 	struct mytun_bpf_context bpf_context;
@@ -491,6 +519,12 @@ int mytun_rings_mmap(const struct mytun_rings *rings,
 		     struct vm_area_struct *vma);
 u32 mytun_rings_waiting(const struct mytun_rings *rings);
 __poll_t mytun_rings_poll(const struct mytun_rings *rings);
+
+/* mytun_pool.c: memory for the frames of the tx ring */
+int mytun_pool_fill(struct mytun_pool *pool);
+void mytun_pool_empty(struct mytun_pool *pool);
+struct sk_buff *mytun_pool_alloc(struct mytun_pool *pool, unsigned int headroom,
+				 unsigned int length);
 
 /* mytun_doorbell.c: eventfds, in both directions */
 int mytun_doorbell_set(struct mytun_queue *queue,

@@ -144,14 +144,25 @@ mytun_frame_alloc_linear(const struct mytun_queue *queue, u32 length, gfp_t gfp,
 	return skb;
 }
 
+static struct sk_buff *mytun_frame_alloc_tx(const struct mytun_queue *queue,
+					    u32 length)
+{
+	struct sk_buff *skb = mytun_pool_alloc(queue->tx_pool,
+					       mytun_frame_headroom(queue),
+					       length);
+
+	return likely(skb) ? skb :
+	       mytun_frame_alloc_linear(queue, length, GFP_ATOMIC,
+					SKB_ALLOC_NAPI);
+}
+
 static struct sk_buff *mytun_frame_copy(struct mytun_queue *queue,
 					const void *payload, u32 length)
 {
 	struct sk_buff *skb;
 
 	if (length <= MYTUN_LINEAR_MAX) {
-		skb = mytun_frame_alloc_linear(queue, length, GFP_ATOMIC,
-					       SKB_ALLOC_NAPI);
+		skb = mytun_frame_alloc_tx(queue, length);
 		if (skb)
 			memcpy(skb->data, payload, length);
 	} else {

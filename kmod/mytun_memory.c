@@ -111,6 +111,14 @@ static void mytun_rings_init_words(const struct mytun_rings *rings)
 	/* tx_need_wakeup stays 0: the first tx frame rings, if nobody looks */
 }
 
+static int mytun_rings_create_pool(struct mytun_rings *rings)
+{
+	if (!rings->tx_size)
+		return 0;
+	rings->pool = kzalloc(sizeof(*rings->pool), GFP_KERNEL_ACCOUNT);
+	return rings->pool ? mytun_pool_fill(rings->pool) : -ENOMEM;
+}
+
 struct mytun_rings *mytun_rings_create(const struct mytun_ring_config *config)
 {
 	struct mytun_rings *rings;
@@ -124,7 +132,8 @@ struct mytun_rings *mytun_rings_create(const struct mytun_ring_config *config)
 	if (mytun_area_alloc(&rings->kernel_page, PAGE_SIZE, 1) ||
 	    mytun_area_alloc(&rings->user_page, PAGE_SIZE, 1) ||
 	    mytun_area_alloc(&rings->rx_data, rings->rx_size, 2) ||
-	    mytun_area_alloc(&rings->tx_data, rings->tx_size, 2)) {
+	    mytun_area_alloc(&rings->tx_data, rings->tx_size, 2) ||
+	    mytun_rings_create_pool(rings)) {
 		mytun_rings_destroy(rings);
 		return NULL;
 	}
@@ -134,6 +143,9 @@ struct mytun_rings *mytun_rings_create(const struct mytun_ring_config *config)
 
 void mytun_rings_destroy(struct mytun_rings *rings)
 {
+	if (rings->pool)
+		mytun_pool_empty(rings->pool);
+	kfree(rings->pool);
 	mytun_area_free(&rings->tx_data);
 	mytun_area_free(&rings->rx_data);
 	mytun_area_free(&rings->user_page);
@@ -164,6 +176,7 @@ void mytun_rings_connect(const struct mytun_rings *rings,
 		.need_wakeup = &kernel->tx_need_wakeup,
 		.need_space = &user->tx_need_space,
 	};
+	queue->tx_pool = rings->pool;
 }
 
 void mytun_rings_describe(const struct mytun_rings *rings,
