@@ -354,6 +354,19 @@ mytun_frame_match(struct mytun_queue *queue, struct mytun_device *device,
 }
 
 /*
+ * Of a checksum that is complete the process may know that it is right: the stack
+ * need not sum up the frame. It could have said that it is to be filled in, so it
+ * gains nothing by a lie. A super-packet's segments are summed up in any case
+ */
+static __always_inline void mytun_frame_believe(struct sk_buff *skb,
+						const struct mytun_frame *header)
+{
+	if (header->vnet.flags & VIRTIO_NET_HDR_F_DATA_VALID &&
+	    skb->ip_summed == CHECKSUM_NONE && !skb_is_gso(skb))
+		skb->ip_summed = CHECKSUM_UNNECESSARY;
+}
+
+/*
  * The rest, of a frame whose header is sound: a complete skb for the stack, or
  * NULL: counted, and freed with a reason
  */
@@ -364,6 +377,7 @@ mytun_frame_complete(struct mytun_queue *queue, struct mytun_device *device,
 	if (!__mytun_frame_finish(queue, device, skb, header, NULL) ||
 	    !mytun_frame_match(queue, device, skb, header))
 		return NULL;
+	mytun_frame_believe(skb, header);
 	return skb;
 }
 

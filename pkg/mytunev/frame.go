@@ -72,7 +72,7 @@ func (f Frame) SegmentSize() int {
 // Bits of VNetHeader.Flags.
 const (
 	VNetNeedsChecksum = 1 << 0 // the checksum is still to be computed
-	VNetDataValid     = 1 << 1 // the checksum is known to be right
+	VNetDataValid     = 1 << 1 // the checksum is known to be right, and not looked at
 
 	// VNetUDPTunnelChecksum is about a tunnel's outer UDP header. Of a super-packet,
 	// its checksum is to be computed for each segment. With VNetDataValid, both

@@ -120,6 +120,41 @@ func TestPartialChecksumsAreTaken(t *testing.T) {
 	})
 }
 
+// TestChecksumThatIsSaidToBeRightIsBelieved by ring and batch, and by write as little as by stock tun.
+func TestChecksumThatIsSaidToBeRightIsBelieved(t *testing.T) {
+	for _, way := range device.Ways {
+		for _, tap := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s,tap=%v", way.Name, tap), func(t *testing.T) {
+				device.Sandbox(t)
+				e := way.Open(t, device.Config{Flags: device.Vnet, TAP: tap, IPv6: true})
+				for _, ipv6 := range []bool{false, true} {
+					expectBelieved(t, e, ipv6, way.Name == "ring" || way.Name == "batch")
+				}
+			})
+		}
+	}
+}
+
+// expectBelieved: a datagram with a wrong checksum comes if that is said to be right, and a good one behind it in any case.
+func expectBelieved(t *testing.T, e device.End, ipv6, believed bool) {
+	t.Helper()
+	l := e.Device()
+	conn := l.ListenUDP(t, ipv6, hostPort)
+	defer conn.Close()
+	bad := l.Frame(ipv6, device.Datagram{SrcPort: peerPort, DstPort: hostPort, Payload: []byte("bad")})
+	bad[len(bad)-1]++
+	good := l.Frame(ipv6, device.Datagram{SrcPort: peerPort, DstPort: hostPort, Payload: []byte("good")})
+	for _, v := range []device.VnetHeader{{Flags: device.VnetDataValid}, {}} {
+		if err := e.Give([]device.VnetFrame{{Vnet: v, Data: bad}, {Data: good}}); err != nil {
+			t.Fatal(err)
+		}
+		if believed && v.Flags != 0 {
+			device.Expect(t, conn, []byte("bae"))
+		}
+		device.Expect(t, conn, []byte("good"))
+	}
+}
+
 // TestSuperPacketsAreCutForADeviceWithoutOffloads: the kernel routes them to a
 // device whose process did not ask for any, and does its work for it.
 func TestSuperPacketsAreCutForADeviceWithoutOffloads(t *testing.T) {

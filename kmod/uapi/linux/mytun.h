@@ -44,7 +44,9 @@
  *            stack then spreads the flow by it (RPS) and need not compute its own
  * @vnet:     checksum and segmentation metadata (virtio 1.0 layout, little
  *            endian). All zero for a plain frame, and always so on a device
- *            without IFF_VNET_HDR
+ *            without IFF_VNET_HDR. tx: VIRTIO_NET_HDR_F_DATA_VALID says that the
+ *            TCP or UDP checksum is right; the stack then does not look. write()
+ *            of one frame a call ignores it, as stock tun does
  * @outer_th_offset: of a UDP tunnel's super-packet (VIRTIO_NET_HDR_GSO_UDP_TUNNEL_*
  *            in @vnet, MYTUN_FEATURE_UDP_TUNNEL): bytes from the frame's start to
  *            the tunnel's UDP header; little endian, as in
