@@ -67,6 +67,7 @@ func TestRacesOfTheModuleCount(t *testing.T) {
 		kernel      = " skb_queue_tail+0x20/0x60\n __sys_sendto+0x10/0x20\n"
 		module      = " skb_queue_tail+0x20/0x60\n mytun_rx_enqueue+0x40/0x90 [mytun]\n"
 		interrupted = " tick_nohz_handler+0x24/0x50\n asm_sysvec_apic_timer_interrupt+0x1b/0x20\n mytun_kthread+0x10/0x20 [mytun]\n"
+		probed      = " ktime_get_mono_fast_ns+0xcb/0x180\n arch_rethook_trampoline+0x31/0x60\n mytun_kthread+0x10/0x20 [mytun]\n"
 	)
 	for name, c := range map[string]struct {
 		title, first, second string
@@ -77,6 +78,8 @@ func TestRacesOfTheModuleCount(t *testing.T) {
 		"the second":           {"skb_queue_tail / skb_queue_tail", kernel, module, true},
 		"the interrupted":      {"tick_nohz_handler / tick_nohz_idle", interrupted, kernel, false},
 		"after an interrupted": {"tick_nohz_handler / mytun_kthread", interrupted, module, true},
+		"below a probe":        {"ktime_get_mono_fast_ns+0xcb/0x180", probed, kernel, false},
+		"an eventfd":           {"eventfd_poll / eventfd_signal_mask", kernel, module, false},
 		"a timer":              {"hrtimer_wakeup / schedule_hrtimeout_range_clock", kernel, module, false},
 	} {
 		want := ""
