@@ -28,7 +28,7 @@ func TestReadersArePreemptedWhileTheirDeviceGoes(t *testing.T) {
 	// what is not plain TCP or UDP is dissected by the kernel's own function, here long
 	// enough for its time to be over
 	device.Delay(t, 10000, "__skb_get_hash_symmetric_net", "__skb_get_hash_symmetric")
-	for range 10 {
+	for range device.Times(10) {
 		f := device.OpenNode(t, device.Node, 0)
 		name := f.Attach(t, "", device.TUN)
 		f.SetBatch(t, device.BatchRead)

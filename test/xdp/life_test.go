@@ -191,7 +191,7 @@ func TestProgramsChangeUnderTraffic(t *testing.T) {
 func TestDeviceGoesUnderTraffic(t *testing.T) {
 	device.Sandbox(t)
 	newVeth(t)
-	for range 5 {
+	for range device.Times(5) {
 		l := device.NewLink(t, device.Config{TAP: true, Queues: 2, Name: "mybusy0"})
 		out, in := redirectTo(t, near), redirectTo(t, l.Name)
 		attach(t, l.Name, out)
