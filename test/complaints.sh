@@ -6,12 +6,12 @@
 # Prints the lines of a kernel's log (standard input by default) that must not be there: those that match a pattern of test/complaints.
 # KCSAN alone reports what a stock kernel does all the time, its tolerated data races: of its reports those count that have the module on
 # one of their stacks, up to where an interrupt or a test's probe came in, and are not of what is the kernel's own word: whether a timer has
-# fired (hrtimer_wakeup), for which the module's thread looks without a lock, and an eventfd's count, at which epoll so looks while the module
-# adds to it. "VM_FAULT_OOM leaked out" is no leak but a page fault that found no memory, which
+# fired (hrtimer_wakeup), for which the module's thread looks without a lock, and an eventfd's count and epoll's list, at which epoll so looks
+# while the module signals. "VM_FAULT_OOM leaked out" is no leak but a page fault that found no memory, which
 # test/faults brings about.
 
 awk '
-	/BUG: KCSAN/ { title = /hrtimer_wakeup|eventfd_poll/ ? "" : $0; next }
+	/BUG: KCSAN/ { title = /hrtimer_wakeup|eventfd_poll|do_epoll_wait/ ? "" : $0; next }
 	/(read|write).* to 0x/ { interrupted = 0 }
 	/ asm_(sysvec|common_interrupt)| arch_rethook_trampoline/ { interrupted = 1 }
 	title != "" && !interrupted && /\[mytun\]/ { print title; title = "" }

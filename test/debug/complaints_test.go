@@ -80,6 +80,7 @@ func TestRacesOfTheModuleCount(t *testing.T) {
 		"after an interrupted": {"tick_nohz_handler / mytun_kthread", interrupted, module, true},
 		"below a probe":        {"ktime_get_mono_fast_ns+0xcb/0x180", probed, kernel, false},
 		"an eventfd":           {"eventfd_poll / eventfd_signal_mask", kernel, module, false},
+		"epoll's list":         {"do_epoll_wait / ep_poll_callback", kernel, module, false},
 		"a timer":              {"hrtimer_wakeup / schedule_hrtimeout_range_clock", kernel, module, false},
 	} {
 		want := ""
