@@ -2,8 +2,9 @@
 /*
  * What the module's files share
  *
- * The way of a frame: what the stack sends comes to mytun_netdev.c, waits and
- * is copied into the rx ring in mytun_rx.c, mostly by mytun_kthread.c. What the
+ * The way of a frame: what the stack sends comes to mytun_xmit.c, and is copied
+ * into the rx ring in mytun_rx.c, mostly by its sender; what finds no room
+ * waits (mytun_waiting.c), and is mytun_kthread.c's to move. What the
  * process put into the tx ring is noticed by mytun_kthread.c, or announced to
  * mytun_doorbell.c; mytun_tasklet.c gives it to the stack. A direction without
  * a ring goes through mytun_read.c or mytun_write.c, called by the process. An
@@ -32,6 +33,7 @@
 #include <linux/netdevice.h>
 #include <linux/skbuff.h>
 #include <linux/wait.h>
+#include <net/flow_dissector.h>
 #include <net/sock.h>
 #include <net/xdp.h>
 
@@ -42,7 +44,6 @@ struct attribute_group;
 struct bpf_prog;
 struct eventfd_ctx;
 struct fasync_struct;
-struct flow_keys_basic;
 struct iov_iter;
 struct kiocb;
 struct mytun_filter;
@@ -384,6 +385,44 @@ static inline bool mytun_vnet_is_tunnel(const struct virtio_net_hdr_v1 *vnet)
 	return vnet->gso_type & VIRTIO_NET_HDR_GSO_UDP_TUNNEL;
 }
 
+/* Is a checksum that is to be filled in still inside of the frame? */
+static inline bool mytun_vnet_fits(const struct sk_buff *skb)
+{
+	int start;
+
+	if (skb->ip_summed != CHECKSUM_PARTIAL)
+		return true;
+	start = skb_checksum_start_offset(skb);
+	return start >= 0 && start + skb->csum_offset + sizeof(__sum16) <=
+			     skb_headlen(skb);
+}
+
+/* Is a super-packet of @type, of what is in it, what was found there? */
+static inline bool mytun_vnet_is_protocol(const struct flow_keys_basic *keys,
+					  unsigned int type)
+{
+	if (type & SKB_GSO_TCPV4)
+		return keys->basic.n_proto == htons(ETH_P_IP) &&
+		       keys->basic.ip_proto == IPPROTO_TCP;
+	if (type & SKB_GSO_TCPV6)
+		return keys->basic.n_proto == htons(ETH_P_IPV6) &&
+		       keys->basic.ip_proto == IPPROTO_TCP;
+	return type & SKB_GSO_UDP_L4 && keys->basic.ip_proto == IPPROTO_UDP;
+}
+
+static inline bool mytun_list_is_empty(const struct sk_buff_head *list)
+{
+	/* without its lock, while others splice it, which writes plainly */
+	return data_race(skb_queue_empty_lockless(list));
+}
+
+/* Without a lock: may be wrong, but not for who looks again after a barrier */
+static inline bool mytun_waiting_any(const struct mytun_queue *queue)
+{
+	return !mytun_list_is_empty(&queue->sk.sk_receive_queue) ||
+	       !mytun_list_is_empty(&queue->backlog);
+}
+
 /* Bytes that a frame takes where many are read or written with one call */
 static inline size_t mytun_batch_footprint(u32 length)
 {
@@ -432,8 +471,10 @@ extern const struct file_operations mytun_file_operations;
 /* mytun_ioctl.c: one function a command */
 long mytun_ioctl(struct file *file, unsigned int command, unsigned long arg);
 
+/* mytun_xmit.c: what the stack sends */
+netdev_tx_t mytun_xmit(struct sk_buff *skb, struct net_device *dev);
+
 /* mytun_netdev.c: the net device and its creation */
-netdev_tx_t mytun_netdev_xmit(struct sk_buff *skb, struct net_device *dev);
 void mytun_netdev_setup(struct net_device *dev);
 int mytun_netdev_create(struct mytun_queue *queue, const char *name,
 			unsigned int flags, struct net_device **created);
@@ -505,7 +546,6 @@ int mytun_queue_park(struct mytun_queue *queue);
 int mytun_queue_unpark(struct mytun_queue *queue);
 int mytun_queue_set_rings(struct mytun_queue *queue,
 			  const struct mytun_ring_config *config);
-void mytun_queue_set_state(struct mytun_queue *queue, u32 state);
 
 /* mytun_memory.c: the pages of the rings */
 struct mytun_rings *mytun_rings_create(const struct mytun_ring_config *config);
@@ -532,37 +572,48 @@ int mytun_doorbell_set(struct mytun_queue *queue,
 void mytun_doorbell_unhook(struct mytun_queue *queue);
 void mytun_doorbell_put(struct mytun_queue *queue);
 void mytun_doorbell_ring(struct eventfd_ctx __rcu **eventfd);
-void mytun_poll_wake_frames(struct mytun_queue *queue);
-void mytun_poll_wake_room(struct mytun_queue *queue);
+
+/* mytun_wake.c: who waits in poll(), read() or write() */
+void mytun_wake_frames(struct mytun_queue *queue);
+void mytun_wake_room(struct mytun_queue *queue);
+void mytun_wake_reader(struct mytun_queue *queue);
+void mytun_wake_writer(struct mytun_queue *queue);
+
+/* mytun_state.c: why a queue carries no frames */
+void mytun_state_set(struct mytun_queue *queue, u32 state);
+
+/* mytun_waiting.c: frames that are in no ring */
+bool mytun_waiting_add(struct mytun_queue *queue, struct sk_buff *skb);
+struct sk_buff *mytun_waiting_dequeue(struct mytun_queue *queue, size_t room);
+bool mytun_waiting_left_behind(const struct mytun_queue *queue);
+void mytun_waiting_offer_room(struct mytun_queue *queue);
+void mytun_waiting_let_senders(struct mytun_queue *queue);
+void mytun_waiting_wake_kthread(struct mytun_queue *queue);
+void mytun_waiting_purge(struct mytun_queue *queue);
 
 /* mytun_rx.c: kernel to process */
+void mytun_rx_setup(struct mytun_queue *queue);
 bool mytun_rx_enqueue(struct mytun_queue *queue, struct sk_buff *skb);
-struct sk_buff *mytun_rx_dequeue(struct mytun_queue *queue, size_t room);
 int mytun_rx_finish(unsigned int flags, struct sk_buff *skb,
 		    struct mytun_frame *header);
 int mytun_rx_describe(unsigned int flags, struct sk_buff *skb,
 		      struct mytun_frame *header);
 bool mytun_rx_drain(struct mytun_queue *queue);
 bool mytun_rx_may_sleep(struct mytun_queue *queue);
-void mytun_rx_let_senders(struct mytun_queue *queue);
-void mytun_rx_purge(struct mytun_queue *queue);
-bool mytun_rx_left_behind(const struct mytun_queue *queue);
-void mytun_rx_wake_kthread(struct mytun_queue *queue);
 
 /* mytun_read.c: kernel to process, without a ring */
 ssize_t mytun_read_iter(struct kiocb *iocb, struct iov_iter *to);
 int mytun_read_wait_ring(struct mytun_queue *queue, bool nonblock);
-void mytun_read_wake(struct mytun_queue *queue);
 
 /* mytun_write.c: process to kernel, without a ring */
 ssize_t mytun_write_iter(struct kiocb *iocb, struct iov_iter *from);
 int mytun_write_flush(struct mytun_queue *queue);
 bool mytun_write_is_possible(struct mytun_queue *queue);
 void mytun_write_space(struct sock *sk);
-void mytun_write_wake(struct mytun_queue *queue);
 
 /* mytun_moderate.c: when the process is told of frames */
 void mytun_moderate_setup(struct mytun_queue *queue);
+void mytun_moderate_expire(struct mytun_queue *queue);
 void mytun_moderate_stop(struct mytun_queue *queue);
 void mytun_moderate(struct mytun_queue *queue, bool wanted,
 		    unsigned int frames);
@@ -577,12 +628,14 @@ void mytun_kthread_stop(struct mytun_queue *queue);
 
 /* mytun_frame.c: from a header and bytes of the process to an skb */
 struct sk_buff *mytun_frame_receive(struct mytun_queue *queue,
+				    struct mytun_xdp_run *run,
 				    const struct mytun_frame *header,
 				    const void *payload);
 struct sk_buff *mytun_frame_from_iter(struct mytun_queue *queue, u32 length,
 				      struct iov_iter *from);
 struct sk_buff *mytun_frame_accept(struct mytun_queue *queue,
 				   struct mytun_device *device,
+				   struct mytun_xdp_run *run,
 				   const struct mytun_frame *header,
 				   struct sk_buff *skb);
 __be16 mytun_frame_written_protocol(struct mytun_queue *queue,
@@ -593,15 +646,11 @@ bool mytun_frame_finish(struct mytun_queue *queue, struct mytun_device *device,
 			__be16 protocol);
 void mytun_frame_drop_down(struct mytun_queue *queue,
 			   struct mytun_device *device, struct sk_buff *skb);
-struct sk_buff *mytun_frame_receive_xdp(struct mytun_queue *queue,
-					struct mytun_xdp_run *run,
-					const struct mytun_frame *header,
-					const void *payload);
-struct sk_buff *mytun_frame_accept_xdp(struct mytun_queue *queue,
+struct sk_buff *mytun_frame_finish_xdp(struct mytun_queue *queue,
 				       struct mytun_device *device,
 				       struct mytun_xdp_run *run,
-				       const struct mytun_frame *header,
-				       struct sk_buff *skb);
+				       struct sk_buff *skb,
+				       const struct mytun_frame *header);
 
 /* mytun_xdp.c: a program meets frames of the process */
 int mytun_xdp_start(struct mytun_queue *queue);
@@ -610,11 +659,16 @@ int mytun_xdp_bpf(struct net_device *dev, struct netdev_bpf *bpf);
 bool mytun_xdp_has_room(u32 length);
 bool mytun_xdp_is_expected(struct mytun_queue *queue);
 struct sk_buff *mytun_xdp_alloc(u32 length);
-struct sk_buff *mytun_xdp_receive(struct mytun_queue *queue,
-				  struct mytun_device *device,
+bool mytun_xdp_is_native(const struct sk_buff *skb,
+			 const struct mytun_frame *header);
+struct sk_buff *mytun_xdp_native(struct mytun_queue *queue,
+				 struct net_device *dev,
+				 struct mytun_xdp_run *run,
+				 struct sk_buff *skb);
+struct sk_buff *mytun_xdp_generic(struct mytun_queue *queue,
+				  struct net_device *dev,
 				  struct mytun_xdp_run *run,
-				  struct sk_buff *skb,
-				  const struct mytun_frame *header);
+				  struct sk_buff *skb);
 
 /* mytun_xdp_xmit.c: frames of programs, to the process */
 int mytun_xdp_xmit(struct net_device *dev, int n, struct xdp_frame **frames,
@@ -629,12 +683,9 @@ void mytun_vnet_convert(const struct mytun_format *format,
 			struct virtio_net_hdr_v1 *vnet);
 u32 mytun_vnet_headers(const struct virtio_net_hdr_v1 *vnet);
 bool mytun_vnet_is_done(const struct virtio_net_hdr_v1 *vnet);
-bool mytun_vnet_fits(const struct sk_buff *skb);
 bool mytun_vnet_valid(const struct mytun_device *device,
 		      const struct mytun_frame *header);
 int mytun_vnet_apply(struct sk_buff *skb, const struct mytun_frame *header);
-bool mytun_vnet_is_protocol(const struct flow_keys_basic *keys,
-			    unsigned int type);
 bool mytun_vnet_matches(const struct sk_buff *skb);
 int mytun_vnet_describe(const struct sk_buff *skb, struct mytun_frame *header);
 

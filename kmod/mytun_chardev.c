@@ -68,7 +68,7 @@ static void mytun_poll_arm(struct mytun_queue *queue, __poll_t requested)
 		WRITE_ONCE(queue->poll_frames, true);
 	if (requested & (EPOLLOUT | EPOLLWRNORM))
 		WRITE_ONCE(queue->poll_room, true);
-	/* pairs with the barrier between a publish and mytun_poll_wake() */
+	/* pairs with the barrier between a publish and mytun_wake_armed() */
 	smp_mb();
 }
 

@@ -28,31 +28,6 @@ void mytun_doorbell_ring(struct eventfd_ctx __rcu **eventfd)
 }
 
 /*
- * The caller has a full barrier between its change and this. Many may wait for the
- * same: the one flag is for all of them, who look again and arm it anew.
- */
-static void mytun_poll_wake(struct mytun_queue *queue, bool *armed,
-			    __poll_t events)
-{
-	if (!READ_ONCE(*armed))
-		return;
-	WRITE_ONCE(*armed, false);
-	wake_up_interruptible_poll(&queue->poll_wait, events);
-}
-
-/* There are frames in the rx ring */
-void mytun_poll_wake_frames(struct mytun_queue *queue)
-{
-	mytun_poll_wake(queue, &queue->poll_frames, EPOLLIN | EPOLLRDNORM);
-}
-
-/* There is room in the tx ring */
-void mytun_poll_wake_room(struct mytun_queue *queue)
-{
-	mytun_poll_wake(queue, &queue->poll_room, EPOLLOUT | EPOLLWRNORM);
-}
-
-/*
  * A doorbell that follows so soon when the ring was found empty is part of a stream:
  * then the kthread is to watch the ring, so that the process need not ring again. Not
  * by when it last rang: between two doorbells it may have spent its time in the stack,

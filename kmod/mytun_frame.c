@@ -366,14 +366,66 @@ static __always_inline void mytun_frame_believe(struct sk_buff *skb,
 		skb->ip_summed = CHECKSUM_UNNECESSARY;
 }
 
+/**
+ * mytun_frame_finish_xdp - make a frame what the stack expects, if a program agrees
+ * @queue:  where the frame came from
+ * @device: of @queue, a TAP device; the caller sees to it that it stays
+ * @run:    begun, in the same section without bottom halves
+ * @skb:    the frame, with its headers in the linear part
+ * @header: @vnet and its offsets say what is left to do to it
+ *
+ * Return: the frame, maybe in another skb; NULL if the program took it; EINVAL
+ * if it was refused: counted, and freed with a reason.
+ */
+struct sk_buff *mytun_frame_finish_xdp(struct mytun_queue *queue,
+				       struct mytun_device *device,
+				       struct mytun_xdp_run *run,
+				       struct sk_buff *skb,
+				       const struct mytun_frame *header)
+{
+	bool native = mytun_xdp_is_native(skb, header);
+	struct net_device *dev = device->dev;
+
+	lockdep_assert_in_softirq();
+	if (native && run->program) {
+		skb = mytun_xdp_native(queue, dev, run, skb);
+		if (!skb)
+			return NULL;
+	}
+	if (!mytun_frame_finish(queue, device, skb, header, 0))
+		return ERR_PTR(-EINVAL);
+	if (native)
+		return skb;
+	/* without a program it passes */
+	return mytun_xdp_generic(queue, dev, run, skb);
+}
+
+/* NULL also if the program took the frame */
+static struct sk_buff *mytun_frame_complete_xdp(struct mytun_queue *queue,
+						struct mytun_device *device,
+						struct mytun_xdp_run *run,
+						const struct mytun_frame *header,
+						struct sk_buff *skb)
+{
+	skb = mytun_frame_finish_xdp(queue, device, run, skb, header);
+	if (IS_ERR_OR_NULL(skb) ||
+	    !mytun_frame_match(queue, device, skb, header))
+		return NULL;
+	return skb;
+}
+
 /*
  * The rest, of a frame whose header is sound: a complete skb for the stack, or
  * NULL: counted, and freed with a reason
  */
 static __always_inline struct sk_buff *
 mytun_frame_complete(struct mytun_queue *queue, struct mytun_device *device,
+		     struct mytun_xdp_run *run,
 		     const struct mytun_frame *header, struct sk_buff *skb)
 {
+	if (unlikely(run->program))
+		return mytun_frame_complete_xdp(queue, device, run, header,
+						skb);
 	if (!__mytun_frame_finish(queue, device, skb, header, NULL) ||
 	    !mytun_frame_match(queue, device, skb, header))
 		return NULL;
@@ -394,8 +446,9 @@ mytun_frame_is_wanted(struct mytun_queue *queue, struct mytun_device *device,
 	return false;
 }
 
-/* By the tasklet: out of the ring */
+/* By the tasklet: out of the ring, past the program of @run if it has one */
 struct sk_buff *mytun_frame_receive(struct mytun_queue *queue,
+				    struct mytun_xdp_run *run,
 				    const struct mytun_frame *header,
 				    const void *payload)
 {
@@ -404,62 +457,22 @@ struct sk_buff *mytun_frame_receive(struct mytun_queue *queue,
 
 	if (!mytun_frame_is_wanted(queue, device, header))
 		return NULL;
-	skb = mytun_frame_copy(queue, payload, header->length);
-	return skb ? mytun_frame_complete(queue, device, header, skb) : NULL;
+	skb = likely(!run->program) ?
+	      mytun_frame_copy(queue, payload, header->length) :
+	      mytun_frame_copy_xdp(queue, payload, header->length);
+	return skb ? mytun_frame_complete(queue, device, run, header, skb) :
+		     NULL;
 }
 
 /* The same of a frame that is in an skb already, which is this function's */
 struct sk_buff *mytun_frame_accept(struct mytun_queue *queue,
 				   struct mytun_device *device,
+				   struct mytun_xdp_run *run,
 				   const struct mytun_frame *header,
 				   struct sk_buff *skb)
 {
 	if (mytun_frame_header_valid(queue, device, header))
-		return mytun_frame_complete(queue, device, header, skb);
-	kfree_skb_reason(skb, SKB_DROP_REASON_DEV_HDR);
-	return NULL;
-}
-
-/* With a program to meet first; also NULL if the program took the frame */
-static struct sk_buff *mytun_frame_complete_xdp(struct mytun_queue *queue,
-						struct mytun_device *device,
-						struct mytun_xdp_run *run,
-						const struct mytun_frame *header,
-						struct sk_buff *skb)
-{
-	skb = mytun_xdp_receive(queue, device, run, skb, header);
-	if (IS_ERR_OR_NULL(skb) ||
-	    !mytun_frame_match(queue, device, skb, header))
-		return NULL;
-	return skb;
-}
-
-/* mytun_frame_receive() of a device with an XDP program */
-struct sk_buff *mytun_frame_receive_xdp(struct mytun_queue *queue,
-					struct mytun_xdp_run *run,
-					const struct mytun_frame *header,
-					const void *payload)
-{
-	struct mytun_device *device = queue->device;
-	struct sk_buff *skb;
-
-	if (!mytun_frame_is_wanted(queue, device, header))
-		return NULL;
-	skb = mytun_frame_copy_xdp(queue, payload, header->length);
-	return skb ? mytun_frame_complete_xdp(queue, device, run, header, skb) :
-		     NULL;
-}
-
-/* mytun_frame_accept() of a device with an XDP program */
-struct sk_buff *mytun_frame_accept_xdp(struct mytun_queue *queue,
-				       struct mytun_device *device,
-				       struct mytun_xdp_run *run,
-				       const struct mytun_frame *header,
-				       struct sk_buff *skb)
-{
-	if (mytun_frame_header_valid(queue, device, header))
-		return mytun_frame_complete_xdp(queue, device, run, header,
-						skb);
+		return mytun_frame_complete(queue, device, run, header, skb);
 	kfree_skb_reason(skb, SKB_DROP_REASON_DEV_HDR);
 	return NULL;
 }

@@ -77,24 +77,6 @@ static void mytun_moderate_end_hold(struct mytun_queue *queue)
 	}
 }
 
-/* In softirq context. Frames that the process found by itself need no doorbell */
-static enum hrtimer_restart mytun_moderate_timer(struct hrtimer *timer)
-{
-	struct mytun_queue *queue =
-		container_of(timer, struct mytun_queue, rx_timer);
-
-	spin_lock(&queue->rx_lock);
-	if (queue->rx_held) {
-		mytun_moderate_end_hold(queue);
-		if (READ_ONCE(*queue->rx.shared_consumer) != queue->rx.posted)
-			mytun_moderate_ring(queue);
-	}
-	spin_unlock(&queue->rx_lock);
-	if (mytun_rx_left_behind(queue))
-		mytun_rx_wake_kthread(queue);
-	return HRTIMER_NORESTART;
-}
-
 /* Outside a stream: is it time to try whether this is one? */
 static bool mytun_moderate_is_try(struct mytun_queue *queue, u64 since)
 {
@@ -106,6 +88,17 @@ static bool mytun_moderate_is_try(struct mytun_queue *queue, u64 since)
 		return false;
 	queue->rx_soon = 0;
 	return true;
+}
+
+/* The time is over. Frames that the process found by itself need no doorbell */
+void mytun_moderate_expire(struct mytun_queue *queue)
+{
+	lockdep_assert_held(&queue->rx_lock);
+	if (!queue->rx_held)
+		return;
+	mytun_moderate_end_hold(queue);
+	if (READ_ONCE(*queue->rx.shared_consumer) != queue->rx.posted)
+		mytun_moderate_ring(queue);
 }
 
 /* A doorbell is due: how long is it to be held? 0 is not at all */
@@ -168,7 +161,6 @@ void mytun_moderate(struct mytun_queue *queue, bool wanted, unsigned int frames)
 void mytun_moderate_setup(struct mytun_queue *queue)
 {
 	queue->rx_soon_max = MYTUN_RX_SOON_MIN;
-	mytun_setup_hrtimer(&queue->rx_timer, mytun_moderate_timer);
 }
 
 /* Nobody publishes any more. What was held need not be told: the state changes */

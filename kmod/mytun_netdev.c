@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The net device, its creation, and what the stack sends */
+/* The net device and its creation */
 
 #include <linux/etherdevice.h>
 #include <linux/if_arp.h>
@@ -82,7 +82,7 @@ static int mytun_netdev_open(struct net_device *dev)
 
 		/* a parked one too: it may send */
 		if (queue)
-			mytun_write_wake(queue);
+			mytun_wake_writer(queue);
 	}
 	return 0;
 }
@@ -91,65 +91,6 @@ static int mytun_netdev_stop(struct net_device *dev)
 {
 	netif_tx_stop_all_queues(dev);
 	return 0;
-}
-
-/* A tag beside the frame becomes bytes of it, as all that the process gets */
-static int mytun_xmit_put_tag(struct sk_buff *skb)
-{
-	int err = __vlan_insert_tag(skb, skb->vlan_proto,
-				    skb_vlan_tag_get(skb));
-
-	if (!err)
-		__vlan_hwaccel_clear_tag(skb);
-	return err;
-}
-
-static enum skb_drop_reason mytun_xmit_queue(struct mytun_device *device,
-					     struct mytun_queue *queue,
-					     struct sk_buff *skb)
-{
-	enum skb_drop_reason reason;
-
-	if (!queue || READ_ONCE(queue->state))
-		return SKB_DROP_REASON_DEV_READY;
-	if (unlikely(READ_ONCE(device->screened))) {
-		reason = mytun_filter_pass(queue, skb);
-		if (reason != SKB_NOT_DROPPED_YET)
-			return reason;
-	}
-	if (unlikely(skb_vlan_tag_present(skb)) && mytun_xmit_put_tag(skb))
-		return SKB_DROP_REASON_NOMEM;
-	if (skb->len > MYTUN_FRAME_MAX)
-		return SKB_DROP_REASON_PKT_TOO_BIG;
-	if (skb_orphan_frags_rx(skb, GFP_ATOMIC))
-		return SKB_DROP_REASON_SKB_UCOPY_FAULT;
-
-	skb_tx_timestamp(skb);
-	/* it may stay long: do not hold up the sender's socket or conntrack */
-	skb_orphan(skb);
-	nf_reset_ct(skb);
-	if (!mytun_rx_enqueue(queue, skb))
-		return SKB_DROP_REASON_FULL_RING;
-	return SKB_NOT_DROPPED_YET;
-}
-
-netdev_tx_t mytun_netdev_xmit(struct sk_buff *skb, struct net_device *dev)
-{
-	struct mytun_device *device = netdev_priv(dev);
-	enum skb_drop_reason reason;
-	struct mytun_queue *queue;
-
-	rcu_read_lock();
-	queue = rcu_dereference(device->queues[skb_get_queue_mapping(skb)]);
-	reason = mytun_xmit_queue(device, queue, skb);
-	rcu_read_unlock();
-
-	if (likely(reason == SKB_NOT_DROPPED_YET))
-		return NETDEV_TX_OK;
-	skb_tx_error(skb);
-	kfree_skb_reason(skb, reason);
-	dev_core_stats_tx_dropped_inc(dev);
-	return NET_XMIT_DROP;
 }
 
 static void mytun_get_stats64(struct net_device *dev,
@@ -244,7 +185,7 @@ void mytun_netdev_set_backpressure(struct mytun_device *device, bool on)
 	}
 	WRITE_ONCE(device->flags, device->flags & ~IFF_BACKPRESSURE);
 	for (i = 0; i < device->attached; i++)
-		mytun_rx_let_senders(rtnl_dereference(device->queues[device->live[i]]));
+		mytun_waiting_let_senders(rtnl_dereference(device->queues[device->live[i]]));
 }
 
 /*
@@ -277,7 +218,7 @@ static const struct net_device_ops mytun_tun_ops = {
 	.ndo_uninit = mytun_netdev_uninit,
 	.ndo_open = mytun_netdev_open,
 	.ndo_stop = mytun_netdev_stop,
-	.ndo_start_xmit = mytun_netdev_xmit,
+	.ndo_start_xmit = mytun_xmit,
 	.ndo_select_queue = mytun_select_queue,
 	.ndo_get_stats64 = mytun_get_stats64,
 	.ndo_fix_features = mytun_fix_features,
@@ -290,7 +231,7 @@ static const struct net_device_ops mytun_tap_ops = {
 	.ndo_uninit = mytun_netdev_uninit,
 	.ndo_open = mytun_netdev_open,
 	.ndo_stop = mytun_netdev_stop,
-	.ndo_start_xmit = mytun_netdev_xmit,
+	.ndo_start_xmit = mytun_xmit,
 	.ndo_select_queue = mytun_select_queue,
 	.ndo_get_stats64 = mytun_get_stats64,
 	.ndo_fix_features = mytun_fix_features,

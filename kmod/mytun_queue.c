@@ -51,7 +51,7 @@ struct mytun_queue *mytun_queue_create(struct net *net)
 	skb_queue_head_init(&queue->backlog);
 	queue->coalesce = mytun_default_coalesce;
 	queue->left = get_completed_synchronize_rcu();
-	mytun_moderate_setup(queue);
+	mytun_rx_setup(queue);
 	mytun_tasklet_setup(queue);
 	return queue;
 }
@@ -67,31 +67,6 @@ void mytun_queue_destroy(struct mytun_queue *queue)
 		mytun_rings_destroy(queue->rings);
 	skb_queue_purge(&queue->sk.sk_receive_queue);
 	sock_put(&queue->sk);
-}
-
-/* Tell the process, by all ways it may be waiting. Any context but hardirq */
-void mytun_queue_set_state(struct mytun_queue *queue, u32 state)
-{
-	struct mytun_rings *rings = mytun_queue_rings(queue);
-	__poll_t events = EPOLLERR;
-	bool news;
-
-	spin_lock_bh(&queue->state_lock);
-	news = state & ~queue->state;
-	WRITE_ONCE(queue->state, queue->state | state);
-	if (rings)
-		mytun_rings_post_state(rings, queue->state);
-	spin_unlock_bh(&queue->state_lock);
-	if (!news)
-		return;
-
-	if (state & MYTUN_STATE_DETACHED)
-		events |= EPOLLHUP;
-	else /* no frame will go any more that would let them */
-		mytun_rx_let_senders(queue);
-	mytun_doorbell_ring(&queue->rx_doorbell);
-	mytun_doorbell_ring(&queue->tx_space);
-	wake_up_interruptible_poll(&queue->poll_wait, events);
 }
 
 static void mytun_steer(struct mytun_device *device)
@@ -244,17 +219,17 @@ static void mytun_queue_stop(struct mytun_queue *queue)
 {
 	ASSERT_RTNL();
 	mutex_lock(&queue->config);
-	mytun_rx_let_senders(queue);
+	mytun_waiting_let_senders(queue);
 	mytun_doorbell_unhook(queue);
 	mytun_moderate_stop(queue);
 	mytun_tasklet_kill(queue);
 	mytun_xdp_stop(queue);
 	mytun_deliver_stop(queue);
-	mytun_rx_purge(queue);
+	mytun_waiting_purge(queue);
 	mytun_flows_forget(queue);
 	queue->device = NULL;
 	queue->left = get_state_synchronize_rcu();
-	mytun_queue_set_state(queue, MYTUN_STATE_DETACHED);
+	mytun_state_set(queue, MYTUN_STATE_DETACHED);
 	mutex_unlock(&queue->config);
 }
 
@@ -340,8 +315,8 @@ int mytun_queue_park(struct mytun_queue *queue)
 	WRITE_ONCE(queue->parked, true);
 	mytun_steer(device);
 	synchronize_net();
-	mytun_rx_let_senders(queue);
-	mytun_rx_purge(queue);
+	mytun_waiting_let_senders(queue);
+	mytun_waiting_purge(queue);
 	netdev_state_change(device->dev);
 	return 0;
 }

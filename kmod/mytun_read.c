@@ -31,16 +31,6 @@ struct mytun_read {
 	struct mytun_frame header;
 };
 
-/* A frame waits that no thread of the kernel will move: tell by all ways */
-void mytun_read_wake(struct mytun_queue *queue)
-{
-	if (wq_has_sleeper(&queue->poll_wait))
-		wake_up_interruptible_sync_poll(&queue->poll_wait,
-						EPOLLIN | EPOLLRDNORM |
-						EPOLLRDBAND);
-	kill_fasync(&queue->fasync, SIGIO, POLL_IN);
-}
-
 static bool mytun_read_is_over(const struct mytun_queue *queue)
 {
 	return !rcu_access_pointer(queue->io_device) ||
@@ -80,7 +70,7 @@ static struct sk_buff *mytun_read_try(struct mytun_queue *queue, size_t room,
 	rcu_read_lock();
 	device = rcu_dereference(queue->io_device);
 	if (device)
-		skb = mytun_rx_dequeue(queue, room);
+		skb = mytun_waiting_dequeue(queue, room);
 	if (IS_ERR_OR_NULL(skb))
 		goto unlock;
 	if (mytun_read_describe(device, skb, read)) {
@@ -299,7 +289,7 @@ static ssize_t mytun_read_frame(struct mytun_queue *queue, struct iov_iter *to,
 static bool mytun_ring_is_ready(struct mytun_queue *queue)
 {
 	WRITE_ONCE(queue->poll_frames, true);
-	/* pairs with the barrier between a publish and mytun_poll_wake() */
+	/* pairs with the barrier between a publish and mytun_wake_armed() */
 	smp_mb();
 	return READ_ONCE(queue->state) ||
 	       mytun_rings_waiting(mytun_queue_rings(queue));

@@ -19,8 +19,6 @@
 #define MYTUN_RX_BYTES_PER_DRAIN	(256U << 10)
 /* So often a sender looks again for frames that came meanwhile */
 #define MYTUN_RX_ROUNDS_OF_SENDER	4
-/* With back-pressure: as many may wait before the stack is told to hold on */
-#define MYTUN_RX_WAITING_MAX		128U
 
 /*
  * What was put into the ring since the last post, which moved the producer's index
@@ -141,7 +139,7 @@ static void mytun_rx_tell(struct mytun_queue *queue,
 
 	lockdep_assert_held(&queue->rx_lock);
 	mytun_moderate(queue, awaited, batch->frames);
-	mytun_poll_wake_frames(queue);
+	mytun_wake_frames(queue);
 }
 
 static void mytun_rx_publish(struct mytun_queue *queue,
@@ -190,107 +188,6 @@ static void mytun_rx_publish_and_unlock(struct mytun_queue *queue,
 	smp_mb(); /* L */
 }
 
-/*
- * Of a device with back-pressure: no frame more than can wait, until some have
- * gone. Not where nothing would hold the frames, nor when they will never go.
- */
-static void mytun_rx_hold_senders(struct mytun_queue *queue)
-{
-	struct netdev_queue *txq = netdev_get_tx_queue(queue->device->dev,
-						       queue->index);
-
-	lockdep_assert_held(&queue->sk.sk_receive_queue.lock);
-	if (!rcu_dereference_bh(txq->qdisc)->enqueue ||
-	    READ_ONCE(queue->state))
-		return;
-	netif_tx_stop_queue(txq);
-	if (!queue->rx_stopped)
-		atomic64_inc(&queue->counters[MYTUN_RX_QUEUE_STOPS]);
-	WRITE_ONCE(queue->rx_stopped, true);
-}
-
-static void __mytun_rx_let_senders(struct mytun_queue *queue)
-{
-	struct net_device *dev = queue->device->dev;
-
-	lockdep_assert_held(&queue->sk.sk_receive_queue.lock);
-	WRITE_ONCE(queue->rx_stopped, false);
-	netif_tx_wake_queue(netdev_get_tx_queue(dev, queue->index));
-}
-
-/* By whoever ended the reason to hold them */
-void mytun_rx_let_senders(struct mytun_queue *queue)
-{
-	struct sk_buff_head *list = &queue->sk.sk_receive_queue;
-
-	spin_lock_irq(&list->lock);
-	if (queue->rx_stopped)
-		__mytun_rx_let_senders(queue);
-	spin_unlock_irq(&list->lock);
-}
-
-/*
- * When no sender adds any more: what waits is not for the process. Nor is what the
- * kthread has in its hands, which would wait again where the ring is full
- */
-void mytun_rx_purge(struct mytun_queue *queue)
-{
-	struct sk_buff_head *list = &queue->sk.sk_receive_queue;
-	struct sk_buff_head frames;
-
-	ASSERT_RTNL();
-	__skb_queue_head_init(&frames);
-	spin_lock_bh(&queue->rx_lock);
-	skb_queue_splice_init(&queue->backlog, &frames);
-	spin_lock_irq(&list->lock);
-	skb_queue_splice_tail_init(list, &frames);
-	spin_unlock_irq(&list->lock);
-	spin_unlock_bh(&queue->rx_lock);
-	__skb_queue_purge(&frames);
-}
-
-/* The kthread's backlog counts: it goes back to the list when the ring is full */
-static unsigned int mytun_rx_waiting(const struct mytun_queue *queue)
-{
-	unsigned int backlog;
-
-	lockdep_assert_held(&queue->sk.sk_receive_queue.lock);
-	/* a frame more or less: it is another lock's */
-	backlog = data_race(skb_queue_len_lockless(&queue->backlog));
-	return skb_queue_len(&queue->sk.sk_receive_queue) + backlog;
-}
-
-/*
- * By a reader, of a queue without an rx ring. NULL if nothing waits, EMSGSIZE if
- * the first has more than @room bytes: then it stays.
- */
-struct sk_buff *mytun_rx_dequeue(struct mytun_queue *queue, size_t room)
-{
-	struct sk_buff_head *list = &queue->sk.sk_receive_queue;
-	struct sk_buff *skb;
-
-	if (skb_queue_empty_lockless(list))
-		return NULL;
-	spin_lock_irq(&list->lock);
-	skb = skb_peek(list);
-	if (skb && skb->len > room)
-		skb = ERR_PTR(-EMSGSIZE);
-	else if (skb)
-		__skb_unlink(skb, list);
-	/* they are held only as long as the device is there */
-	if (queue->rx_stopped &&
-	    mytun_rx_waiting(queue) <= MYTUN_RX_WAITING_MAX / 2)
-		__mytun_rx_let_senders(queue);
-	spin_unlock_irq(&list->lock);
-	return skb;
-}
-
-static bool mytun_rx_is_empty(const struct sk_buff_head *list)
-{
-	/* without its lock, while others splice it, which writes plainly */
-	return data_race(skb_queue_empty_lockless(list));
-}
-
 /* All that waits becomes the holder's of rx_lock */
 static void mytun_rx_take(struct mytun_queue *queue)
 {
@@ -298,7 +195,7 @@ static void mytun_rx_take(struct mytun_queue *queue)
 	unsigned long flags;
 
 	lockdep_assert_held(&queue->rx_lock);
-	if (!skb_queue_empty(&queue->backlog) || mytun_rx_is_empty(list))
+	if (!skb_queue_empty(&queue->backlog) || mytun_list_is_empty(list))
 		return;
 	spin_lock_irqsave(&list->lock, flags);
 	skb_queue_splice_tail_init(list, &queue->backlog);
@@ -314,21 +211,6 @@ static void mytun_rx_give_back(struct mytun_queue *queue)
 	lockdep_assert_held(&queue->rx_lock);
 	spin_lock_irqsave(&list->lock, flags);
 	skb_queue_splice_init(&queue->backlog, list);
-	spin_unlock_irqrestore(&list->lock, flags);
-}
-
-/* Room was made in the ring: senders go on when half of what waited is gone */
-static void mytun_rx_offer_room(struct mytun_queue *queue)
-{
-	struct sk_buff_head *list = &queue->sk.sk_receive_queue;
-	unsigned long flags;
-
-	if (!READ_ONCE(queue->rx_stopped))
-		return;
-	spin_lock_irqsave(&list->lock, flags);
-	if (queue->rx_stopped &&
-	    mytun_rx_waiting(queue) <= MYTUN_RX_WAITING_MAX / 2)
-		__mytun_rx_let_senders(queue);
 	spin_unlock_irqrestore(&list->lock, flags);
 }
 
@@ -377,41 +259,7 @@ static bool mytun_rx_move(struct mytun_queue *queue,
 		return true;
 	mytun_rx_fill_ring(queue, batch);
 	return skb_queue_empty(&queue->backlog) &&
-	       mytun_rx_is_empty(&queue->sk.sk_receive_queue);
-}
-
-/* Without a lock: may be wrong, but not for who looks again after a barrier */
-static bool mytun_rx_waits(const struct mytun_queue *queue)
-{
-	return !mytun_rx_is_empty(&queue->sk.sk_receive_queue) ||
-	       !mytun_rx_is_empty(&queue->backlog);
-}
-
-/*
- * By every holder of rx_lock who is not the kthread, when it has let go of it
- * without the barrier: a sender that found it taken may have queued its frame and
- * gone. And by that sender, before it tries again: one of the two sees the other
- */
-bool mytun_rx_left_behind(const struct mytun_queue *queue)
-{
-	/* pairs with itself: lock, then list here; list, then lock there */
-	smp_mb(); /* L, L' */
-	return mytun_rx_waits(queue);
-}
-
-/* What waits is the kthread's now */
-void mytun_rx_wake_kthread(struct mytun_queue *queue)
-{
-	struct sk_buff_head *list = &queue->sk.sk_receive_queue;
-	unsigned long flags;
-	bool wake;
-
-	spin_lock_irqsave(&list->lock, flags);
-	wake = READ_ONCE(queue->asleep);
-	WRITE_ONCE(queue->asleep, false);
-	spin_unlock_irqrestore(&list->lock, flags);
-	if (wake)
-		wake_up_process(queue->kthread);
+	       mytun_list_is_empty(&queue->sk.sk_receive_queue);
 }
 
 /* What became of a sender's try to put its frame into the ring */
@@ -444,9 +292,9 @@ static enum mytun_rx_try mytun_rx_try(struct mytun_queue *queue,
 	broken = queue->rx.broken;
 	mytun_rx_publish_and_unlock(queue, &batch);
 	if (unlikely(broken))
-		mytun_queue_set_state(queue, MYTUN_STATE_RX_BROKEN);
+		mytun_state_set(queue, MYTUN_STATE_RX_BROKEN);
 	if (others)
-		mytun_rx_offer_room(queue);
+		mytun_waiting_offer_room(queue);
 	return done ? MYTUN_RX_DONE : MYTUN_RX_LATER;
 }
 
@@ -467,46 +315,24 @@ static bool mytun_rx_serve_others(struct mytun_queue *queue)
 		broken = queue->rx.broken;
 		spin_unlock(&queue->rx_lock);
 		if (unlikely(broken))
-			mytun_queue_set_state(queue, MYTUN_STATE_RX_BROKEN);
-		mytun_rx_offer_room(queue);
-		if (!mytun_rx_left_behind(queue))
+			mytun_state_set(queue, MYTUN_STATE_RX_BROKEN);
+		mytun_waiting_offer_room(queue);
+		if (!mytun_waiting_left_behind(queue))
 			return true;
 	} while (batch.taken && --rounds);
 	return false;
-}
-
-/* False if too many wait already */
-static bool mytun_rx_wait_in_list(struct mytun_queue *queue,
-				  struct sk_buff *skb)
-{
-	struct sk_buff_head *list = &queue->sk.sk_receive_queue;
-	unsigned int limit = READ_ONCE(skb->dev->tx_queue_len);
-	unsigned long flags;
-
-	spin_lock_irqsave(&list->lock, flags);
-	if (unlikely(mytun_rx_waiting(queue) >= limit)) {
-		spin_unlock_irqrestore(&list->lock, flags);
-		atomic64_inc(&queue->counters[MYTUN_RX_DROPPED]);
-		return false;
-	}
-	__skb_queue_tail(list, skb);
-	if (READ_ONCE(queue->device->flags) & IFF_BACKPRESSURE &&
-	    mytun_rx_waiting(queue) >= min(limit / 2, MYTUN_RX_WAITING_MAX))
-		mytun_rx_hold_senders(queue);
-	spin_unlock_irqrestore(&list->lock, flags);
-	return true;
 }
 
 /* Of a queue that had no rx ring a moment ago */
 static bool mytun_rx_enqueue_for_read(struct mytun_queue *queue,
 				      struct sk_buff *skb)
 {
-	if (!mytun_rx_wait_in_list(queue, skb))
+	if (!mytun_waiting_add(queue, skb))
 		return false;
-	mytun_read_wake(queue);
+	mytun_wake_reader(queue);
 	/* it has one now, and its kthread found nothing before it slept */
 	if (unlikely(READ_ONCE(queue->asleep)))
-		mytun_rx_wake_kthread(queue);
+		mytun_waiting_wake_kthread(queue);
 	return true;
 }
 
@@ -524,14 +350,14 @@ bool mytun_rx_enqueue(struct mytun_queue *queue, struct sk_buff *skb)
 		return mytun_rx_enqueue_for_read(queue, skb);
 	tried = mytun_rx_try(queue, skb);
 	/* who had the ring owes a look to those that found it taken */
-	if (tried == MYTUN_RX_DONE && likely(!mytun_rx_waits(queue)))
+	if (tried == MYTUN_RX_DONE && likely(!mytun_waiting_any(queue)))
 		return true;
 	if (tried != MYTUN_RX_DONE)
-		taken = mytun_rx_wait_in_list(queue, skb);
-	if (!mytun_rx_left_behind(queue))
+		taken = mytun_waiting_add(queue, skb);
+	if (!mytun_waiting_left_behind(queue))
 		return taken;
 	if (tried == MYTUN_RX_LATER || !mytun_rx_serve_others(queue))
-		mytun_rx_wake_kthread(queue);
+		mytun_waiting_wake_kthread(queue);
 	return taken;
 }
 
@@ -541,7 +367,7 @@ bool mytun_rx_drain(struct mytun_queue *queue)
 	struct mytun_rx_batch batch = {};
 	bool broken;
 
-	if (!mytun_rx_waits(queue))
+	if (!mytun_waiting_any(queue))
 		return false;
 	/* they wait for read() */
 	if (!queue->rx.size)
@@ -557,8 +383,8 @@ bool mytun_rx_drain(struct mytun_queue *queue)
 	spin_unlock_bh(&queue->rx_lock);
 
 	if (broken)
-		mytun_queue_set_state(queue, MYTUN_STATE_RX_BROKEN);
-	mytun_rx_offer_room(queue);
+		mytun_state_set(queue, MYTUN_STATE_RX_BROKEN);
+	mytun_waiting_offer_room(queue);
 	return batch.taken;
 }
 
@@ -585,7 +411,7 @@ bool mytun_rx_may_sleep(struct mytun_queue *queue)
 
 	spin_lock_irq(&list->lock);
 	/* a sender may have left it there, and not have to wake who is awake */
-	if (!mytun_rx_is_empty(&queue->backlog)) {
+	if (!mytun_list_is_empty(&queue->backlog)) {
 		spin_unlock_irq(&list->lock);
 		return false;
 	}
@@ -601,4 +427,24 @@ bool mytun_rx_may_sleep(struct mytun_queue *queue)
 	 * its length all the sooner
 	 */
 	return !first || (READ_ONCE(queue->rx_stalled) && mytun_rx_wait_space(queue, length));
+}
+
+/* In softirq context: the time that a doorbell was held is over */
+static enum hrtimer_restart mytun_rx_timeout(struct hrtimer *timer)
+{
+	struct mytun_queue *queue =
+		container_of(timer, struct mytun_queue, rx_timer);
+
+	spin_lock(&queue->rx_lock);
+	mytun_moderate_expire(queue);
+	spin_unlock(&queue->rx_lock);
+	if (mytun_waiting_left_behind(queue))
+		mytun_waiting_wake_kthread(queue);
+	return HRTIMER_NORESTART;
+}
+
+void mytun_rx_setup(struct mytun_queue *queue)
+{
+	mytun_moderate_setup(queue);
+	mytun_setup_hrtimer(&queue->rx_timer, mytun_rx_timeout);
 }

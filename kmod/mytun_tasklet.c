@@ -86,11 +86,7 @@ static bool mytun_tx_take(struct mytun_queue *queue, struct mytun_tx_run *run)
 	run->taken++;
 	run->bytes += header.length;
 	run->segments += mytun_vnet_segments(&header);
-	if (likely(!queue->xdp.program))
-		skb = mytun_frame_receive(queue, &header, shared + 1);
-	else
-		skb = mytun_frame_receive_xdp(queue, &queue->xdp, &header,
-					      shared + 1);
+	skb = mytun_frame_receive(queue, &queue->xdp, &header, shared + 1);
 	if (skb) {
 		__skb_queue_tail(&run->skbs, skb);
 		run->good_bytes += header.length;
@@ -113,7 +109,7 @@ static void mytun_tx_release(struct mytun_queue *queue)
 	} else {
 		mytun_count(queue, MYTUN_TX_SPACE_SUPPRESSED, 1);
 	}
-	mytun_poll_wake_room(queue);
+	mytun_wake_room(queue);
 }
 
 static void mytun_tx_count(struct mytun_queue *queue, unsigned int frames,
@@ -188,7 +184,7 @@ static bool mytun_tx_run(struct mytun_queue *queue)
 	mytun_xdp_end(&queue->xdp, &queue->bpf_context);
 	mytun_deliver_end(queue, run.gro);
 	if (queue->tx.broken) {
-		mytun_queue_set_state(queue, MYTUN_STATE_TX_BROKEN);
+		mytun_state_set(queue, MYTUN_STATE_TX_BROKEN);
 		return false;
 	}
 	return mytun_tx_goes_on(queue, &run);

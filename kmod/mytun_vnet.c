@@ -153,19 +153,6 @@ int mytun_vnet_apply(struct sk_buff *skb, const struct mytun_frame *header)
 	return mytun_virtio_to_skb(skb, &vnet);
 }
 
-/* Is a super-packet of @type, of what is in it, what was found there? */
-bool mytun_vnet_is_protocol(const struct flow_keys_basic *keys,
-			    unsigned int type)
-{
-	if (type & SKB_GSO_TCPV4)
-		return keys->basic.n_proto == htons(ETH_P_IP) &&
-		       keys->basic.ip_proto == IPPROTO_TCP;
-	if (type & SKB_GSO_TCPV6)
-		return keys->basic.n_proto == htons(ETH_P_IPV6) &&
-		       keys->basic.ip_proto == IPPROTO_TCP;
-	return type & SKB_GSO_UDP_L4 && keys->basic.ip_proto == IPPROTO_UDP;
-}
-
 static bool mytun_vnet_is_ip(const struct flow_keys_basic *keys)
 {
 	return keys->basic.n_proto == htons(ETH_P_IP) ||
@@ -258,18 +245,6 @@ bool mytun_vnet_matches(const struct sk_buff *skb)
 	if (!skb_is_gso(skb))
 		return mytun_vnet_matches_plain(skb, &keys, dissected);
 	return dissected && mytun_vnet_matches_super(skb, &keys);
-}
-
-/* Is a checksum that is to be filled in still inside of the frame? */
-bool mytun_vnet_fits(const struct sk_buff *skb)
-{
-	int start;
-
-	if (skb->ip_summed != CHECKSUM_PARTIAL)
-		return true;
-	start = skb_checksum_start_offset(skb);
-	return start >= 0 && start + skb->csum_offset + sizeof(__sum16) <=
-			     skb_headlen(skb);
 }
 
 /* What the process is to know of @skb, which is about to enter the rx ring */

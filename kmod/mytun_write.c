@@ -48,17 +48,6 @@ struct mytun_write_batch {
 	size_t bytes;
 };
 
-/* Frees of charged frames come here, and the end of any reason not to write */
-void mytun_write_wake(struct mytun_queue *queue)
-{
-	/* pairs with the barriers of those who wait: room first, then the bit */
-	if (!test_and_clear_bit(0, &queue->write_stalled))
-		return;
-	wake_up_interruptible_poll(&queue->poll_wait, EPOLLOUT | EPOLLWRNORM |
-						      EPOLLWRBAND);
-	kill_fasync(&queue->fasync, SIGIO, POLL_OUT);
-}
-
 /*
  * The last byte of a frame is given back after all others were told of, without
  * a word: it takes no room, and neither do those of frames that are being given
@@ -80,7 +69,7 @@ static bool mytun_write_is_offered(const struct sock *sk)
 void mytun_write_space(struct sock *sk)
 {
 	if (mytun_write_is_offered(sk))
-		mytun_write_wake(container_of(sk, struct mytun_queue, sk));
+		mytun_wake_writer(container_of(sk, struct mytun_queue, sk));
 }
 
 static bool __mytun_write_is_possible(struct mytun_queue *queue)
@@ -101,7 +90,7 @@ bool mytun_write_is_possible(struct mytun_queue *queue)
 	if (__mytun_write_is_possible(queue))
 		return true;
 	set_bit(0, &queue->write_stalled);
-	/* pairs with the atomic in mytun_write_wake() */
+	/* pairs with the atomic in mytun_wake_writer() */
 	smp_mb__after_atomic();
 	return __mytun_write_is_possible(queue);
 }
@@ -115,7 +104,7 @@ static bool mytun_write_has_room(struct mytun_queue *queue)
 static bool mytun_write_may_go_on(struct mytun_queue *queue)
 {
 	set_bit(0, &queue->write_stalled);
-	/* pairs with the atomic in mytun_write_wake() */
+	/* pairs with the atomic in mytun_wake_writer() */
 	smp_mb__after_atomic();
 	return mytun_write_has_room(queue) ||
 	       !rcu_access_pointer(queue->io_device);
@@ -279,7 +268,7 @@ static int mytun_write_deliver_xdp(struct mytun_queue *queue,
 		return -EIO;
 	}
 	mytun_xdp_begin(&run, &context, device);
-	skb = mytun_xdp_receive(queue, device, &run, skb, &written->header);
+	skb = mytun_frame_finish_xdp(queue, device, &run, skb, &written->header);
 	mytun_xdp_end(&run, &context);
 	/* what the program took was written all the same */
 	if (IS_ERR_OR_NULL(skb))
@@ -421,12 +410,8 @@ static void mytun_write_receive_batch(struct mytun_queue *queue,
 	for (i = 0; i < batch->frames; i++) {
 		const struct mytun_frame *header = &batch->headers[i];
 
-		skb = batch->skbs[i];
-		if (likely(!xdp.program))
-			skb = mytun_frame_accept(queue, device, header, skb);
-		else
-			skb = mytun_frame_accept_xdp(queue, device, &xdp,
-						     header, skb);
+		skb = mytun_frame_accept(queue, device, &xdp, header,
+					 batch->skbs[i]);
 		if (!skb)
 			continue;
 		__skb_queue_tail(&skbs, skb);

@@ -128,8 +128,8 @@ struct sk_buff *mytun_xdp_alloc(u32 length)
  * Only what was copied when there was a program, or when one was expected, is
  * in a fragment, which can go its way without the skb.
  */
-static bool mytun_xdp_is_native(const struct sk_buff *skb,
-				const struct mytun_frame *header)
+bool mytun_xdp_is_native(const struct sk_buff *skb,
+			 const struct mytun_frame *header)
 {
 	return skb->head_frag && skb->len >= ETH_HLEN &&
 	       mytun_vnet_is_done(&header->vnet);
@@ -185,10 +185,10 @@ static void mytun_xdp_forward(struct net_device *dev, struct mytun_xdp_run *run,
 }
 
 /* NULL if the program took the frame */
-static struct sk_buff *mytun_xdp_native(struct mytun_queue *queue,
-					struct net_device *dev,
-					struct mytun_xdp_run *run,
-					struct sk_buff *skb)
+struct sk_buff *mytun_xdp_native(struct mytun_queue *queue,
+				 struct net_device *dev,
+				 struct mytun_xdp_run *run,
+				 struct sk_buff *skb)
 {
 	struct xdp_buff xdp;
 	u32 act;
@@ -225,10 +225,10 @@ static struct sk_buff *mytun_xdp_native(struct mytun_queue *queue,
  * The same of a finished frame. What became of one that was taken is not told,
  * so it counts as neither received nor dropped, as for stock tun.
  */
-static struct sk_buff *mytun_xdp_generic(struct mytun_queue *queue,
-					 struct net_device *dev,
-					 struct mytun_xdp_run *run,
-					 struct sk_buff *skb)
+struct sk_buff *mytun_xdp_generic(struct mytun_queue *queue,
+				  struct net_device *dev,
+				  struct mytun_xdp_run *run,
+				  struct sk_buff *skb)
 {
 	if (mytun_do_xdp_generic(run->program, &skb) != XDP_PASS) {
 		atomic64_inc(&queue->counters[MYTUN_TX_XDP]);
@@ -245,36 +245,3 @@ static struct sk_buff *mytun_xdp_generic(struct mytun_queue *queue,
 	return NULL;
 }
 
-/**
- * mytun_xdp_receive - make a frame what the stack expects, if the program agrees
- * @queue:  where the frame came from
- * @device: of @queue, a TAP device; the caller sees to it that it stays
- * @run:    begun, in the same section without bottom halves
- * @skb:    the frame, with its headers in the linear part
- * @header: @vnet and its offsets say what is left to do to it
- *
- * Return: the frame, maybe in another skb; NULL if the program took it; EINVAL
- * if it was refused: counted, and freed with a reason.
- */
-struct sk_buff *mytun_xdp_receive(struct mytun_queue *queue,
-				  struct mytun_device *device,
-				  struct mytun_xdp_run *run,
-				  struct sk_buff *skb,
-				  const struct mytun_frame *header)
-{
-	bool native = mytun_xdp_is_native(skb, header);
-	struct net_device *dev = device->dev;
-
-	lockdep_assert_in_softirq();
-	if (native && run->program) {
-		skb = mytun_xdp_native(queue, dev, run, skb);
-		if (!skb)
-			return NULL;
-	}
-	if (!mytun_frame_finish(queue, device, skb, header, 0))
-		return ERR_PTR(-EINVAL);
-	if (native)
-		return skb;
-	/* without a program it passes */
-	return mytun_xdp_generic(queue, dev, run, skb);
-}

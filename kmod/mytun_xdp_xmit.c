@@ -52,7 +52,7 @@ static void mytun_xdp_send(struct net_device *dev, struct xdp_frame *frame,
 		return;
 	}
 	skb_set_queue_mapping(skb, index);
-	mytun_netdev_xmit(skb, dev);
+	mytun_xmit(skb, dev);
 }
 
 /*
