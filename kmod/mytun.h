@@ -182,6 +182,8 @@ struct mytun_coalesce {
  * @vnet_be:   it is big endian, unless @vnet_le; under rtnl
  * @coalesce:  what a queue begins with; under rtnl
  * @headroom:  bytes that the stack wants in front of frames; under rtnl
+ * @rx_by_thread: senders leave their frames to the kthread (ethtool
+ *             --set-priv-flags); written under rtnl
  * @link_settings: what ethtool set for those who ask for a speed; under rtnl
  * @fprog:     argument of the last TUNATTACHFILTER; under rtnl
  * @security:  the security module's blob
@@ -210,6 +212,7 @@ struct mytun_device {
 	bool vnet_be;
 	struct mytun_coalesce coalesce;
 	unsigned int headroom;
+	bool rx_by_thread;
 	struct ethtool_link_ksettings link_settings;
 	struct sock_fprog fprog;
 	void *security;

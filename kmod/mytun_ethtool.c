@@ -202,10 +202,32 @@ static int mytun_set_per_queue_coalesce(struct net_device *dev, u32 index,
 	return 0;
 }
 
+/* --show-priv-flags, in the order of their bits */
+static const char mytun_priv_flag_names[][ETH_GSTRING_LEN] = {
+	"rx-by-thread",
+};
+
+static u32 mytun_get_priv_flags(struct net_device *dev)
+{
+	struct mytun_device *device = netdev_priv(dev);
+
+	return device->rx_by_thread ? BIT(0) : 0;
+}
+
+static int mytun_set_priv_flags(struct net_device *dev, u32 flags)
+{
+	struct mytun_device *device = netdev_priv(dev);
+
+	WRITE_ONCE(device->rx_by_thread, flags & BIT(0));
+	return 0;
+}
+
 static int mytun_get_sset_count(struct net_device *dev, int sset)
 {
 	struct mytun_device *device = netdev_priv(dev);
 
+	if (sset == ETH_SS_PRIV_FLAGS)
+		return ARRAY_SIZE(mytun_priv_flag_names);
 	/* the kernel warns of a set that is empty */
 	if (sset != ETH_SS_STATS || !device->attached)
 		return -EOPNOTSUPP;
@@ -217,6 +239,9 @@ static void mytun_get_strings(struct net_device *dev, u32 sset, u8 *data)
 	struct mytun_device *device = netdev_priv(dev);
 	unsigned int i, counter;
 
+	if (sset == ETH_SS_PRIV_FLAGS)
+		memcpy(data, mytun_priv_flag_names,
+		       sizeof(mytun_priv_flag_names));
 	if (sset != ETH_SS_STATS)
 		return;
 	for (i = 0; i < device->attached; i++)
@@ -257,4 +282,6 @@ const struct ethtool_ops mytun_ethtool_ops = {
 	.get_sset_count = mytun_get_sset_count,
 	.get_strings = mytun_get_strings,
 	.get_ethtool_stats = mytun_get_ethtool_stats,
+	.get_priv_flags = mytun_get_priv_flags,
+	.set_priv_flags = mytun_set_priv_flags,
 };

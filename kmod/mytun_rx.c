@@ -266,7 +266,7 @@ static bool mytun_rx_move(struct mytun_queue *queue,
 enum mytun_rx_try {
 	MYTUN_RX_DONE,		/* the skb is gone */
 	MYTUN_RX_TAKEN,		/* somebody else has the ring */
-	MYTUN_RX_LATER,		/* no room, or others are first */
+	MYTUN_RX_LATER,		/* no room, or it is the kthread's to do */
 };
 
 /*
@@ -348,7 +348,8 @@ bool mytun_rx_enqueue(struct mytun_queue *queue, struct sk_buff *skb)
 	lockdep_assert_in_softirq();
 	if (!mytun_has_rx_ring(queue))
 		return mytun_rx_enqueue_for_read(queue, skb);
-	tried = mytun_rx_try(queue, skb);
+	tried = likely(!READ_ONCE(queue->device->rx_by_thread)) ?
+		mytun_rx_try(queue, skb) : MYTUN_RX_LATER;
 	/* who had the ring owes a look to those that found it taken */
 	if (tried == MYTUN_RX_DONE && likely(!mytun_waiting_any(queue)))
 		return true;

@@ -91,9 +91,32 @@ func StatisticsOf(t testing.TB, name string) (names []string, values map[string]
 	return names, values
 }
 
+// PrivateFlagsOf is what "ethtool --show-priv-flags" shows: the names of all, and which bits are set.
+func PrivateFlagsOf(t testing.TB, name string) (names []string, set uint32) {
+	t.Helper()
+	b := make([]byte, 20) // struct ethtool_sset_info and one length
+	encodeWords(b, unix.ETHTOOL_GSSET_INFO, 0, 1<<stringSetPrivate)
+	if err := Ethtool(t, name, b); err != nil {
+		t.Fatalf("ethtool --show-priv-flags, number: %v", err)
+	}
+	names = ethtoolStrings(t, name, stringSetPrivate, int(binary.NativeEndian.Uint32(b[16:])))
+	return names, ethtoolWords(t, name, unix.ETHTOOL_GPFLAGS, 1)[0]
+}
+
+// SetPrivateFlags is "ethtool --set-priv-flags", of all at once.
+func SetPrivateFlags(t testing.TB, name string, set uint32) {
+	t.Helper()
+	b := make([]byte, 8)
+	encodeWords(b, unix.ETHTOOL_SPFLAGS, set)
+	if err := Ethtool(t, name, b); err != nil {
+		t.Fatalf("ethtool --set-priv-flags %#x: %v", set, err)
+	}
+}
+
 // Sets of strings of ETHTOOL_GSTRINGS.
 const (
 	stringSetStats    = 1
+	stringSetPrivate  = 2
 	stringSetFeatures = 4
 )
 

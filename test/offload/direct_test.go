@@ -48,6 +48,46 @@ func TestLoneFrameGoesStraightIntoTheRing(t *testing.T) {
 	}
 }
 
+// TestFramesAreLeftToTheThread for who wants that, and no frame overtakes another where it begins and ends under traffic.
+func TestFramesAreLeftToTheThread(t *testing.T) {
+	device.Sandbox(t)
+	l := device.NewLink(t, device.Config{RxSize: 1 << 20})
+	q := l.Queue()
+	names, set := device.PrivateFlagsOf(t, l.Name)
+	if len(names) != 1 || names[0] != "rx-by-thread" || set != 0 {
+		t.Fatalf("private flags %q, %#x set", names, set)
+	}
+	conn := l.ListenUDP(t, false, hostPort)
+	const count = 200
+	for round := range uint32(20) {
+		device.SetPrivateFlags(t, l.Name, round%2)
+		if _, set := device.PrivateFlagsOf(t, l.Name); set != round%2 {
+			t.Fatalf("private flags %#x, want %#x", set, round%2)
+		}
+		before := q.Stats(t)
+		for i := range uint32(count) {
+			if _, err := conn.WriteToUDPAddrPort(numbered(round*count+i), l.PeerAddr(false, peerPort)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if s := q.Stats(t); round%2 == 1 && s.RxDirect != before.RxDirect {
+			t.Errorf("round %d: %d frames by their senders", round, s.RxDirect-before.RxDirect)
+		}
+		if round%2 == 1 {
+			continue // what waits when the flag goes is before what its senders put there
+		}
+		for i := (max(round, 1) - 1) * count; i < (round+1)*count; i++ {
+			_, frame := q.Receive(t, nil)
+			if d, ok := l.Parse(frame); !ok || !bytes.Equal(d.Payload, numbered(i)) {
+				t.Fatalf("frame %d came as another: %s, valid %v", i, name(d.Payload), ok)
+			}
+		}
+	}
+	if s := q.Settled(t); s.RxDirect == 0 || s.RxDropped != 0 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
 // newSegmenting is a link to which a call can send many datagrams: before Linux
 // 6.11 that needs a device with checksum offload. The stack cuts them up.
 func newSegmenting(t *testing.T, c device.Config) *device.Link {
