@@ -43,7 +43,7 @@ build_programs() {
 measure() {
 	"$OUT/mytun-native" -image "$KERNEL_IMAGE" -release "$KERNEL_RELEASE" -root "$OUT/root" -console "$OUT/console.log" -json "$ROWS" \
 		-module "$OUT/kmod/mytun.ko" "${BOTH[@]}" "$@"
-	"$TOP/build/bench-report" table "$ROWS"
+	[[ " $* " == *" -list "* ]] || "$TOP/build/bench-report" table "$ROWS"
 }
 
 main() {
