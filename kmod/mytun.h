@@ -3,7 +3,7 @@
  * What the module's files share
  *
  * The way of a frame: what the stack sends comes to mytun_xmit.c, and is copied
- * into the rx ring in mytun_rx.c, mostly by its sender; what finds no room
+ * into the rx ring in mytun_rx.c, as a rule by its sender; what finds no room
  * waits (mytun_waiting.c), and is mytun_kthread.c's to move. What the
  * process put into the tx ring is noticed by mytun_kthread.c, or announced to
  * mytun_doorbell.c; mytun_tasklet.c gives it to the stack. A direction without
@@ -312,7 +312,7 @@ struct mytun_queue {
 	bool rx_hashed;			/* MYTUN_RINGS_HASH: with the rings */
 	bool rx_stalled;		/* ended by the kthread without it */
 	bool rx_held;			/* the timer will ring the doorbell */
-	unsigned int rx_held_frames;
+	u32 rx_held_since;		/* RX_FRAMES as it began */
 	u64 rx_rung_ns;
 	u32 rx_window_ns;		/* in a stream: how long to hold, or 0 */
 	unsigned int rx_soon;		/* doorbells soon after another */
@@ -333,7 +333,7 @@ struct mytun_queue {
 	u32 tx_seen;
 	u64 poll_window_ns;
 
-	/* tasklet: all its own */
+	/* tasklet: all its own, but the doorbell reads @tx_empty_ns */
 	struct tasklet_struct tasklet ____cacheline_aligned_in_smp;
 	atomic_t tx_calls;		/* MYTUN_TX_*: of who calls for it, too */
 	u64 tx_empty_ns;		/* when it last found the ring empty */
@@ -618,8 +618,7 @@ void mytun_write_space(struct sock *sk);
 void mytun_moderate_setup(struct mytun_queue *queue);
 void mytun_moderate_expire(struct mytun_queue *queue);
 void mytun_moderate_stop(struct mytun_queue *queue);
-void mytun_moderate(struct mytun_queue *queue, bool wanted,
-		    unsigned int frames);
+void mytun_moderate(struct mytun_queue *queue, bool wanted, u32 first);
 
 /* mytun_kthread.c: both directions, while there is traffic */
 struct task_struct *mytun_kthread_create(struct mytun_queue *queue);

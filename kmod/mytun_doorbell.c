@@ -36,9 +36,11 @@ void mytun_doorbell_ring(struct eventfd_ctx __rcu **eventfd)
  */
 static bool mytun_doorbell_wakes_kthread(const struct mytun_queue *queue)
 {
+	s64 window = (s64)READ_ONCE(queue->coalesce.poll_us) * NSEC_PER_USEC;
 	s64 since = local_clock() - READ_ONCE(queue->tx_empty_ns);
 
-	return since < (s64)READ_ONCE(queue->coalesce.poll_us) * NSEC_PER_USEC ||
+	/* less than nothing: a run on another CPU has just found it empty */
+	return (window && since < window) ||
 	       (queue->rx.size && !READ_ONCE(queue->asleep));
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Ethtool -i, -l, -g, -c, -S
+ * Ethtool -i, -l, -g, -c, -S, --show-priv-flags
  *
  * The names of the counters and rings are the process's, as everywhere in
  * mytun: the rx ring carries what the net device transmits.

@@ -355,8 +355,9 @@ mytun_frame_match(struct mytun_queue *queue, struct mytun_device *device,
 
 /*
  * Of a checksum that is complete the process may know that it is right: the stack
- * need not sum up the frame. It could have said that it is to be filled in, so it
- * gains nothing by a lie. A super-packet's segments are summed up in any case
+ * need not sum up the frame. By a lie it gains next to nothing: it could have said
+ * that the checksum is to be filled in. A super-packet's segments are summed up in
+ * any case
  */
 static __always_inline void mytun_frame_believe(struct sk_buff *skb,
 						const struct mytun_frame *header)

@@ -7,8 +7,8 @@
  * neither direction needs a doorbell in the steady state. When there is nothing
  * to do it looks on for a bounded time, then asks to be woken and sleeps.
  *
- * Who wakes it: a sender that leaves frames (mytun_waiting_wake_kthread), a tx doorbell
- * that is not the first for a while (mytun_doorbell.c), a tasklet with more to do
+ * Who wakes it: a sender that leaves frames (mytun_waiting_wake_kthread), a tx
+ * doorbell that comes soon after the ring was empty (mytun_doorbell.c), a tasklet with more to do
  * than it may, mytun_kthread_dismiss. It looks at the device only with bottom
  * halves off, and only if the queue is not stopping: the device's end does not
  * wait for it.

@@ -58,16 +58,25 @@ static void mytun_moderate_hold(struct mytun_queue *queue, u32 ns)
 	hrtimer_start(&queue->rx_timer, ns_to_ktime(ns), HRTIMER_MODE_REL_SOFT);
 }
 
+/* Frames since the hold began, whoever put them into the ring */
+static u32 mytun_moderate_held(const struct mytun_queue *queue)
+{
+	u32 frames = atomic64_read(&queue->counters[MYTUN_RX_FRAMES]);
+
+	return frames - queue->rx_held_since;
+}
+
 /* Was it worth it? */
 static void mytun_moderate_end_hold(struct mytun_queue *queue)
 {
-	u64 span = (u64)queue->rx_held_frames * MYTUN_STREAM_GAP_NS;
+	u32 frames = mytun_moderate_held(queue);
+	u64 span = (u64)frames * MYTUN_STREAM_GAP_NS;
 
 	lockdep_assert_held(&queue->rx_lock);
 	queue->rx_held = false;
 	if (!queue->rx_window_ns)
 		return;
-	if (queue->rx_held_frames > 1 && span >= queue->rx_window_ns) {
+	if (frames > 1 && span >= queue->rx_window_ns) {
 		queue->rx_window_ns *= 2;
 		queue->rx_soon_max = MYTUN_RX_SOON_MIN;
 	} else {
@@ -122,7 +131,7 @@ static bool mytun_moderate_is_enough(struct mytun_queue *queue)
 	u32 most = queue->rx.size / 2;
 
 	/* 0 is no bound, as for other devices */
-	if (frames && queue->rx_held_frames >= frames)
+	if (frames && mytun_moderate_held(queue) >= frames)
 		return true;
 	return mytun_ring_used(&queue->rx) > most &&
 	       mytun_ring_refresh_consumer(&queue->rx) &&
@@ -130,24 +139,24 @@ static bool mytun_moderate_is_enough(struct mytun_queue *queue)
 }
 
 /*
- * After @frames were posted, behind the barrier. @wanted: the process sleeps, and
- * there is now what it sleeps for.
+ * After frames were posted, behind the barrier. @wanted: the process sleeps, and
+ * there is now what it sleeps for. @first: how many had been put into the ring
+ * before. Since the post others may have put more there, and told nobody.
  */
-void mytun_moderate(struct mytun_queue *queue, bool wanted, unsigned int frames)
+void mytun_moderate(struct mytun_queue *queue, bool wanted, u32 first)
 {
 	u32 window = wanted ? mytun_moderate_window(queue) : 0;
 
 	lockdep_assert_held(&queue->rx_lock);
 	if (!queue->rx_held)
-		queue->rx_held_frames = 0;
-	queue->rx_held_frames += frames;
+		queue->rx_held_since = first;
 
 	if ((wanted && !window) ||
 	    ((wanted || queue->rx_held) && mytun_moderate_is_enough(queue))) {
 		mytun_moderate_end_hold(queue);
-		mytun_moderate_ring(queue);
 		/* who posted took it for one that is not told of */
 		mytun_count(queue, MYTUN_RX_DOORBELLS_SUPPRESSED, -1);
+		mytun_moderate_ring(queue);
 		return;
 	}
 	if (queue->rx_held)

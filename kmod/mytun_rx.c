@@ -7,7 +7,8 @@
  * CPU's cache costs less than to hand it to another one. A sender that finds the
  * lock taken leaves its frame in sk_receive_queue, and who has the lock moves what
  * waits before and after its own. For what is left when the ring is full, or when
- * a sender has done enough for others, there is the queue's kthread.
+ * a sender has done enough for others, there is the queue's kthread; and for all
+ * frames where the device's owner wants that (rx-by-thread).
  *
  * Without an rx ring frames wait in sk_receive_queue for mytun_read.c.
  */
@@ -22,12 +23,14 @@
 
 /*
  * What was put into the ring since the last post, which moved the producer's index
- * from @from to @to. @taken counts those too that were refused
+ * from @from to @to, when @first frames had been put there. @taken counts those
+ * too that were refused
  */
 struct mytun_rx_batch {
 	unsigned int taken;
 	unsigned int frames;
 	unsigned int bytes;
+	u32 first;
 	u32 from;
 	u32 to;
 };
@@ -120,6 +123,7 @@ static void mytun_rx_post(struct mytun_queue *queue,
 			  struct mytun_rx_batch *batch)
 {
 	lockdep_assert_held(&queue->rx_lock);
+	batch->first = atomic64_read(&queue->counters[MYTUN_RX_FRAMES]);
 	mytun_count(queue, MYTUN_RX_FRAMES, batch->frames);
 	mytun_count(queue, MYTUN_RX_BYTES, batch->bytes);
 	mytun_count(queue, MYTUN_RX_DOORBELLS_SUPPRESSED, 1);
@@ -138,7 +142,7 @@ static void mytun_rx_tell(struct mytun_queue *queue,
 					     batch->to);
 
 	lockdep_assert_held(&queue->rx_lock);
-	mytun_moderate(queue, awaited, batch->frames);
+	mytun_moderate(queue, awaited, batch->first);
 	mytun_wake_frames(queue);
 }
 
@@ -164,28 +168,35 @@ static bool mytun_rx_is_to_tell(const struct mytun_queue *queue,
 
 /*
  * By a sender, which publishes and lets go of the lock with one barrier for both:
- * afterwards it sees who sleeps, and who has found the lock taken (L)
+ * afterwards it sees who sleeps, and who has found the lock taken (L). True if the
+ * ring is broken
  */
-static void mytun_rx_publish_and_unlock(struct mytun_queue *queue,
+static bool mytun_rx_publish_and_unlock(struct mytun_queue *queue,
 					struct mytun_rx_batch *batch)
 	__releases(&queue->rx_lock)
 {
-	/* a held doorbell counts frames, under the lock */
+	bool broken;
+
+	/* of a held doorbell, each frame may be the one that ends it */
 	if (!batch->frames || queue->rx_held) {
 		mytun_rx_publish(queue, batch);
+		broken = queue->rx.broken;
 		spin_unlock(&queue->rx_lock);
 		smp_mb(); /* L */
-		return;
+		return broken;
 	}
 	mytun_rx_post(queue, batch);
+	broken = queue->rx.broken;
 	spin_unlock(&queue->rx_lock);
 	smp_mb(); /* C, L */
 	if (likely(!mytun_rx_is_to_tell(queue, batch)))
-		return;
+		return broken;
 	spin_lock(&queue->rx_lock);
 	mytun_rx_tell(queue, batch);
+	broken = queue->rx.broken;
 	spin_unlock(&queue->rx_lock);
 	smp_mb(); /* L */
+	return broken;
 }
 
 /* All that waits becomes the holder's of rx_lock */
@@ -289,8 +300,7 @@ static enum mytun_rx_try mytun_rx_try(struct mytun_queue *queue,
 	own = batch.frames;
 	done = done && mytun_rx_put(queue, skb, &batch);
 	mytun_count(queue, MYTUN_RX_DIRECT, batch.frames - own);
-	broken = queue->rx.broken;
-	mytun_rx_publish_and_unlock(queue, &batch);
+	broken = mytun_rx_publish_and_unlock(queue, &batch);
 	if (unlikely(broken))
 		mytun_state_set(queue, MYTUN_STATE_RX_BROKEN);
 	if (others)

@@ -25,8 +25,9 @@
 #define MYTUN_TX_FRAMES_PER_RUN	256
 #define MYTUN_TX_BYTES_PER_RUN	(512U << 10)
 /*
- * Frames between two releases: room for the process before the stack ran. More
- * in flight than a slab holds would make each allocation a slow one.
+ * Frames between two releases: room for the process before the stack ran. Where
+ * the allocator has to serve, more in flight than a slab holds would make each
+ * allocation a slow one.
  */
 #define MYTUN_TX_BATCH		16
 

@@ -126,7 +126,9 @@ struct sk_buff *mytun_xdp_alloc(u32 length)
 
 /*
  * Only what was copied when there was a program, or when one was expected, is
- * in a fragment, which can go its way without the skb.
+ * in a fragment, which can go its way without the skb. So are frames of the pool,
+ * without the headroom: those come here never, having been copied because there was
+ * no program in a run that still has none.
  */
 bool mytun_xdp_is_native(const struct sk_buff *skb,
 			 const struct mytun_frame *header)

@@ -66,7 +66,7 @@ func subKernelStats(s, earlier mytunev.KernelStats) mytunev.KernelStats {
 	s.RxRingFull -= earlier.RxRingFull
 	s.RxDropped -= earlier.RxDropped
 	s.RxDoorbells -= earlier.RxDoorbells
-	s.RxDoorbellsSuppressed -= earlier.RxDoorbellsSuppressed
+	s.RxDoorbellsSuppressed -= min(s.RxDoorbellsSuppressed, earlier.RxDoorbellsSuppressed) // it may step back by one
 	s.TxFrames -= earlier.TxFrames
 	s.TxBytes -= earlier.TxBytes
 	s.TxRefusedLength -= earlier.TxRefusedLength

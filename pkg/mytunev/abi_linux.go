@@ -62,6 +62,7 @@ const (
 	featureBackpressure = 1 << 4 // MYTUN_IOC_SET_BACKPRESSURE
 	featureRxHold       = 1 << 5 // rx need_wakeup may lie ahead of the consumer
 	featureUDPTunnel    = 1 << 7 // super-packets within UDP tunnels
+	featureRingsHash    = 1 << 8 // ringsHash; without it all rx frames have a hash
 )
 
 // Sizes of the structures as ioctl numbers contain them.

@@ -170,7 +170,7 @@ func (c Config) describe() string {
 func makeRings(fd int, c Config, name string) (*abiInfo, error) {
 	info := &abiInfo{}
 	rings := abiRingConfig{rxSize: uint32(c.RxRing), txSize: uint32(c.TxRing)}
-	if c.FlowHash {
+	if c.FlowHash && ioctl(fd, iocGetInfo, info) == nil && info.features&featureRingsHash != 0 {
 		rings.flags = ringsHash
 	}
 	if err := ioctl(fd, iocSetRings, &rings); err != nil {

@@ -69,6 +69,31 @@ func TestLengthPastTheProducerBreaksTheTxRing(t *testing.T) {
 	device.CheckWorks(t)
 }
 
+// TestRingThatBreaksWhileADoorbellIsHeld: who puts a frame there looks whether the ring is half full and finds that it makes no
+// sense, and no frame comes after that one.
+func TestRingThatBreaksWhileADoorbellIsHeld(t *testing.T) {
+	device.Sandbox(t)
+	l := device.NewLink(t, device.Config{})
+	q := l.Queue()
+	device.SetCoalesce(t, l.Name, device.Coalesce{RxUsecs: 100_000, TxUsecs: 50})
+	conn := l.ListenUDP(t, false, hostPort)
+	payload := device.Pattern(1, 1000)
+	send := func() {
+		if _, err := conn.WriteToUDPAddrPort(payload, l.PeerAddr(false, peerPort)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	atomic.StoreUint32(q.Words.RxNeedWakeup, minRing-device.Footprint(0)) // asleep until there are many
+	size := device.Footprint(device.IPHeader(false) + 8 + len(payload))
+	for used := size; used <= minRing/2; used += size {
+		send()
+	}
+	atomic.StoreUint32(q.Words.RxConsumer, 1)
+	send()
+	checkBroken(t, l, device.StateRxBroken)
+	device.CheckWorks(t)
+}
+
 func TestFramesBeforeABadLengthAreDelivered(t *testing.T) {
 	device.Sandbox(t)
 	l := device.NewLink(t, device.Config{})

@@ -40,13 +40,15 @@
  *            and so the same for all frames of a flow, in both directions, for
  *            as long as the module is loaded. Fragments of a flow have one of
  *            their own, without ports. rx: the kernel sets both if it was asked
- *            to (MYTUN_RINGS_HASH), and by read() always. tx: the process may; the
- *            stack then spreads the flow by it (RPS) and need not compute its own
+ *            to (MYTUN_RINGS_HASH), and always where one read() takes many frames.
+ *            tx: the process may; the stack then spreads the flow by it (RPS) and
+ *            need not compute its own
  * @vnet:     checksum and segmentation metadata (virtio 1.0 layout, little
  *            endian). All zero for a plain frame, and always so on a device
  *            without IFF_VNET_HDR. tx: VIRTIO_NET_HDR_F_DATA_VALID says that the
- *            TCP or UDP checksum is right; the stack then does not look. write()
- *            of one frame a call ignores it, as stock tun does
+ *            transport's checksum, as of TCP or UDP, is right: the stack then does
+ *            not look. Nobody hears it of a super-packet, on a device with an XDP
+ *            program, and by write() of one frame a call, which is stock tun's
  * @outer_th_offset: of a UDP tunnel's super-packet (VIRTIO_NET_HDR_GSO_UDP_TUNNEL_*
  *            in @vnet, MYTUN_FEATURE_UDP_TUNNEL): bytes from the frame's start to
  *            the tunnel's UDP header; little endian, as in
@@ -98,8 +100,7 @@ struct mytun_frame {
 #define MYTUN_STATE_RX_BROKEN	0x00000002U	/* rx indices made no sense */
 #define MYTUN_STATE_TX_BROKEN	0x00000004U	/* tx indices made no sense */
 
-/* Feature bits of struct mytun_info */
-#define MYTUN_FEATURE_RX_HASH	0x00000001ULL	/* MYTUN_RINGS_HASH */
+/* Feature bits of struct mytun_info. 0x1 was: all rx frames carry a flow hash */
 #define MYTUN_FEATURE_TX_VNET	0x00000002ULL	/* tx vnet headers are honoured */
 #define MYTUN_FEATURE_TX_HASH	0x00000004ULL	/* tx flow hashes are honoured */
 #define MYTUN_FEATURE_OFFLOAD	0x00000008ULL	/* TUNSETOFFLOAD, USO included */
@@ -107,6 +108,7 @@ struct mytun_frame {
 #define MYTUN_FEATURE_RX_HOLD	0x00000020ULL	/* rx need_wakeup may lie ahead */
 #define MYTUN_FEATURE_READ_WRITE 0x00000040ULL	/* read, write, a ring size of 0 */
 #define MYTUN_FEATURE_UDP_TUNNEL 0x00000080ULL	/* super-packets in UDP tunnels */
+#define MYTUN_FEATURE_RINGS_HASH 0x00000100ULL	/* MYTUN_RINGS_HASH */
 
 /**
  * struct mytun_ring_config - argument of MYTUN_IOC_SET_RINGS
@@ -238,7 +240,9 @@ struct mytun_info {
  * @rx_dropped:             frames dropped because too many waited for the ring
  * @rx_doorbells:           rx doorbells sent
  * @rx_doorbells_suppressed: batches that found the process awake, or that it
- *                          is told of together with others (ethtool -C)
+ *                          is told of together with others (ethtool -C). One whose
+ *                          doorbell is just about to be sent may count here until
+ *                          then
  * @tx_frames:              frames given to the network stack
  * @tx_bytes:               their payload
  * @tx_refused_length:      refused: empty, too long, or shorter than its headers
