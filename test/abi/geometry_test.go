@@ -21,9 +21,9 @@ func TestInfoBeforeAttachTellsLimitsOnly(t *testing.T) {
 	device.Sandbox(t)
 	info := device.Open(t).Info(t)
 	want := device.Info{
-		Features: device.FeatureRxHash | device.FeatureTxVnet | device.FeatureTxHash |
+		Features: device.FeatureTxVnet | device.FeatureTxHash |
 			device.FeatureOffload | device.FeatureBackpressure | device.FeatureRxHold |
-			device.FeatureReadWrite | device.FeatureUDPTunnel,
+			device.FeatureReadWrite | device.FeatureUDPTunnel | device.FeatureRingsHash,
 		FrameHeader: device.FrameHeader, FrameAlign: device.FrameAlign, FrameMax: device.FrameMax,
 		RingSizeMin: minRing, RingSizeMax: maxRing,
 		Queue: ^uint32(0), PollUsecs: info.PollUsecs,

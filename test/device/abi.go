@@ -35,7 +35,6 @@ const (
 	StateRxBroken = 1 << 1
 	StateTxBroken = 1 << 2
 
-	FeatureRxHash       = 1 << 0
 	FeatureTxVnet       = 1 << 1
 	FeatureTxHash       = 1 << 2
 	FeatureOffload      = 1 << 3
@@ -43,6 +42,7 @@ const (
 	FeatureRxHold       = 1 << 5
 	FeatureReadWrite    = 1 << 6
 	FeatureUDPTunnel    = 1 << 7
+	FeatureRingsHash    = 1 << 8
 
 	BatchRead  = 1 << 0
 	BatchWrite = 1 << 1
