@@ -54,7 +54,8 @@ func (t *Tx) Commit(n int) error {
 }
 
 // CommitVNet is Commit for a frame whose checksum or segmentation is left to the
-// kernel, as v says. It fails with ErrNotSupported, and drops the reservation,
+// kernel, as v says, or whose checksum is right and need not be looked at
+// (VNetDataValid). It fails with ErrNotSupported, and drops the reservation,
 // if v is not zero and the device was opened without Config.Offload.
 func (t *Tx) CommitVNet(n int, v VNetHeader) error {
 	m := vnetMetadata(v)
