@@ -36,6 +36,13 @@ const (
 	wgPort = 51820
 )
 
+// genericHeader is a struct genlmsghdr: command, version, and two bytes that are reserved. In netlink's own Genlmsg those are what happens to
+// lie behind it, and the kernel refuses them now and then.
+type genericHeader [nl.SizeofGenlmsg]byte
+
+func (genericHeader) Len() int            { return nl.SizeofGenlmsg }
+func (h genericHeader) Serialize() []byte { return h[:] }
+
 // setKeys gives a WireGuard device its key and its one peer, the wire's other end.
 func setKeys(t *testing.T, l *device.Link) {
 	t.Helper()
@@ -44,7 +51,7 @@ func setKeys(t *testing.T, l *device.Link) {
 		t.Fatalf("generic netlink family of WireGuard: %v", err)
 	}
 	request := nl.NewNetlinkRequest(int(family.ID), unix.NLM_F_ACK)
-	request.AddData(&nl.Genlmsg{Command: wgSetDevice, Version: 1})
+	request.AddData(genericHeader{wgSetDevice, 1})
 	request.AddData(nl.NewRtAttr(wgDeviceName, nl.ZeroTerminated(inner)))
 	request.AddData(nl.NewRtAttr(wgDevicePrivateKey, wgKey(t, l.Host4.AsSlice()).Bytes()))
 	request.AddData(nl.NewRtAttr(wgDevicePort, nl.Uint16Attr(wgPort)))
