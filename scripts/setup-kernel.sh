@@ -65,9 +65,14 @@ parts() {
 	depends_on "$headers" '^linux-kbuild-.*$' | sed "s/:.*//${SUFFIX:+; s/\$/:amd64/}"
 }
 
-# tools RELEASE: what else the headers ask for: the compiler that the kernel was built with, and what the kernel's own tools need.
+# tools RELEASE: what else the headers ask for: the compiler that the kernel was built with, before 6.12 by a package that stands for it, and what
+# the kernel's own tools need.
 tools() {
+	local compiler
 	depends_on "linux-headers-$1" '^gcc-'
+	for compiler in $(depends_on "linux-headers-$1" '^linux-compiler-gcc-'); do
+		depends_on "$compiler" '^gcc-'
+	done
 	depends_on "$(depends_on "linux-headers-$1" '^linux-kbuild-')" '^(pahole|lib)'
 }
 
