@@ -63,7 +63,16 @@ void mytun_waiting_let_senders(struct mytun_queue *queue)
 	spin_unlock_irq(&list->lock);
 }
 
-/* Room was made in the ring: senders go on when half of what waited is gone */
+/* Senders go on when half of what waited is gone */
+static void __mytun_waiting_offer_room(struct mytun_queue *queue)
+{
+	lockdep_assert_held(&queue->sk.sk_receive_queue.lock);
+	if (queue->rx_stopped &&
+	    mytun_waiting_count(queue) <= MYTUN_WAITING_MAX / 2)
+		__mytun_waiting_let_senders(queue);
+}
+
+/* Room was made in the ring */
 void mytun_waiting_offer_room(struct mytun_queue *queue)
 {
 	struct sk_buff_head *list = &queue->sk.sk_receive_queue;
@@ -72,9 +81,7 @@ void mytun_waiting_offer_room(struct mytun_queue *queue)
 	if (!READ_ONCE(queue->rx_stopped))
 		return;
 	spin_lock_irqsave(&list->lock, flags);
-	if (queue->rx_stopped &&
-	    mytun_waiting_count(queue) <= MYTUN_WAITING_MAX / 2)
-		__mytun_waiting_let_senders(queue);
+	__mytun_waiting_offer_room(queue);
 	spin_unlock_irqrestore(&list->lock, flags);
 }
 
@@ -117,9 +124,7 @@ struct sk_buff *mytun_waiting_dequeue(struct mytun_queue *queue, size_t room)
 	else if (skb)
 		__skb_unlink(skb, list);
 	/* they are held only as long as the device is there */
-	if (queue->rx_stopped &&
-	    mytun_waiting_count(queue) <= MYTUN_WAITING_MAX / 2)
-		__mytun_waiting_let_senders(queue);
+	__mytun_waiting_offer_room(queue);
 	spin_unlock_irq(&list->lock);
 	return skb;
 }
