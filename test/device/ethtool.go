@@ -94,13 +94,7 @@ func StatisticsOf(t testing.TB, name string) (names []string, values map[string]
 // PrivateFlagsOf is what "ethtool --show-priv-flags" shows: the names of all, and which bits are set.
 func PrivateFlagsOf(t testing.TB, name string) (names []string, set uint32) {
 	t.Helper()
-	b := make([]byte, 20) // struct ethtool_sset_info and one length
-	encodeWords(b, unix.ETHTOOL_GSSET_INFO, 0, 1<<stringSetPrivate)
-	if err := Ethtool(t, name, b); err != nil {
-		t.Fatalf("ethtool --show-priv-flags, number: %v", err)
-	}
-	names = ethtoolStrings(t, name, stringSetPrivate, int(binary.NativeEndian.Uint32(b[16:])))
-	return names, ethtoolWords(t, name, unix.ETHTOOL_GPFLAGS, 1)[0]
+	return ethtoolSet(t, name, stringSetPrivate), ethtoolWords(t, name, unix.ETHTOOL_GPFLAGS, 1)[0]
 }
 
 // SetPrivateFlags is "ethtool --set-priv-flags", of all at once.
@@ -136,15 +130,21 @@ func ethtoolStrings(t testing.TB, name string, set uint32, n int) []string {
 	return strings
 }
 
+// ethtoolSet asks how many strings a set has, and for all of them.
+func ethtoolSet(t testing.TB, name string, set uint32) []string {
+	t.Helper()
+	b := make([]byte, 20) // struct ethtool_sset_info and one length
+	encodeWords(b, unix.ETHTOOL_GSSET_INFO, 0, 1<<set)
+	if err := Ethtool(t, name, b); err != nil {
+		t.Fatalf("ethtool, number of strings of set %d: %v", set, err)
+	}
+	return ethtoolStrings(t, name, set, int(binary.NativeEndian.Uint32(b[16:])))
+}
+
 // FeatureNames are the kernel's names of features, by bit.
 func FeatureNames(t testing.TB, name string) []string {
 	t.Helper()
-	b := make([]byte, 20) // struct ethtool_sset_info and one length
-	encodeWords(b, unix.ETHTOOL_GSSET_INFO, 0, 1<<stringSetFeatures)
-	if err := Ethtool(t, name, b); err != nil {
-		t.Fatalf("ethtool -k, number: %v", err)
-	}
-	return ethtoolStrings(t, name, stringSetFeatures, int(binary.NativeEndian.Uint32(b[16:])))
+	return ethtoolSet(t, name, stringSetFeatures)
 }
 
 // FeaturesOf is what "ethtool -k" shows as on, by the kernel's own names, such
