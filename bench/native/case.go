@@ -20,6 +20,7 @@ const (
 	Generator Kind = "generator" // packets into an interface that swallows them
 	Rx        Kind = "rx"        // packets towards the process
 	Tx        Kind = "tx"        // packets from the process, to a socket that has no room
+	Reflect   Kind = "reflect"   // packets towards the process, which sends them back, past the stack's door
 	RxSuper   Kind = "rx-super"  // rx, super-packets
 	TxSuper   Kind = "tx-super"  // tx, super-packets
 )
@@ -69,7 +70,7 @@ func (c Case) Name() string {
 }
 
 // Receives tells whether the packets go towards the process.
-func (c Case) Receives() bool { return c.Kind == Rx || c.Kind == RxSuper }
+func (c Case) Receives() bool { return c.Kind == Rx || c.Kind == Reflect || c.Kind == RxSuper }
 
 // Super tells whether they are super-packets.
 func (c Case) Super() bool { return c.Kind == RxSuper || c.Kind == TxSuper }
@@ -93,9 +94,10 @@ func Cases(cpus int) []Case {
 				Case{Kind: Rx, Size: size, Thread0: true},
 				Case{Kind: Rx, Size: size, Senders: 2},
 				Case{Kind: Rx, Size: size, Queues: 2},
+				Case{Kind: Reflect, Size: size, Thread0: true},
 				Case{Kind: Tx, Size: size, Thread0: true})
 		}
-		cases = append(cases, Case{Kind: Tx, Size: size})
+		cases = append(cases, Case{Kind: Reflect, Size: size}, Case{Kind: Tx, Size: size})
 	}
 	return append(cases, Case{Kind: RxSuper, Size: superSize, Ring: 8}, Case{Kind: TxSuper, Size: superSize, Ring: 8})
 }
@@ -123,7 +125,7 @@ func Choose(cpus int, patterns string) ([]Case, error) {
 // needed tells whether c is what one of the chosen is compared with.
 func needed(c Case, all []Case, chosen map[string]bool) bool {
 	return slices.ContainsFunc(all, func(o Case) bool {
-		return chosen[o.Name()] && (c.Kind == Call || c.Kind == Generator && o.Kind == Rx && o.Size == c.Size)
+		return chosen[o.Name()] && (c.Kind == Call || c.Kind == Generator && (o.Kind == Rx || o.Kind == Reflect) && o.Size == c.Size)
 	})
 }
 

@@ -20,13 +20,14 @@ func names(cases []Case) []string {
 
 func TestName(t *testing.T) {
 	for want, c := range map[string]Case{
-		"call":              {Kind: Call},
-		"rx:64":             {Kind: Rx, Size: 64},
-		"rx-8m-polls:1400":  {Kind: Rx, Size: 1400, Ring: 8, Polls: true},
-		"rx-senders2:64":    {Kind: Rx, Size: 64, Senders: 2},
-		"rx-queues2:64":     {Kind: Rx, Size: 64, Queues: 2, Ring: 1},
-		"tx-thread0:64":     {Kind: Tx, Size: 64, Thread0: true},
-		"tx-super-8m:60396": {Kind: TxSuper, Size: superSize, Ring: 8},
+		"call":               {Kind: Call},
+		"rx:64":              {Kind: Rx, Size: 64},
+		"rx-8m-polls:1400":   {Kind: Rx, Size: 1400, Ring: 8, Polls: true},
+		"rx-senders2:64":     {Kind: Rx, Size: 64, Senders: 2},
+		"rx-queues2:64":      {Kind: Rx, Size: 64, Queues: 2, Ring: 1},
+		"reflect-thread0:64": {Kind: Reflect, Size: 64, Thread0: true},
+		"tx-thread0:64":      {Kind: Tx, Size: 64, Thread0: true},
+		"tx-super-8m:60396":  {Kind: TxSuper, Size: superSize, Ring: 8},
 	} {
 		if got := c.Name(); got != want {
 			t.Errorf("%+v is called %q, want %q", c, got, want)
@@ -66,6 +67,7 @@ func TestChoose(t *testing.T) {
 		{"tx*:1400", []string{"call", "tx-thread0:1400", "tx:1400"}},
 		{"tx:64,rx-8m-polls:1400", []string{"call", "tx:64", "generator:1400", "rx-8m-polls:1400"}},
 		{"*super*", []string{"call", "rx-super-8m:60396", "tx-super-8m:60396"}},
+		{"reflect:64", []string{"call", "generator:64", "reflect:64"}},
 		{"none", nil},
 	} {
 		got, err := Choose(2, c.patterns)

@@ -121,7 +121,7 @@ func (t *turn) device() (err error) {
 
 // open makes the interface: an Ethernet one for the generator.
 func (t *turn) open() (peer.Device, error) {
-	config := peer.Config{Name: device, TAP: t.c.Kind == native.Rx, Queues: t.c.Queues, Offload: t.c.Super(), Ring: t.c.Ring << 20}
+	config := peer.Config{Name: device, TAP: t.c.Kind == native.Rx || t.c.Kind == native.Reflect, Queues: t.c.Queues, Offload: t.c.Super(), Ring: t.c.Ring << 20}
 	if t.c.Polls {
 		config.BusyPoll = busyPoll
 	}
@@ -214,6 +214,15 @@ func (t *turn) receive() (err error) {
 	}
 	defer func() { err = errors.Join(err, stop()) }()
 	ctx, cancel := context.WithCancel(context.Background())
+	if t.c.Kind == native.Reflect {
+		defer cancel()
+		return t.dev.Reflect(ctx, func(p []byte) bool {
+			if !t.visit(p) {
+				cancel()
+			}
+			return true
+		})
+	}
 	seconds := make(chan error, 1)
 	if t.c.Queues > 1 {
 		go func() { seconds <- t.dev.Receive(ctx, 1, t.visitSecond) }()
