@@ -305,10 +305,14 @@ struct mytun_queue {
 	bool poll_frames;
 	bool poll_room;
 
+	/*
+	 * Cache lines from here on: one CPU may send frames to the rx ring while
+	 * another takes some out of the tx ring
+	 */
+
 	/* rx ring: of who holds @rx_lock: the kthread, a sender, the timer */
-	spinlock_t rx_lock;
+	spinlock_t rx_lock ____cacheline_aligned_in_smp;
 	struct mytun_ring rx;
-	struct sk_buff_head backlog;	/* from the list under its lock, too */
 	bool rx_hashed;			/* MYTUN_RINGS_HASH: with the rings */
 	bool rx_stalled;		/* ended by the kthread without it */
 	bool rx_held;			/* the timer will ring the doorbell */
@@ -320,6 +324,12 @@ struct mytun_queue {
 	struct hrtimer rx_timer;
 
 	/*
+	 * @rx_lock's too; from the list under its lock, too. Both sides look at
+	 * it more often than it changes
+	 */
+	struct sk_buff_head backlog ____cacheline_aligned_in_smp;
+
+	/*
 	 * kthread and stack: written under sk_receive_queue.lock. Awake, the
 	 * kthread clears @asleep without it: who saw it set wakes in vain
 	 */
@@ -328,13 +338,13 @@ struct mytun_queue {
 
 	/* kthread: all its own, but the tasklet reads @tx_watched, sets @tx_more */
 	struct task_struct *kthread;	/* from the rings until release */
-	bool tx_watched;
+	bool tx_watched ____cacheline_aligned_in_smp;
 	bool tx_more;			/* a run has left frames */
 	u32 tx_seen;
 	u64 poll_window_ns;
 
 	/* tasklet: all its own, but the doorbell reads @tx_empty_ns */
-	struct tasklet_struct tasklet ____cacheline_aligned_in_smp;
+	struct tasklet_struct tasklet;
 	atomic_t tx_calls;		/* MYTUN_TX_*: of who calls for it, too */
 	u64 tx_empty_ns;		/* when it last found the ring empty */
 	struct mytun_ring tx;
@@ -346,7 +356,8 @@ struct mytun_queue {
 	/* What XDP programs know of the queue: written under rtnl */
 	struct xdp_rxq_info xdp_rxq;
 
-	atomic64_t counters[MYTUN_COUNTERS];
+	/* mytun_counter() */
+	atomic64_t counters[MYTUN_COUNTERS] ____cacheline_aligned_in_smp;
 };
 
 /*
@@ -438,11 +449,38 @@ static inline bool mytun_is_nonblocking(const struct kiocb *iocb)
 	       iocb->ki_flags & IOCB_NOWAIT;
 }
 
+/*
+ * Where a counter is. In the uapi's order, those of rx that came late are among those
+ * of tx; here all of rx have a cache line, and those of tx are two places further on.
+ */
+static inline atomic64_t *mytun_counter(struct mytun_queue *queue,
+					enum mytun_counter counter)
+{
+	static_assert(MYTUN_TX_XDP == MYTUN_COUNTERS - 1);
+
+	switch (counter) {
+	case MYTUN_RX_DIRECT:
+		return &queue->counters[MYTUN_TX_FRAMES];
+	case MYTUN_RX_QUEUE_STOPS:
+		return &queue->counters[MYTUN_TX_FRAMES + 1];
+	case MYTUN_TX_FRAMES ... MYTUN_KTHREAD_SLEEPS:
+		return &queue->counters[counter + 2];
+	default:
+		return &queue->counters[counter];
+	}
+}
+
+static inline u64 mytun_counted(struct mytun_queue *queue,
+				enum mytun_counter counter)
+{
+	return atomic64_read(mytun_counter(queue, counter));
+}
+
 /* For counters that have one writer: no locked instruction */
 static inline void mytun_count(struct mytun_queue *queue,
 			       enum mytun_counter counter, u64 n)
 {
-	atomic64_t *c = &queue->counters[counter];
+	atomic64_t *c = mytun_counter(queue, counter);
 
 	atomic64_set(c, atomic64_read(c) + n);
 }

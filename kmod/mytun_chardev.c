@@ -128,7 +128,7 @@ static void mytun_show_fdinfo(struct seq_file *m, struct file *file)
 		   queue->tx.size);
 	for (i = 0; i < MYTUN_COUNTERS; i++)
 		seq_printf(m, "%s:\t%lld\n", mytun_counter_names[i],
-			   atomic64_read(&queue->counters[i]));
+			   mytun_counted(queue, i));
 }
 #endif
 

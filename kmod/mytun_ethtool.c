@@ -260,7 +260,7 @@ static void mytun_get_ethtool_stats(struct net_device *dev,
 	for (i = 0; i < device->attached; i++) {
 		queue = rtnl_dereference(device->queues[device->live[i]]);
 		for (counter = 0; counter < MYTUN_COUNTERS; counter++)
-			*data++ = atomic64_read(&queue->counters[counter]);
+			*data++ = mytun_counted(queue, counter);
 	}
 }
 

@@ -26,7 +26,7 @@ static void mytun_frame_refuse(struct mytun_queue *queue,
 			       struct mytun_device *device,
 			       enum mytun_counter reason)
 {
-	atomic64_inc(&queue->counters[reason]);
+	atomic64_inc(mytun_counter(queue, reason));
 	atomic64_inc(&device->rx_errors);
 }
 
@@ -47,7 +47,7 @@ static void mytun_frame_drop(struct mytun_queue *queue,
 			     struct mytun_device *device,
 			     enum mytun_counter reason)
 {
-	atomic64_inc(&queue->counters[reason]);
+	atomic64_inc(mytun_counter(queue, reason));
 	if (device)
 		dev_core_stats_rx_dropped_inc(device->dev);
 }

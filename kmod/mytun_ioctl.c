@@ -569,7 +569,7 @@ static int mytun_ioc_get_stats(struct mytun_queue *queue, void __user *arg)
 	BUILD_BUG_ON(offsetof(struct mytun_stats, reserved) !=
 		     MYTUN_COUNTERS * sizeof(u64));
 	for (i = 0; i < MYTUN_COUNTERS; i++)
-		value[i] = atomic64_read(&queue->counters[i]);
+		value[i] = mytun_counted(queue, i);
 	return copy_to_user(arg, &stats, sizeof(stats)) ? -EFAULT : 0;
 }
 

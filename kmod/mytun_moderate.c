@@ -59,9 +59,9 @@ static void mytun_moderate_hold(struct mytun_queue *queue, u32 ns)
 }
 
 /* Frames since the hold began, whoever put them into the ring */
-static u32 mytun_moderate_held(const struct mytun_queue *queue)
+static u32 mytun_moderate_held(struct mytun_queue *queue)
 {
-	u32 frames = atomic64_read(&queue->counters[MYTUN_RX_FRAMES]);
+	u32 frames = mytun_counted(queue, MYTUN_RX_FRAMES);
 
 	return frames - queue->rx_held_since;
 }

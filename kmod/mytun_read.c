@@ -134,8 +134,8 @@ static void mytun_read_count(struct mytun_queue *queue, unsigned int bytes)
 	if (device)
 		dev_sw_netstats_tx_add(device->dev, 1, bytes);
 	rcu_read_unlock_bh();
-	atomic64_inc(&queue->counters[MYTUN_RX_FRAMES]);
-	atomic64_add(bytes, &queue->counters[MYTUN_RX_BYTES]);
+	atomic64_inc(mytun_counter(queue, MYTUN_RX_FRAMES));
+	atomic64_add(bytes, mytun_counter(queue, MYTUN_RX_BYTES));
 }
 
 static int mytun_read_put(const void *from, size_t length, struct iov_iter *to)

@@ -123,7 +123,7 @@ static void mytun_rx_post(struct mytun_queue *queue,
 			  struct mytun_rx_batch *batch)
 {
 	lockdep_assert_held(&queue->rx_lock);
-	batch->first = atomic64_read(&queue->counters[MYTUN_RX_FRAMES]);
+	batch->first = mytun_counted(queue, MYTUN_RX_FRAMES);
 	mytun_count(queue, MYTUN_RX_FRAMES, batch->frames);
 	mytun_count(queue, MYTUN_RX_BYTES, batch->bytes);
 	mytun_count(queue, MYTUN_RX_DOORBELLS_SUPPRESSED, 1);

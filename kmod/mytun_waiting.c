@@ -39,7 +39,7 @@ static void mytun_waiting_hold_senders(struct mytun_queue *queue)
 		return;
 	netif_tx_stop_queue(txq);
 	if (!queue->rx_stopped)
-		atomic64_inc(&queue->counters[MYTUN_RX_QUEUE_STOPS]);
+		atomic64_inc(mytun_counter(queue, MYTUN_RX_QUEUE_STOPS));
 	WRITE_ONCE(queue->rx_stopped, true);
 }
 
@@ -95,7 +95,7 @@ bool mytun_waiting_add(struct mytun_queue *queue, struct sk_buff *skb)
 	spin_lock_irqsave(&list->lock, flags);
 	if (unlikely(mytun_waiting_count(queue) >= limit)) {
 		spin_unlock_irqrestore(&list->lock, flags);
-		atomic64_inc(&queue->counters[MYTUN_RX_DROPPED]);
+		atomic64_inc(mytun_counter(queue, MYTUN_RX_DROPPED));
 		return false;
 	}
 	__skb_queue_tail(list, skb);

@@ -221,8 +221,8 @@ static void mytun_write_count(struct mytun_queue *queue, struct net_device *dev,
 	u64_stats_add(&tstats->rx_packets, frames);
 	u64_stats_add(&tstats->rx_bytes, bytes);
 	u64_stats_update_end(&tstats->syncp);
-	atomic64_add(frames, &queue->counters[MYTUN_TX_FRAMES]);
-	atomic64_add(bytes, &queue->counters[MYTUN_TX_BYTES]);
+	atomic64_add(frames, mytun_counter(queue, MYTUN_TX_FRAMES));
+	atomic64_add(bytes, mytun_counter(queue, MYTUN_TX_BYTES));
 }
 
 /* Under RCU, bottom halves off. What GRO holds back goes on at once */

@@ -202,7 +202,7 @@ struct sk_buff *mytun_xdp_native(struct mytun_queue *queue,
 		return skb;
 	}
 
-	atomic64_inc(&queue->counters[MYTUN_TX_XDP]);
+	atomic64_inc(mytun_counter(queue, MYTUN_TX_XDP));
 	switch (act) {
 	case XDP_TX:
 	case XDP_REDIRECT:
@@ -233,7 +233,7 @@ struct sk_buff *mytun_xdp_generic(struct mytun_queue *queue,
 				  struct sk_buff *skb)
 {
 	if (mytun_do_xdp_generic(run->program, &skb) != XDP_PASS) {
-		atomic64_inc(&queue->counters[MYTUN_TX_XDP]);
+		atomic64_inc(mytun_counter(queue, MYTUN_TX_XDP));
 		return NULL;
 	}
 	if (likely(mytun_vnet_fits(skb) &&
@@ -241,7 +241,7 @@ struct sk_buff *mytun_xdp_generic(struct mytun_queue *queue,
 		return skb;
 
 	/* the program has cut away what the checksum, or a tunnel, was to cover */
-	atomic64_inc(&queue->counters[MYTUN_TX_XDP]);
+	atomic64_inc(mytun_counter(queue, MYTUN_TX_XDP));
 	kfree_skb_reason(skb, SKB_DROP_REASON_XDP);
 	dev_core_stats_rx_dropped_inc(dev);
 	return NULL;
