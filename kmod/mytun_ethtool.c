@@ -98,7 +98,7 @@ static void mytun_get_ringparam(struct net_device *dev,
 const struct mytun_coalesce mytun_default_coalesce = {
 	.poll_us = 50,
 	.hold_us = 200,
-	.hold_frames = 64,
+	.hold_frames = 256,
 };
 
 /*
