@@ -95,7 +95,7 @@ func (w *wire) close() error {
 }
 
 func forwardUDPRun(e *Env, p peer.Peer, size int, base float64) (s []Sample, err error) {
-	w, err := newWire(p, peer.Config{})
+	w, err := newWire(p, peer.Config{Offload: true})
 	if err != nil {
 		return nil, err
 	}
