@@ -21,14 +21,20 @@ type Busy struct {
 	kernelStopped, ourStopped atomic.Bool
 }
 
+// busySenders is how many send to the link at once: with one, nobody ever finds the
+// ring taken by another sender.
+const busySenders = 2
+
 // NewBusy starts the traffic and waits until frames went both ways. It is
 // stopped at the end of the test.
 func NewBusy(t testing.TB, l *Link) *Busy {
 	t.Helper()
 	b := &Busy{}
-	conn := l.ListenUDP(t, false, 0)
 	frame := l.Frame(false, Datagram{SrcPort: 5555, DstPort: 5556, Payload: Pattern(1, 700)})
-	b.kernel.Go(func() { b.flood(conn, l) })
+	for range busySenders {
+		conn := l.ListenUDP(t, false, 0)
+		b.kernel.Go(func() { b.flood(conn, l) })
+	}
 	b.process.Go(func() { b.send(l.Queues, frame) })
 	b.process.Go(func() { b.receive(l.Queues) })
 	t.Cleanup(b.Stop)
@@ -61,16 +67,10 @@ func (b *Busy) flood(conn *net.UDPConn, l *Link) {
 	}
 }
 
-// live is one queue after the other, as long as it is well.
-func live(queues []*Queue, i int) (*Queue, bool) {
-	q := queues[i%len(queues)]
-	return q, q.State() == 0
-}
-
 func (b *Busy) send(queues []*Queue, frame []byte) {
 	for i := 0; !b.ourStopped.Load(); i++ {
-		q, ok := live(queues, i)
-		if !ok || q.Room() < Footprint(len(frame)) {
+		q := queues[i%len(queues)]
+		if q.State() != 0 || q.Room() < Footprint(len(frame)) {
 			runtime.Gosched()
 			continue
 		}
@@ -80,18 +80,26 @@ func (b *Busy) send(queues []*Queue, frame []byte) {
 	}
 }
 
+// receive lets others run when it has found all queues empty. Beside senders, each time
+// may last as long as they are let run: not for each of 256 queues.
 func (b *Busy) receive(queues []*Queue) {
-	for i := 0; !b.ourStopped.Load(); i++ {
-		q, ok := live(queues, i)
-		if !ok {
-			runtime.Gosched()
-			continue
+	for !b.ourStopped.Load() {
+		before := b.Received.Load()
+		for _, q := range queues {
+			b.receiveFrom(q)
 		}
-		h, _, ok := q.Peek()
-		if !ok {
+		if b.Received.Load() == before {
 			runtime.Gosched()
-			continue
 		}
+	}
+}
+
+// receiveFrom takes a frame, if there is one and the queue is well.
+func (b *Busy) receiveFrom(q *Queue) {
+	if q.State() != 0 {
+		return
+	}
+	if h, _, ok := q.Peek(); ok {
 		q.Next(h)
 		q.Release()
 		b.Received.Add(1)
