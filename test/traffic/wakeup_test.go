@@ -105,11 +105,34 @@ func TestNoWakeupOfTheThreadIsLost(t *testing.T) {
 // TestNoWakeupOfTheProcessIsLost: the process sleeps on an edge-triggered
 // eventfd that is never read, and each frame meets it on its way there.
 func TestNoWakeupOfTheProcessIsLost(t *testing.T) {
+	s := checkProcessWakeups(t, 0)
+	if s.RxDirect != s.RxFrames {
+		t.Errorf("not all frames were put into the ring by their sender: %+v", s)
+	}
+}
+
+// TestNoWakeupByTheThreadIsLost: the same where each frame has to wake the kernel's
+// thread first, which wakes the process.
+func TestNoWakeupByTheThreadIsLost(t *testing.T) {
+	s := checkProcessWakeups(t, rxByThread)
+	if s.RxDirect != 0 || s.KthreadSleeps < s.RxFrames/2 {
+		t.Errorf("the thread did not sleep, or others did its work: %+v", s)
+	}
+}
+
+// rxByThread is ethtool's private flag that leaves all frames to the kernel's thread.
+const rxByThread = 1 << 0
+
+// checkProcessWakeups sends frames one by one, each with a random gap after the process
+// took the one before, and returns the statistics.
+func checkProcessWakeups(t *testing.T, flags uint32) device.Stats {
+	t.Helper()
 	device.Sandbox(t)
 	l := device.NewLink(t, device.Config{})
+	device.SetPrivateFlags(t, l.Name, flags)
 	q := l.Queue()
 	q.SetPoll(t, 0)
-	count := max(cycles(t)/2, 1)
+	count := max(cycles(t)/4, 1)
 	fd := rawDescriptor(t, l.ListenUDP(t, false, hostPort))
 	to := &unix.SockaddrInet4{Port: peerPort, Addr: l.Peer4.As4()}
 	sent := make(chan error, 1)
@@ -127,6 +150,7 @@ func TestNoWakeupOfTheProcessIsLost(t *testing.T) {
 	if s.RxFrames != uint64(count) || s.RxDoorbells < uint64(count)/2 {
 		t.Errorf("%d cycles put nobody to sleep: %+v", count, s)
 	}
+	return s
 }
 
 // sendSingly sends a datagram, waits until the process took it, and a little
