@@ -599,6 +599,7 @@ void mytun_rings_post_state(const struct mytun_rings *rings, u32 state);
 int mytun_rings_mmap(const struct mytun_rings *rings,
 		     struct vm_area_struct *vma);
 u32 mytun_rings_waiting(const struct mytun_rings *rings);
+u32 mytun_rings_sent(const struct mytun_rings *rings);
 __poll_t mytun_rings_poll(const struct mytun_rings *rings);
 
 /* mytun_pool.c: memory for the frames of the tx ring */

@@ -104,28 +104,47 @@ static int mytun_fasync(int fd, struct file *file, int on)
 }
 
 #ifdef CONFIG_PROC_FS
+/* The device's name is unique within its namespace alone, which has a number */
+static void mytun_show_device(struct seq_file *m, struct mytun_queue *queue)
+{
+	struct net_device *dev;
+
+	rtnl_lock();
+	if (queue->device) {
+		dev = queue->device->dev;
+		seq_printf(m, "iff:\t%s\nqueue:\t%u\nnetns:\t%u\n", dev->name,
+			   queue->index, dev_net(dev)->ns.inum);
+	} else {
+		seq_puts(m, "iff:\n");
+	}
+	rtnl_unlock();
+}
+
+/* What the process's words say is in a ring may be more than goes into it */
+static void mytun_show_rings(struct seq_file *m, struct mytun_rings *rings)
+{
+	seq_printf(m, "rx_size:\t%u\ntx_size:\t%u\n", rings->rx_size,
+		   rings->tx_size);
+	seq_printf(m, "rx_used:\t%u\ntx_used:\t%u\n",
+		   min(mytun_rings_waiting(rings), rings->rx_size),
+		   min(mytun_rings_sent(rings), rings->tx_size));
+}
+
 static void mytun_show_fdinfo(struct seq_file *m, struct file *file)
 {
 	struct mytun_queue *queue = file->private_data;
+	struct mytun_rings *rings = mytun_queue_rings(queue);
 	unsigned int i;
 
-	rtnl_lock();
-	if (queue->device)
-		seq_printf(m, "iff:\t%s\nqueue:\t%u\n",
-			   queue->device->dev->name, queue->index);
-	else
-		seq_puts(m, "iff:\n");
-	rtnl_unlock();
-
+	mytun_show_device(m, queue);
 	seq_printf(m, "state:\t%#x\npoll_us:\t%u\n", READ_ONCE(queue->state),
 		   READ_ONCE(queue->coalesce.poll_us));
 	seq_printf(m, "hold_us:\t%u\nhold_frames:\t%u\n",
 		   READ_ONCE(queue->coalesce.hold_us),
 		   READ_ONCE(queue->coalesce.hold_frames));
-	if (!mytun_queue_rings(queue))
+	if (!rings)
 		return;
-	seq_printf(m, "rx_size:\t%u\ntx_size:\t%u\n", queue->rx.size,
-		   queue->tx.size);
+	mytun_show_rings(m, rings);
 	for (i = 0; i < MYTUN_COUNTERS; i++)
 		seq_printf(m, "%s:\t%lld\n", mytun_counter_names[i],
 			   mytun_counted(queue, i));

@@ -223,18 +223,23 @@ u32 mytun_rings_waiting(const struct mytun_rings *rings)
 	return READ_ONCE(kernel->rx_producer) - READ_ONCE(user->rx_consumer);
 }
 
-/* Only a hint for poll(): the words may be garbage, and no harm is done */
-__poll_t mytun_rings_poll(const struct mytun_rings *rings)
+/* Bytes in the tx ring, on the same terms */
+u32 mytun_rings_sent(const struct mytun_rings *rings)
 {
 	struct mytun_kernel_page *kernel = rings->kernel_page.address;
 	struct mytun_user_page *user = rings->user_page.address;
-	u32 tx_used = READ_ONCE(user->tx_producer) -
-		      READ_ONCE(kernel->tx_consumer);
+
+	return READ_ONCE(user->tx_producer) - READ_ONCE(kernel->tx_consumer);
+}
+
+/* Only a hint for poll(): the words may be garbage, and no harm is done */
+__poll_t mytun_rings_poll(const struct mytun_rings *rings)
+{
 	__poll_t events = 0;
 
 	if (mytun_rings_waiting(rings))
 		events |= EPOLLIN | EPOLLRDNORM;
-	if (tx_used <= rings->tx_size / 2)
+	if (mytun_rings_sent(rings) <= rings->tx_size / 2)
 		events |= EPOLLOUT | EPOLLWRNORM;
 	return events;
 }

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -182,6 +183,7 @@ func TestFdinfoTellsTheQueue(t *testing.T) {
 	for key, want := range map[string]string{
 		"iff": "myinfo", "queue": "1", "state": "0x0", "poll_us": "77",
 		"rx_size": strconv.Itoa(minRing), "tx_size": strconv.Itoa(2 * minRing),
+		"rx_used": "0", "tx_used": "0",
 		"rx_frames": "0", "rx_ring_full": "0", "tx_refused_vnet": "0", "tx_space_suppressed": "0",
 	} {
 		if info[key] != want {
@@ -194,5 +196,54 @@ func TestFdinfoTellsTheQueue(t *testing.T) {
 	device.Delete(t, "myinfo")
 	if info := g.Fdinfo(t); info["iff"] != "" || info["state"] != "0x1" {
 		t.Errorf("after the device's end: %v", info)
+	}
+}
+
+// TestFdinfoTellsTheNamespace: that of the device, wherever the file was opened and the
+// process is.
+func TestFdinfoTellsTheNamespace(t *testing.T) {
+	device.Sandbox(t)
+	f := device.Open(t)
+	name := f.Attach(t, "myspace", device.TUN)
+	if got, want := f.Fdinfo(t)["netns"], namespaceNumber(t); got != want {
+		t.Errorf("netns is %q, want %q", got, want)
+	}
+	other := device.NewNamespace(t)
+	device.Move(t, name, other)
+	var want string
+	device.Inside(t, other, func() { want = namespaceNumber(t) })
+	if got := f.Fdinfo(t)["netns"]; got != want {
+		t.Errorf("netns of a device that was moved is %q, want %q", got, want)
+	}
+}
+
+// namespaceNumber is the number of the thread's network namespace.
+func namespaceNumber(t *testing.T) string {
+	t.Helper()
+	link, err := os.Readlink("/proc/thread-self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Trim(link, "net:[]")
+}
+
+// TestFdinfoTellsWhatIsInTheRings: the frames that the process has not taken, and of what the
+// process says no more than can be.
+func TestFdinfoTellsWhatIsInTheRings(t *testing.T) {
+	device.Sandbox(t)
+	l := device.NewLink(t, device.Config{})
+	q := l.Queue()
+	const frames, payload = 3, 100
+	for range frames {
+		sendDown(t, l, strings.Repeat("x", payload))
+	}
+	want := strconv.Itoa(int(frames * device.Footprint(device.IPHeader(false)+8+payload)))
+	device.WaitFor(t, "the frames to come", func() bool { return q.Fdinfo(t)["rx_used"] == want })
+	atomic.StoreUint32(q.Words.RxConsumer, atomic.LoadUint32(q.Words.RxProducer)+64)
+	atomic.StoreUint32(q.Words.TxProducer, atomic.LoadUint32(q.Words.TxConsumer)-64)
+	for _, ring := range []string{"rx", "tx"} {
+		if info := q.Fdinfo(t); info[ring+"_used"] != info[ring+"_size"] {
+			t.Errorf("%s_used is %q of %q", ring, info[ring+"_used"], info[ring+"_size"])
+		}
 	}
 }
