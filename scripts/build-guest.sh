@@ -29,7 +29,8 @@ build_all() {
 	mkdir -p "$out"
 	cd "$TOP"
 	for dir in $(packages_with main.go cmd) $(packages_with main.go test); do
-		"$go" build -o "$out/$(basename "$dir")" "$dir" || die "${dir#"$TOP"/} does not build"
+		# -C: a command may be a module of its own
+		"$go" build -C "$dir" -o "$out/$(basename "$dir")" . || die "${dir#"$TOP"/} does not build"
 	done
 	# A test that has been removed must not live on as a binary.
 	find "$out" -name '*.test' | while read -r test; do

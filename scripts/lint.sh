@@ -15,6 +15,8 @@ TOP=$(cd "$(dirname "$0")/.." && pwd)
 KERNELS=${KERNELS:-$DEFAULT_KERNELS}
 STATICCHECK=honnef.co/go/tools/cmd/staticcheck@v0.7.0
 TAGS=mytun_device
+# Go modules of their own, beside the library's
+MODULES="bench cmd/mytunstat"
 STATUS=0 KTAP='' NUMBER=0
 
 # report NAME RESULT: RESULT is ok, FAILED or "not run: why".
@@ -48,7 +50,11 @@ go_format() {
 }
 
 go_vet() {
-	"$TOP/scripts/go.sh" vet -tags "$TAGS" ./... && (cd bench && "$TOP/scripts/go.sh" vet ./...)
+	local dir
+	"$TOP/scripts/go.sh" vet -tags "$TAGS" ./... || return 1
+	for dir in $MODULES; do
+		(cd "$dir" && "$TOP/scripts/go.sh" vet ./...) || return 1
+	done
 }
 
 # other_systems: whoever imports the packages must be able to build them anywhere.
@@ -61,8 +67,12 @@ other_systems() {
 
 # The first run compiles it: its downloads are no complaint.
 go_staticcheck() {
+	local dir
 	"$TOP/scripts/go.sh" run "$STATICCHECK" -version >/dev/null 2>&1
-	"$TOP/scripts/go.sh" run "$STATICCHECK" -tags "$TAGS" ./... && (cd bench && "$TOP/scripts/go.sh" run "$STATICCHECK" ./...)
+	"$TOP/scripts/go.sh" run "$STATICCHECK" -tags "$TAGS" ./... || return 1
+	for dir in $MODULES; do
+		(cd "$dir" && "$TOP/scripts/go.sh" run "$STATICCHECK" ./...) || return 1
+	done
 }
 
 # run_sparse SERIES: in a build directory of its own, so that a normal build is left alone.

@@ -1,0 +1,3 @@
+module github.com/mytun/mytun/cmd/mytunstat
+
+go 1.19
