@@ -35,8 +35,9 @@ help:
 	@echo "On this machine, for its own kernel (root):"
 	@echo "  make install load      build and install the module, and load it;  make unload uninstall  the reverse"
 	@echo "  make modules           build it only"
+	@echo "  make tools             build mytunstat, the live view of devices: build/tools/;  make install-tools uninstall-tools  for all users (root)"
 	@echo "To give away:"
-	@echo "  make deb               Debian packages mytun-dkms and mytun-dev: build/deb/"
+	@echo "  make deb               Debian packages mytun-dkms, mytun-dev and mytun-tools: build/deb/"
 	@echo "  make dist              the sources of HEAD as an archive, with a checksum: build/dist/"
 	@echo "Tidying up:"
 	@echo "  make clean             remove build/"
@@ -113,6 +114,20 @@ bench-baseline:
 modules install uninstall:
 	@$(MAKE) --no-print-directory -C kmod $@
 
+PREFIX ?= /usr/local
+
+tools:
+	@CGO_ENABLED=0 scripts/go.sh build -C cmd/mytunstat -trimpath -o ../../build/tools/mytunstat .
+
+# Built before by an ordinary user, root needs no Go.
+install-tools:
+	@[ -x build/tools/mytunstat ] || $(MAKE) --no-print-directory tools
+	install -D -m 755 build/tools/mytunstat $(DESTDIR)$(PREFIX)/bin/mytunstat
+	install -D -m 644 docs/mytunstat.8 $(DESTDIR)$(PREFIX)/share/man/man8/mytunstat.8
+
+uninstall-tools:
+	rm -f $(DESTDIR)$(PREFIX)/bin/mytunstat $(DESTDIR)$(PREFIX)/share/man/man8/mytunstat.8
+
 deb:
 	@scripts/build-deb.sh
 
@@ -131,4 +146,4 @@ clean:
 distclean: clean
 	cd "$${MYTUN_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/mytun}" 2>/dev/null || exit 0; rm -rf kernels roots apt qemu qemu-arm64 programs debug native checkpatch memory-model go kvm-* *.new .lock-*
 
-.PHONY: help demo shell test test-all test-go test-race test-ring test-modules test-vm test-litmus test-debug test-kasan test-kasan-short test-kcsan test-rt test-package fuzz fuzz-conform fuzz-go soak lint bench bench-quick bench-native bench-native-doc bench-plot bench-doc bench-check bench-baseline modules install uninstall deb dist load unload clean distclean
+.PHONY: help demo shell test test-all test-go test-race test-ring test-modules test-vm test-litmus test-debug test-kasan test-kasan-short test-kcsan test-rt test-package fuzz fuzz-conform fuzz-go soak lint bench bench-quick bench-native bench-native-doc bench-plot bench-doc bench-check bench-baseline modules install uninstall tools install-tools uninstall-tools deb dist load unload clean distclean

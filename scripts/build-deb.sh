@@ -3,7 +3,7 @@
 #
 # Usage: scripts/build-deb.sh [SOURCE [OUT]]
 #
-# Builds the Debian packages mytun-dkms and mytun-dev of the tree SOURCE (this one) into the directory OUT (build/deb), as an ordinary user, and
+# Builds the Debian packages mytun-dkms, mytun-dev and mytun-tools of the tree SOURCE (this one) into the directory OUT (build/deb), as an ordinary user, and
 # prints their paths. Debian's tools write beside the sources and between them, so they work on a copy.
 
 set -eu
@@ -28,7 +28,7 @@ build() {
 
 main() {
 	local source=${1:-$TOP} out=${2:-$TOP/build/deb}
-	have dpkg-buildpackage || need_apt dpkg-dev debhelper dh-dkms
+	have dpkg-buildpackage || need_apt dpkg-dev debhelper dh-dkms golang-go
 	"$TOP/scripts/setup-packages.sh" deb
 	mkdir -p "$(dirname "$out")"
 	locked "$(dirname "$out")/.lock-$(basename "$out")" build "$source" "$out"

@@ -23,7 +23,7 @@ group_packages() {
 	lint) echo "sparse shellcheck perl xz-utils" ;;
 	ring) echo "gcc libc6-dev make" ;;
 	root) echo "bubblewrap" ;;
-	deb) echo "build-essential dpkg-dev debhelper dh-dkms" ;;
+	deb) echo "build-essential dpkg-dev debhelper dh-dkms golang-go" ;;
 	package) echo "mmdebstrap uidmap util-linux lintian" ;;
 	go) echo "golang-go ca-certificates" ;;
 	*) die "unknown package group '$1': use build, build-arm64, debug, vm, vm-arm64, lint, ring, root, deb, package or go" ;;

@@ -63,7 +63,7 @@ install_first() {
 
 upgrade() {
 	local file
-	apt install /mytun/now/mytun-dkms_*.deb /mytun/now/mytun-dev_*.deb
+	apt install /mytun/now/mytun-dkms_*.deb /mytun/now/mytun-dev_*.deb /mytun/now/mytun-tools_*.deb
 	all_have_module "$VERSION"
 	[ "$(status | wc -l)" = "$(kernels | wc -l)" ] || fail "$(status)"
 	for file in "/usr/src/mytun-$OLD" "/var/lib/dkms/mytun/$OLD"; do
@@ -72,7 +72,8 @@ upgrade() {
 }
 
 files_are_there() {
-	ls /usr/lib/udev/rules.d/60-mytun.rules /usr/lib/modules-load.d/mytun.conf /usr/share/man/man4/mytun.4.gz /usr/include/linux/mytun.h
+	ls /usr/lib/udev/rules.d/60-mytun.rules /usr/lib/modules-load.d/mytun.conf /usr/share/man/man4/mytun.4.gz /usr/include/linux/mytun.h /usr/bin/mytunstat \
+		/usr/share/man/man8/mytunstat.8.gz
 }
 
 example_compiles() {
@@ -82,9 +83,15 @@ example_compiles() {
 	rm /tmp/answer-pings
 }
 
+# tool_runs: as far as it can where no module is loaded.
+tool_runs() {
+	says "^mytunstat: the module mytun is not loaded.*sudo modprobe mytun" mytunstat
+	mytunstat -help | grep usage
+}
+
 # removed: nothing is left. The packages have no configuration files that would need to be purged.
 removed() {
-	apt remove mytun-dkms mytun-dev
+	apt remove mytun-dkms mytun-dev mytun-tools
 	! dpkg -l 'mytun*' | grep '^[a-z][^n]' || fail "dpkg has not forgotten"
 	[ -z "$(status)" ] || fail "dkms status: $(status)"
 	[ -z "$(find /usr /etc /lib/modules/ /var/lib/dkms /boot -name '*mytun*')" ] || fail "left: $(find /usr /etc /lib/modules/ /var/lib/dkms -name '*mytun*')"
@@ -203,6 +210,7 @@ main() {
 	check "$DEBIAN: upgrade to $VERSION" upgrade
 	check "$DEBIAN: files" files_are_there
 	check "$DEBIAN: the example in C compiles" example_compiles
+	check "$DEBIAN: mytunstat runs" tool_runs
 	check "$DEBIAN: remove" removed
 	check "$DEBIAN: purge" purged
 	check "$DEBIAN: no compiler" no_compiler
