@@ -28,9 +28,9 @@ const statisticsMax = 256 * 64
 
 // An ethtool asks for the counters of devices. One goroutine may use it.
 type ethtool struct {
-	socket        int
-	strings, copy []byte // struct ethtool_gstrings, twice
-	values        []byte // struct ethtool_stats
+	command       func(device string, b []byte) error // answers in its place; tests have another
+	strings, copy []byte                              // struct ethtool_gstrings, twice
+	values        []byte                              // struct ethtool_stats
 }
 
 func openEthtool() (*ethtool, error) {
@@ -41,12 +41,16 @@ func openEthtool() (*ethtool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a socket to ask for statistics: %w", err)
 	}
+	return newEthtool(func(device string, b []byte) error { return command(fd, device, b) }), nil
+}
+
+func newEthtool(command func(device string, b []byte) error) *ethtool {
 	return &ethtool{
-		socket:  fd,
+		command: command,
 		strings: make([]byte, 12+statisticsMax*stringLength),
 		copy:    make([]byte, 12+statisticsMax*stringLength),
 		values:  make([]byte, 8+statisticsMax*8),
-	}, nil
+	}
 }
 
 // counters are those of each attached queue, by its number. A device that has gone is
@@ -116,15 +120,15 @@ func (e *ethtool) ask(name string, b []byte, words ...uint32) error {
 	return e.command(name, b)
 }
 
-// command hands a command to a device, which answers in its place.
-func (e *ethtool) command(name string, b []byte) error {
+// command hands a command to a device, through a socket.
+func command(socket int, device string, b []byte) error {
 	request := struct {
 		name [syscall.IFNAMSIZ]byte
 		data unsafe.Pointer
 		rest [16]byte // struct ifreq is longer
 	}{data: unsafe.Pointer(&b[0])}
-	copy(request.name[:syscall.IFNAMSIZ-1], name)
-	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(e.socket), siocEthtool, uintptr(unsafe.Pointer(&request)))
+	copy(request.name[:syscall.IFNAMSIZ-1], device)
+	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, uintptr(socket), siocEthtool, uintptr(unsafe.Pointer(&request)))
 	runtime.KeepAlive(b)
 	if errno != 0 {
 		return errno
