@@ -27,7 +27,7 @@ help:
 	@echo "  make bench             every way to be an interface at every workload: table and build/bench.json; HOST=1: on this machine, root"
 	@echo "  make bench-quick       instructions a packet of stock tun and mytun, two minutes: build/bench-quick.json"
 	@echo "  make bench-check       fail if an instruction count got worse than bench/baseline.json by over 3 %"
-	@echo "  make bench-native      nanoseconds a packet on this machine's processor: mytun and stock tun in a User-mode Linux, which the first run builds;"
+	@echo "  make bench-native      nanoseconds a packet on this machine's processor: mytun, stock tun and vhost-net in a User-mode Linux, which the first run builds;"
 	@echo "                         AGAINST=DIR: two kmod directories (KMOD, this one's, and DIR) in turn; ROWS='rx*:64' CPUS=2 choose"
 	@echo "  make bench-native-doc  its table into docs/performance.md, from build/bench-native.json"
 	@echo "  make bench-plot bench-doc   bar charts; charts and table into docs/performance.md, both from build/bench.json"

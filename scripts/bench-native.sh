@@ -3,11 +3,11 @@
 #
 # Usage: scripts/bench-native.sh [ARGS of mytun-native...]
 #
-# Nanoseconds a packet on this machine's own processor, as an ordinary user: mytun and stock tun in a User-mode Linux with two processors, which are
-# CPUs 0 and 1 of this machine. bench/native/README.md says what the figures are good for. The rows are in build/bench-native.json.
+# Nanoseconds a packet on this machine's own processor, as an ordinary user: mytun, stock tun and vhost-net in a User-mode Linux with two
+# processors, which are CPUs 0 and 1 of this machine. bench/native/README.md says what the figures are good for. The rows are in build/bench-native.json.
 #
 #   KMOD=DIR       the module's sources, kmod/ of any working tree, instead of this one's
-#   AGAINST=DIR    another's: both builds take turns in one boot, as "mytun A" (KMOD) and "mytun B", without stock tun
+#   AGAINST=DIR    another's: both builds take turns in one boot, as "mytun A" (KMOD) and "mytun B", without the others
 #
 # Useful arguments: -rows 'rx*:64,tx:64' (the names: -list), -cpus 2, -rounds 12
 

@@ -41,7 +41,7 @@ type Case struct {
 	Polls   bool // the process looks at an empty ring instead of sleeping
 	Senders int  // generators, one a CPU, of several into one queue; 0 for one
 	Queues  int  // queues, each with a generator of its own; 0 for one
-	Thread0 bool // mytun's thread is on the sender's CPU instead of the process's; in tx on the CPU that the process is not on
+	Thread0 bool // the peer's thread is on the sender's CPU instead of the process's; in tx on the CPU that the process is not on
 }
 
 // Workload is the case's name without the size.
@@ -78,8 +78,19 @@ func (c Case) Super() bool { return c.Kind == RxSuper || c.Kind == TxSuper }
 // contested tells whether a peer does it.
 func (c Case) contested() bool { return c.Kind != Call && c.Kind != Generator }
 
-// plain tells whether nothing in it is about rings: stock tun does these.
+// plain tells whether nothing in it is about rings or threads: stock tun does these.
 func (c Case) plain() bool { return c == Case{Kind: c.Kind, Size: c.Size} }
+
+// others are who else does the case. Vhost-net has a thread, as mytun has, and rings of a size of its own.
+func (c Case) others() []Module {
+	switch {
+	case c.plain() || c.Super():
+		return []Module{{Peer: result.PeerTun}, {Peer: result.PeerVhost}}
+	case c == Case{Kind: c.Kind, Size: c.Size, Thread0: true}:
+		return []Module{{Peer: result.PeerVhost}}
+	}
+	return nil
+}
 
 // Cases returns what there is to measure on so many CPUs.
 func Cases(cpus int) []Case {
@@ -129,15 +140,14 @@ func needed(c Case, all []Case, chosen map[string]bool) bool {
 	})
 }
 
-// Turns returns who does the case, in the order of their turns: the modules, and stock tun where rings make no difference and peers
-// are wanted.
+// Turns returns who does the case, in the order of their turns: the modules, and others where peers are wanted.
 func (c Case) Turns(modules []Module, peers bool) []Module {
 	if !c.contested() {
 		return []Module{{Peer: generator}}
 	}
 	turns := slices.Clone(modules)
-	if peers && (c.plain() || c.Super()) {
-		turns = append(turns, Module{Peer: result.PeerTun})
+	if peers {
+		turns = append(turns, c.others()...)
 	}
 	return turns
 }

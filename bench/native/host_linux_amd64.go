@@ -26,7 +26,7 @@ type Options struct {
 	Root    string        // an empty directory for its root
 	Program string        // the program that is to be its first: this one
 	Modules []Module      // with their files on the host
-	Peers   bool          // measure stock tun beside them
+	Peers   bool          // measure stock tun and vhost-net beside them
 	CPUs    []int         // how many, one run each
 	Rows    string        // patterns for Choose
 	Rounds  int           // times that each case has its turns

@@ -20,7 +20,7 @@ type Plan struct {
 	KHz     float64       // of the time stamp counter
 	CPUs    int           // that the guest has
 	Modules []Module      // in turn
-	Peers   bool          // measure stock tun beside them
+	Peers   bool          // measure stock tun and vhost-net beside them
 	Cases   []Case        // to do
 	Rounds  int           // times that each case has its turns
 	Windows int           // measured in each turn
@@ -40,8 +40,8 @@ type Window struct {
 	Packets   uint64 // that arrived
 	Dropped   uint64 // that the interface did not take
 	Doorbells uint64
-	Process   float64 // ns of its CPU time
-	Thread    float64 // of the module's threads
+	Process   float64 // ns of its CPU time, without Thread
+	Thread    float64 // of the module's threads, or vhost-net's
 	Sender    float64 // of the generators
 }
 

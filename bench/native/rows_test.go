@@ -106,11 +106,12 @@ func TestRows(t *testing.T) {
 		{rx, result.PeerMytun, windows(2000, 10, 5)},
 		{rx, result.PeerTun, windows(4000, 1)},
 		{rx, result.PeerMytun, windows(5000, 4, 0)},
+		{rx, result.PeerVhost, windows(7000, 10)},
 	})
 	if err := result.CheckAll(rows); err != nil {
 		t.Fatal(err)
 	}
-	if mixed != (Mixed{Windows: 6, Idle: 1}) {
+	if mixed != (Mixed{Windows: 7, Idle: 1}) {
 		t.Errorf("in no row: %+v", mixed)
 	}
 	for _, c := range []struct {
@@ -127,6 +128,9 @@ func TestRows(t *testing.T) {
 		{result.PeerTun, result.MetricTime, 1000, 1000, 1000, 1},
 		{result.PeerTun, result.MetricTimeFree, 500, 500, 500, 1},
 		{result.PeerTun, result.MetricTimeHost, 600, 600, 600, 1},
+		{result.PeerVhost, result.MetricTime, 100, 100, 100, 1},
+		{result.PeerVhost, result.MetricThreadCPU, 25, 25, 25, 1},
+		{result.PeerVhost, result.MetricDoorbells, 0.1, 0.1, 0.1, 1},
 		{"generator", result.MetricCall, 500, 500, 500, 1},
 	} {
 		row := find(t, rows, c.peer, c.metric, result.Near)

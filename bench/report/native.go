@@ -50,7 +50,7 @@ func nativeLines(rows []result.Row) []*nativeLine {
 	}
 	place := make(map[*nativeLine]int)
 	for _, l := range lines {
-		place[l] = order(l)*16 + slices.Index(distances, l.key.Distance)*4 + slices.Index(nativePeers, l.peer)
+		place[l] = (order(l)*len(distances)+slices.Index(distances, l.key.Distance))*(len(nativePeers)+1) + slices.Index(nativePeers, l.peer)
 	}
 	sorted := slices.Clone(lines)
 	slices.SortStableFunc(sorted, func(a, b *nativeLine) int { return place[a] - place[b] })
@@ -60,7 +60,7 @@ func nativeLines(rows []result.Row) []*nativeLine {
 // The order of lines that have the workload in common: others than these stand before them.
 var (
 	distances   = []string{"", result.Near, result.Far}
-	nativePeers = []string{result.PeerMytun, result.PeerMytunA, result.PeerMytunB, result.PeerTun}
+	nativePeers = []string{result.PeerMytun, result.PeerMytunA, result.PeerMytunB, result.PeerTun, result.PeerVhost}
 )
 
 func (l *nativeLine) name() string { return subject(l.key.Workload, l.key.Size) }

@@ -3,6 +3,7 @@
 package report
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -60,6 +61,28 @@ func TestNativeTable(t *testing.T) {
 	}
 	if strings.Contains(got, "Targets:") || strings.Contains(got, "*:") {
 		t.Errorf("targets of other clocks, or a load that was not, in\n%s", got)
+	}
+}
+
+// Whoever has a line keeps to those of the same distance, in the contestants' order.
+func TestNativeTableOrder(t *testing.T) {
+	var rows []result.Row
+	for _, peer := range []string{result.PeerVhost, result.PeerMytun, result.PeerTun} {
+		for _, distance := range []string{result.Far, result.Near, ""} {
+			rows = append(rows, timedNatively("rx", 64, peer, distance, result.MetricTime, 400))
+		}
+	}
+	rows = append(rows, timedNatively("tx", 64, result.PeerVhost, "", result.MetricTime, 400))
+	var got []string
+	for _, l := range nativeLines(rows) {
+		got = append(got, strings.TrimSpace(l.key.Workload+" "+l.peer+" "+l.key.Distance))
+	}
+	want := []string{
+		"rx mytun", "rx tun", "rx vhost-net", "rx mytun near", "rx tun near", "rx vhost-net near", "rx mytun far", "rx tun far", "rx vhost-net far",
+		"tx vhost-net",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the lines are\n%q, want\n%q", got, want)
 	}
 }
 

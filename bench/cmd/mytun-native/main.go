@@ -2,7 +2,7 @@
 
 //go:build linux && amd64
 
-// Command mytun-native measures builds of mytun's module, and stock tun beside them, in a kernel that is a process of this machine. It is that kernel's
+// Command mytun-native measures builds of mytun's module, and stock tun and vhost-net beside them, in a kernel that is a process of this machine. It is that kernel's
 // first program, too. scripts/bench-native.sh runs it.
 package main
 
@@ -59,7 +59,7 @@ func parse(args []string) (o native.Options, out string, err error) {
 	against := flags.String("against", "", "another build's `file`, to take turns with the first")
 	cpus := flags.String("cpus", "2,1", "`numbers` of CPUs, separated by commas, one run each")
 	flags.StringVar(&o.Rows, "rows", "", "`patterns` of the rows to measure, separated by commas, such as 'rx*:64' (default all)")
-	flags.BoolVar(&o.Peers, "peers", true, "measure stock tun, too")
+	flags.BoolVar(&o.Peers, "peers", true, "measure stock tun and vhost-net, too")
 	flags.IntVar(&o.Rounds, "rounds", 6, "`times` that each row has its turns")
 	flags.IntVar(&o.Windows, "windows", 10, "`number` of windows in a turn")
 	flags.DurationVar(&o.Window, "window", 20*time.Millisecond, "a window's `length`")

@@ -211,8 +211,6 @@ func unload() error {
 
 // pinProcess keeps the threads that a process has, and those that they make, on a CPU.
 func pinProcess(pid, cpu int) error {
-	var set unix.CPUSet
-	set.Set(cpu)
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
 	if err != nil {
 		return err
@@ -222,9 +220,18 @@ func pinProcess(pid, cpu int) error {
 		if err != nil {
 			return err
 		}
-		if err := unix.SchedSetaffinity(id, &set); err != nil && err != unix.ESRCH {
-			return fmt.Errorf("pin thread %d to CPU %d: %w", id, cpu, err)
+		if err := pinThread(id, cpu); err != nil && !errors.Is(err, unix.ESRCH) {
+			return err
 		}
+	}
+	return nil
+}
+
+func pinThread(id, cpu int) error {
+	var set unix.CPUSet
+	set.Set(cpu)
+	if err := unix.SchedSetaffinity(id, &set); err != nil {
+		return fmt.Errorf("pin thread %d to CPU %d: %w", id, cpu, err)
 	}
 	return nil
 }

@@ -57,7 +57,7 @@ func TestMeterFails(t *testing.T) {
 func TestTurns(t *testing.T) {
 	r := &run{plan: &native.Plan{Modules: []native.Module{{Peer: "A"}, {Peer: "B"}}, Peers: true}}
 	c := native.Case{Kind: native.Rx, Size: 64}
-	for round, want := range []string{"A B tun", "tun B A", "A B tun"} {
+	for round, want := range []string{"A B tun vhost-net", "vhost-net tun B A", "A B tun vhost-net"} {
 		var got []string
 		for _, m := range r.turns(c, round) {
 			got = append(got, m.Peer)

@@ -56,9 +56,12 @@ func (m *meter) reading() bool {
 	return len(m.windows) < m.want
 }
 
-// threads returns the kernel threads whose names begin like that.
-func threads(prefix string) ([]int, error) {
-	files, err := filepath.Glob("/proc/[0-9]*/comm")
+// threads returns the kernel threads, or the processes, whose names begin like that.
+func threads(prefix string) ([]int, error) { return named("/proc/[0-9]*/comm", prefix) }
+
+// named returns whose names in those files, each in a directory that its number names, begin like that.
+func named(pattern, prefix string) ([]int, error) {
+	files, err := filepath.Glob(pattern)
 	if err != nil {
 		return nil, err
 	}

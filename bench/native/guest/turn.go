@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/mytun/mytun/bench/peer"
 	"github.com/mytun/mytun/bench/result"
 	"github.com/vishvananda/netlink"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
 
 const (
@@ -34,10 +36,12 @@ type turn struct {
 	meter *meter
 
 	dev     peer.Device
+	framed  bool          // what it sends has an Ethernet header
 	packets uint64        // of the first queue
 	second  atomic.Uint64 // of the second
 	dropped counter
 	thread  *clock
+	workers workers
 	sender  *clock
 }
 
@@ -136,10 +140,11 @@ func (t *turn) open() (peer.Device, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.framed = p.Ethernet
 	return p.Open(config)
 }
 
-// settle brings the interface up, and puts the module's threads where they are to be.
+// settle brings the interface up, and puts the threads that serve it where they are to be.
 func (t *turn) settle() error {
 	link, err := netlink.LinkByName(device)
 	if err != nil {
@@ -152,19 +157,32 @@ func (t *turn) settle() error {
 	if err := errors.Join(netlink.AddrAdd(link, address), netlink.LinkSetUp(link)); err != nil {
 		return fmt.Errorf("set %s up: %w", device, err)
 	}
+	if t.framed {
+		if err := introduce(link); err != nil {
+			return err
+		}
+	}
 	if t.dropped, err = openCounter("/sys/class/net/" + device + "/statistics/tx_dropped"); err != nil {
 		return err
 	}
+	return t.place()
+}
+
+// place is settle's: mytun's threads are the kernel's, and vhost-net's are this process's.
+func (t *turn) place() error {
 	ids, err := threads("mytun/" + device)
 	if err != nil {
+		return err
+	}
+	if t.workers, err = findWorkers(); err != nil {
 		return err
 	}
 	cpu := t.processCPU()
 	if t.c.Thread0 {
 		cpu = 0
 	}
-	for _, id := range ids {
-		if err := pinProcess(id, cpu); err != nil {
+	for _, id := range slices.Concat(ids, t.workers) {
+		if err := pinThread(id, cpu); err != nil {
 			return err
 		}
 	}
@@ -257,12 +275,16 @@ func (t *turn) send() (err error) {
 	defer func() { err = errors.Join(err, s.Close()) }()
 	burst := 256
 	var send func(count int) error
-	packet := datagram(t.c.Size, t.c.Super())
+	packet, headers := datagram(t.c.Size, t.c.Super()), native.SuperHeaders
+	if t.framed {
+		if packet, err = frame(packet); err != nil {
+			return err
+		}
+		headers += header.EthernetMinimumSize
+	}
 	if t.c.Super() {
 		sender := t.dev.(peer.SuperSender)
-		burst, send = 16, func(count int) error {
-			return sender.SendSuper(packet, native.SuperHeaders, native.SuperSegment, count)
-		}
+		burst, send = 16, func(count int) error { return sender.SendSuper(packet, headers, native.SuperSegment, count) }
 	} else {
 		send = func(count int) error { return t.dev.Send(0, packet, count) }
 	}
@@ -277,7 +299,7 @@ func (t *turn) send() (err error) {
 
 // read takes a reading of all that is counted.
 func (t *turn) read(w *native.Window) (err error) {
-	var errs [5]error
+	var errs [6]error
 	w.Packets = t.packets + t.second.Load()
 	if t.dev != nil {
 		var counters peer.Counters
@@ -292,5 +314,6 @@ func (t *turn) read(w *native.Window) (err error) {
 		w.Sender, errs[3] = t.sender.ns()
 	}
 	w.Process, errs[4] = processNS()
+	errs[5] = t.workers.account(w)
 	return errors.Join(errs[:]...)
 }
