@@ -10,6 +10,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"slices"
@@ -39,6 +40,9 @@ type plan struct {
 	workloads []workload.Workload
 	peers     []peer.Peer
 	rounds    int
+	blind     bool      // system calls cannot be counted
+	spare     bool      // leave out what this machine has not
+	say       io.Writer // progress, and what is left out
 	out       string
 	collect   bool
 	logs      []string
@@ -52,27 +56,49 @@ func run(args []string) error {
 	if p.collect {
 		return collect(p.out, p.logs)
 	}
+	if p.spare {
+		if p.peers, err = present(p.peers, p.say); err != nil {
+			return err
+		}
+	}
 	table := newTable(p.env)
+	if err := p.measureAll(table); err != nil {
+		return err
+	}
+	return table.write(p.out)
+}
+
+// measureAll does the workloads that mean anything by the clock.
+func (p *plan) measureAll(t *table) error {
 	for _, w := range p.workloads {
 		if !w.Has(p.env.Clock) {
 			continue
 		}
 		for _, size := range w.Sizes {
-			if err := p.measure(table, w, size); err != nil {
+			err := p.measure(t, w, size)
+			if p.spare && lacks(err) {
+				fmt.Fprintf(p.say, "mytun-bench: %s is left out, for this machine has not what it needs: %v\n", w.Name, err)
+				break
+			}
+			if err != nil {
 				return err
 			}
 		}
 	}
-	return table.write(p.out)
+	if p.spare && len(t.keys) == 0 {
+		return errors.New("nothing could be measured: the lines above say why")
+	}
+	return nil
 }
 
 func parse(args []string) (*plan, error) {
-	p := &plan{env: workload.Env{CPUs: runtime.NumCPU()}}
+	p := &plan{env: workload.Env{CPUs: runtime.NumCPU()}, say: os.Stderr}
 	flags := flag.NewFlagSet("mytun-bench", flag.ContinueOnError)
 	flags.StringVar(&p.env.Clock, "clock", result.Wall, "`kind` of clock that this machine has: icount in an emulator that counts instructions, or wall")
 	workloads := flags.String("workloads", "", "comma-separated `names`, each with all its sizes or as name:bytes with one (default all)")
 	peers := flags.String("peers", "", "comma-separated `names` (default all)")
 	flags.IntVar(&p.rounds, "rounds", 5, "`times` that each contestant has its turn")
+	flags.BoolVar(&p.spare, "spare", false, "leave out, with a line that says so, what this machine has not, instead of ending")
 	flags.StringVar(&p.out, "json", "", "`file` for the rows; by default they are printed, one a line")
 	flags.BoolVar(&p.collect, "collect", false, "measure nothing: put the rows that the files named as arguments hold into one")
 	if err := flags.Parse(args); err != nil {
@@ -140,6 +166,10 @@ func (p *plan) count(t *table, w workload.Workload, size int) (able []peer.Peer,
 		return p.peers, nil
 	}
 	calls, err := syscount.Open()
+	if err != nil && p.spare {
+		p.uncounted(err)
+		return p.peers, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -150,6 +180,15 @@ func (p *plan) count(t *table, w workload.Workload, size int) (able []peer.Peer,
 	counting := p.env
 	counting.Calls = calls
 	return p.round(&counting, t, w, size, p.peers, "counting calls")
+}
+
+// uncounted says once that there are no counts, and why.
+func (p *plan) uncounted(err error) {
+	if !p.blind {
+		fmt.Fprintf(p.say, "mytun-bench: system calls and doorbells are not counted, for this kernel lets no eBPF program see calls"+
+			" (it wants CONFIG_BPF_SYSCALL and CONFIG_FTRACE_SYSCALLS, and no lockdown=confidentiality): %v\n", err)
+	}
+	p.blind = true
 }
 
 // round is one turn for each contestant. It returns those that are able to do the workload.
@@ -163,7 +202,7 @@ func (p *plan) round(e *workload.Env, t *table, w workload.Workload, size int, p
 		t.add(w, size, samples)
 	}
 	for _, c := range peers {
-		fmt.Fprintf(os.Stderr, "%s, %d bytes, %s: %s\n", w.Name, size, label, c.Name)
+		fmt.Fprintf(p.say, "%s, %d bytes, %s: %s\n", w.Name, size, label, c.Name)
 		samples, err := w.Run(e, c, size, base)
 		if errors.Is(err, peer.ErrUnable) {
 			continue
