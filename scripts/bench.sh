@@ -7,7 +7,7 @@
 # and latencies from one with two processors and real time. The rows are in build/bench.json.
 #
 #   --quick    only the instructions of the rows that change with the data path; the rows are in build/bench-quick.json
-#   --host     on this machine itself, as root, with the module loaded: real time alone
+#   --host     on this machine itself, with root's rights (sudo, where it is needed): real time alone. What the machine has not is left out
 #
 # KERNEL (6.12) is the kernel to measure on.
 
@@ -56,10 +56,26 @@ whole() {
 	finish "$TOP/build/bench.json"
 }
 
+# ready_host: the module, before anything is built. load.sh knows what to do if the kernel has none, or does not take it.
+ready_host() {
+	[ "$(id -u)" = 0 ] || have sudo || die "measuring on this machine needs root, and there is no sudo here: run 'make bench HOST=1' as root"
+	ask_password
+	[ -e /dev/net/mytun ] || as_root "$TOP/kmod/load.sh" || exit 1
+	# Who has become root to call this shall be able to build again as the one that he was.
+	[ "$(id -u)" != 0 ] || trap give_back EXIT
+}
+
+# give_back: what root has made in build/, to whom the sources belong.
+give_back() {
+	local owner
+	owner=$(stat -c %u:%g "$TOP")
+	[ "$owner" = 0:0 ] || find "$TOP/build" -user 0 -exec chown -h "$owner" {} +
+}
+
 host() {
-	[ -e /dev/net/mytun ] || die "there is no /dev/net/mytun: 'make install load' first"
-	"$TOP/test/vm/bench.sh" -clock wall -json "$TOP/build/bench.json" "$@"
-	show "$TOP/build/bench.json"
+	LOGS=("$TOP/build/bench-host.log")
+	as_root "$TOP/test/vm/bench.sh" -clock wall -spare "$@" >"${LOGS[0]}" || die "the benchmark did not end: the line above says why"
+	finish "$TOP/build/bench.json"
 }
 
 main() {
@@ -67,6 +83,7 @@ main() {
 	case ${1:-} in
 	--quick | --host) how=${1#--} && shift ;;
 	esac
+	[ "$how" != host ] || ready_host
 	"$TOP/scripts/build-guest.sh" --bench
 	LOGS=()
 	"$how" "$@"

@@ -55,6 +55,8 @@ fetch() {
 
 main() {
 	local go version final
+	# where go.dev says that it goes, which sudo leaves out of PATH
+	PATH=$PATH:/usr/local/go/bin
 	go=$(command -v go || true)
 	if [ -z "$go" ]; then
 		"$(dirname "$0")/setup-packages.sh" go
