@@ -18,13 +18,15 @@ help:
 	@echo "  make test-kasan-short  of test-kasan the suites about hostile processes and failing memory"
 	@echo "  make test-rt           the selftests on Debian's PREEMPT_RT kernel"
 	@echo "  make test-package      the Debian packages installed, upgraded and removed in Debian 12 and 13, and their modules booted"
+	@echo "  make test-host         'make bench HOST=1' in a whole Debian that plays somebody's machine, and on ones that lack something"
 	@echo "  make fuzz              programs made up to do harm, on the KASAN kernel: FUZZ_SECONDS=120 FUZZ_SEED=1 FUZZ_KERNEL=6.12-kasan; FUZZ_REPLAY=FILE runs one again"
 	@echo "  make fuzz-conform      of it the second part: random calls on mytun's node and on stock tun's, compared; FUZZ_ONLY=NUMBER makes one alone"
 	@echo "  make soak              both directions, processes killed, queues and rings changed, all frames checked: SOAK_MINUTES=10 SOAK_SEED=1"
 	@echo "  make fuzz-go           the Go packages' fuzz targets, FUZZ_SECONDS (120) each; TESTS=PATTERN chooses"
 	@echo "  make lint              gofmt, go vet, staticcheck, sparse, checkpatch, shellcheck"
 	@echo "    KERNEL=6.12|6.1|7.3  which kernel demo and shell boot; KERNELS='6.12' limits the tests, or has others: '7.2'"
-	@echo "  make bench             every way to be an interface at every workload: table and build/bench.json; HOST=1: on this machine, root"
+	@echo "  make bench             every way to be an interface at every workload: table and build/bench.json; HOST=1: on this machine, root;"
+	@echo "                         WORKLOADS='rx:64,tx' PEERS='tun,mytun' ROUNDS=1 choose"
 	@echo "  make bench-quick       instructions a packet of stock tun and mytun, two minutes: build/bench-quick.json"
 	@echo "  make bench-check       fail if an instruction count got worse than bench/baseline.json by over 3 %"
 	@echo "  make bench-native      nanoseconds a packet on this machine's processor: mytun, stock tun and vhost-net in a User-mode Linux, which the first run builds;"
@@ -54,13 +56,13 @@ test:
 	@KERNELS="$(KERNELS)" TESTS="$(TESTS)" scripts/run-tests.sh $(STAGES)
 
 test-all:
-	@EVERYWHERE=yes KERNELS="$(KERNELS)" scripts/run-tests.sh lint bench go race ring litmus builds vm kasan kcsan rt package
+	@EVERYWHERE=yes KERNELS="$(KERNELS)" scripts/run-tests.sh lint bench go race ring litmus builds vm kasan kcsan rt package host
 
 test-go test-race test-ring test-modules test-vm:
 	@KERNELS="$(KERNELS)" TESTS="$(TESTS)" scripts/run-tests.sh $(@:test-%=%)
 
 # The first run builds the kernel, or makes the systems to install in, or fetches herd7.
-test-kasan test-kasan-short test-kcsan test-rt test-package test-litmus:
+test-kasan test-kasan-short test-kcsan test-rt test-package test-host test-litmus:
 	@TESTS="$(TESTS)" scripts/run-tests.sh $(@:test-%=%)
 
 test-debug:
@@ -88,7 +90,7 @@ BENCH_REPORT = scripts/go.sh build -C bench -o ../build/bench-report ./cmd/bench
 BENCH_MEASURED = -program build/guest/mytun-bench -module build/kmod-$(KERNEL)/mytun.ko
 
 bench:
-	@KERNEL=$(KERNEL) scripts/bench.sh $(if $(HOST),--host)
+	@KERNEL=$(KERNEL) scripts/bench.sh $(if $(HOST),--host) $(if $(WORKLOADS),-workloads "$(WORKLOADS)") $(if $(PEERS),-peers "$(PEERS)") $(if $(ROUNDS),-rounds $(ROUNDS))
 
 bench-quick:
 	@KERNEL=$(KERNEL) scripts/bench.sh --quick
@@ -146,4 +148,4 @@ clean:
 distclean: clean
 	cd "$${MYTUN_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/mytun}" 2>/dev/null || exit 0; rm -rf kernels roots apt qemu qemu-arm64 programs debug native checkpatch memory-model go kvm-* *.new .lock-*
 
-.PHONY: help demo shell test test-all test-go test-race test-ring test-modules test-vm test-litmus test-debug test-kasan test-kasan-short test-kcsan test-rt test-package fuzz fuzz-conform fuzz-go soak lint bench bench-quick bench-native bench-native-doc bench-plot bench-doc bench-check bench-baseline modules install uninstall tools install-tools uninstall-tools deb dist load unload clean distclean
+.PHONY: help demo shell test test-all test-go test-race test-ring test-modules test-vm test-litmus test-debug test-kasan test-kasan-short test-kcsan test-rt test-package test-host fuzz fuzz-conform fuzz-go soak lint bench bench-quick bench-native bench-native-doc bench-plot bench-doc bench-check bench-baseline modules install uninstall tools install-tools uninstall-tools deb dist load unload clean distclean

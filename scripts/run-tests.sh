@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Usage: scripts/run-tests.sh STAGE...
-#        stages: lint bench go race ring modules vm; and litmus builds kasan kasan-short kcsan rt fuzz package
+#        stages: lint bench go race ring modules vm; and litmus builds kasan kasan-short kcsan rt fuzz package host
 #
 # Runs the stages, shows their progress, keeps their output in build/results/, and ends with the time that each took, the slowest first, and the
 # sum of all results: 'N passed, N failed', alone on the last line. A stage that crashes, or that ends without a result, counts as a failure.
@@ -171,6 +171,12 @@ stage_package() {
 	return "${PIPESTATUS[0]}"
 }
 
+# stage_host LOG: the benchmark on a user's own machine.
+stage_host() {
+	"$TOP/test/host/host.sh" 2>&1 | tee "$1"
+	return "${PIPESTATUS[0]}"
+}
+
 # run_stage NAME FUNCTION [ARG]: its output goes to the screen and to NAME.log, its exit status to NAME.status, its time to NAME.seconds. A
 # stage that is killed half-way leaves no status, which the summary takes for a failure.
 run_stage() {
@@ -231,8 +237,8 @@ times() {
 host_stage() {
 	case $1 in
 	lint | bench | go | race | ring | litmus | modules | builds) alone "$1" "stage_$1" ;;
-	vm | kasan | kasan-short | kcsan | rt | fuzz | package) ;;
-	*) die "unknown stage '$1': use lint, bench, go, race, ring, litmus, modules, builds, vm, kasan, kasan-short, kcsan, rt, fuzz or package" ;;
+	vm | kasan | kasan-short | kcsan | rt | fuzz | package | host) ;;
+	*) die "unknown stage '$1': use lint, bench, go, race, ring, litmus, modules, builds, vm, kasan, kasan-short, kcsan, rt, fuzz, package or host" ;;
 	esac
 }
 
@@ -247,7 +253,7 @@ vm_stage() {
 		;;
 	kasan-short) TESTS="$KASAN_SHORT" beside vm-6.12-kasan stage_debug 6.12-kasan ;;
 	rt) VM_TIMEOUT=${VM_TIMEOUT:-3900} beside vm-6.1-rt stage_vm 6.1-rt ;;
-	fuzz | package) beside "$1" "stage_$1" ;;
+	fuzz | package | host) beside "$1" "stage_$1" ;;
 	esac
 }
 
@@ -259,6 +265,7 @@ prepare_machines() {
 		vm | rt) "$TOP/scripts/setup-packages.sh" build vm ;;
 		kasan | kasan-short | kcsan | fuzz) "$TOP/scripts/setup-packages.sh" build vm debug ;;
 		package) "$TOP/scripts/setup-packages.sh" build vm deb package ;;
+		host) "$TOP/scripts/setup-packages.sh" build vm package ;;
 		*) continue ;;
 		esac || return 0
 		[ "$stage" != vm ] || for kernel in $KERNELS; do "$TOP/scripts/setup-kernel.sh" "$kernel" >/dev/null || return 0; done
@@ -273,7 +280,7 @@ last_machine() {
 
 main() {
 	local stage
-	[ $# -gt 0 ] || die "usage: scripts/run-tests.sh STAGE... (lint bench go race ring litmus modules builds vm kasan kasan-short kcsan rt fuzz package)"
+	[ $# -gt 0 ] || die "usage: scripts/run-tests.sh STAGE... (lint bench go race ring litmus modules builds vm kasan kasan-short kcsan rt fuzz package host)"
 	mkdir -p "$RESULTS"
 	cd "$TOP" || exit 1
 	trap end_machines INT TERM

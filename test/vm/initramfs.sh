@@ -20,7 +20,7 @@ MODULES="tun veth ifb dummy bridge macvlan ipvlan 8021q macsec vhost_net pktgen
 	sch_fq sch_netem sch_ingress sch_tbf sch_plug cls_matchall cls_u32 cls_bpf act_mirred act_bpf
 	inet_diag tcp_diag udp_diag raw_diag unix_diag af_packet_diag netlink_diag nf_tables"
 # Not in every kernel: what they do is built in, or parts of others.
-MODULES_OF_SOME="ghash_generic nfnetlink"
+MODULES_OF_SOME="ghash_generic nfnetlink virtio_blk"
 
 TOOLS="bash awk grep sed find xargs kmod lsmod insmod rmmod modprobe modinfo
 	[ basename cat chmod chown cmp cp cut date dd diff dirname echo env expr false head id kill ln ls md5sum mkdir mkfifo mknod mktemp mv

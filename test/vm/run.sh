@@ -17,6 +17,7 @@
 #   --icount           one emulated processor whose clock counts instructions: 1 ns of the guest's time is one instruction
 #   --fast             without the run-time checkers of memory, for what is measured
 #   --mem SIZE         memory (1G; 2G for a debug kernel, or pages of 64 KiB)
+#   --disk FILE        a disk, /dev/vda; what the guest writes to it is gone afterwards
 #   --append WORDS     more for the kernel's command line
 #   --timeout SECONDS  kill the machine after that long (600; 0 never does)
 #   --name NAME        the log's name in build/vm/ (the kernel and the script)
@@ -38,7 +39,7 @@ GUEST_PACKAGES="bash mawk grep sed findutils kmod coreutils diffutils util-linux
 # The kernel's log goes to the second serial line of a PC; an arm64 machine has one of its own kind, which can log from the start, and two on the bus.
 MACHINE=pc CONSOLE=ttyS1
 [ "$ARCH" = amd64 ] || MACHINE=virt,gic-version=3 CONSOLE=ttyAMA0
-KERNEL=${KERNEL:-6.12} SMP=2 MEM='' APPEND='' TIMEOUT=600 NAME='' BUILD=yes FILES='' MODULE='' ICOUNT='' FAST='' VARIANT='' SHELL_MODE='' COMMAND=() VM=''
+KERNEL=${KERNEL:-6.12} SMP=2 MEM='' APPEND='' TIMEOUT=600 NAME='' BUILD=yes FILES='' MODULE='' ICOUNT='' FAST='' VARIANT='' SHELL_MODE='' DISK='' COMMAND=() VM=''
 
 usage() {
 	sed -n '/^# Usage/,/^$/s/^# \{0,1\}//p' "$0" >&2
@@ -56,6 +57,7 @@ parse() {
 		--fast) FAST=yes && shift ;;
 		--icount) ICOUNT=yes && SMP=1 && shift ;;
 		--mem) MEM=${2:?} && shift 2 ;;
+		--disk) DISK=${2:?} && shift 2 ;;
 		--append) APPEND=${2?} && shift 2 ;;
 		--timeout) TIMEOUT=${2:?} && shift 2 ;;
 		--name) NAME=${2:?} && shift 2 ;;
@@ -122,6 +124,7 @@ machine() {
 		-machine "$MACHINE" "${accel[@]}" -cpu "$cpu" -smp "$SMP" -m "$MEM"
 		-kernel "$KERNEL_IMAGE" -initrd "$WORK/initramfs" -append "$(command_line) $2"
 		"${out[@]}")
+	[ -z "$DISK" ] || QEMU+=(-drive "file=$DISK,if=virtio,format=raw,snapshot=on")
 	if [ "$ARCH" = amd64 ]; then
 		QEMU+=(-serial chardev:out -serial "file:$WORK/kernel.log" -serial "file:$WORK/verdict")
 	else
