@@ -97,6 +97,7 @@ func TestTurns(t *testing.T) {
 		{Case{Kind: Rx, Size: 64, Polls: true}, true, []string{"A", "B"}},
 		{Case{Kind: Rx, Size: 64, Queues: 2}, true, []string{"A", "B"}},
 		{Case{Kind: Rx, Size: 64, Ring: 8, Thread0: true}, true, []string{"A", "B"}},
+		{Case{Kind: Rx, Size: 64, Thread0: true}, true, []string{"A", "B"}},
 		{Case{Kind: Tx, Size: 64, Thread0: true}, true, []string{"A", "B", result.PeerVhost}},
 		{Case{Kind: Tx, Size: 64, Thread0: true}, false, []string{"A", "B"}},
 		{Case{Kind: TxSuper, Size: superSize, Ring: 8}, true, []string{"A", "B", result.PeerTun, result.PeerVhost}},
