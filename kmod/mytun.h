@@ -155,6 +155,8 @@ struct mytun_rings {
 	struct mytun_area tx_data;
 	u32 rx_size;
 	u32 tx_size;
+	u32 rx_headroom;
+	u32 rx_tailroom;
 	struct mytun_pool *pool;
 };
 
@@ -316,8 +318,10 @@ struct mytun_queue {
 	bool rx_hashed;			/* MYTUN_RINGS_HASH: with the rings */
 	bool rx_stalled;		/* ended by the kthread without it */
 	bool rx_held;			/* the timer will ring the doorbell */
-	u32 rx_held_since;		/* RX_FRAMES as it began */
+	u16 rx_headroom;		/* with the rings, as the next one */
+	u16 rx_room;			/* headroom and tailroom */
 	u64 rx_rung_ns;
+	u32 rx_held_since;		/* RX_FRAMES as it began */
 	u32 rx_window_ns;		/* in a stream: how long to hold, or 0 */
 	unsigned int rx_soon;		/* doorbells soon after another */
 	unsigned int rx_soon_max;	/* after so many, one is held to try */

@@ -26,7 +26,8 @@
 				 MYTUN_FEATURE_BACKPRESSURE | \
 				 MYTUN_FEATURE_RX_HOLD | \
 				 MYTUN_FEATURE_READ_WRITE | \
-				 MYTUN_FEATURE_UDP_TUNNEL)
+				 MYTUN_FEATURE_UDP_TUNNEL | \
+				 MYTUN_FEATURE_RX_ROOM)
 
 /*
  * What the TUN ioctls use of struct ifreq. The part is the same for 32-bit
@@ -462,6 +463,14 @@ static bool mytun_ring_size_valid(u32 size)
 	       size <= MYTUN_RING_SIZE_MAX && PAGE_ALIGNED(size);
 }
 
+/* Frames that read() hands out have none */
+static bool mytun_rx_room_valid(const struct mytun_ring_config *config)
+{
+	u32 most = config->rx_size ? MYTUN_RX_ROOM_MAX : 0;
+
+	return config->rx_headroom <= most && config->rx_tailroom <= most;
+}
+
 static int mytun_ioc_set_rings(struct mytun_queue *queue, void __user *arg)
 {
 	struct mytun_ring_config config;
@@ -472,7 +481,8 @@ static int mytun_ioc_set_rings(struct mytun_queue *queue, void __user *arg)
 	    config.flags & ~MYTUN_RINGS_HASH ||
 	    !(config.rx_size || config.tx_size) ||
 	    !mytun_ring_size_valid(config.rx_size) ||
-	    !mytun_ring_size_valid(config.tx_size))
+	    !mytun_ring_size_valid(config.tx_size) ||
+	    !mytun_rx_room_valid(&config))
 		return -EINVAL;
 	return mytun_queue_set_rings(queue, &config);
 }

@@ -129,6 +129,8 @@ struct mytun_rings *mytun_rings_create(const struct mytun_ring_config *config)
 
 	rings->rx_size = config->rx_size;
 	rings->tx_size = config->tx_size;
+	rings->rx_headroom = config->rx_headroom;
+	rings->rx_tailroom = config->rx_tailroom;
 	if (mytun_area_alloc(&rings->kernel_page, PAGE_SIZE, 1) ||
 	    mytun_area_alloc(&rings->user_page, PAGE_SIZE, 1) ||
 	    mytun_area_alloc(&rings->rx_data, rings->rx_size, 2) ||
@@ -176,6 +178,8 @@ void mytun_rings_connect(const struct mytun_rings *rings,
 		.need_wakeup = &kernel->tx_need_wakeup,
 		.need_space = &user->tx_need_space,
 	};
+	queue->rx_headroom = rings->rx_headroom;
+	queue->rx_room = rings->rx_headroom + rings->rx_tailroom;
 	queue->tx_pool = rings->pool;
 }
 
@@ -194,6 +198,8 @@ void mytun_rings_describe(const struct mytun_rings *rings,
 		.consumer = offsetof(struct mytun_user_page, rx_consumer),
 		.need_wakeup = offsetof(struct mytun_user_page, rx_need_wakeup),
 		.need_space = offsetof(struct mytun_kernel_page, rx_need_space),
+		.headroom = rings->rx_headroom,
+		.tailroom = rings->rx_tailroom,
 	};
 	info->tx = (struct mytun_ring_info) {
 		.data_offset = MYTUN_OFFSET_TX_DATA,

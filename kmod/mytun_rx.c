@@ -10,6 +10,8 @@
  * a sender has done enough for others, there is the queue's kthread; and for all
  * frames where the device's owner wants that (rx-by-thread).
  *
+ * To the ring's arithmetic the room around a frame is a part of its payload.
+ *
  * Without an rx ring frames wait in sk_receive_queue for mytun_read.c.
  */
 
@@ -82,7 +84,8 @@ static int mytun_rx_fill(struct mytun_queue *queue, struct mytun_frame *frame,
 	err = mytun_rx_finish(flags, skb, &header);
 	if (err)
 		return err;
-	err = skb_copy_bits(skb, 0, frame + 1, skb->len);
+	err = skb_copy_bits(skb, 0, (void *)(frame + 1) + queue->rx_headroom,
+			    skb->len);
 	if (err)
 		return err;
 	*frame = header;
@@ -97,11 +100,12 @@ static bool mytun_rx_put(struct mytun_queue *queue, struct sk_buff *skb,
 			 struct mytun_rx_batch *batch)
 {
 	unsigned int length = skb->len;
+	u32 occupied = length + queue->rx_room;
 	struct mytun_frame *frame;
 
 	lockdep_assert_in_softirq();
 	lockdep_assert_held(&queue->rx_lock);
-	frame = mytun_ring_reserve(&queue->rx, length);
+	frame = mytun_ring_reserve(&queue->rx, occupied);
 	if (!frame)
 		return false;
 
@@ -111,7 +115,7 @@ static bool mytun_rx_put(struct mytun_queue *queue, struct sk_buff *skb,
 		dev_core_stats_tx_dropped_inc(queue->device->dev);
 		return true;
 	}
-	mytun_ring_submit(&queue->rx, length);
+	mytun_ring_submit(&queue->rx, occupied);
 	batch->frames++;
 	batch->bytes += length;
 	napi_consume_skb(skb, 1);
@@ -402,10 +406,12 @@ bool mytun_rx_drain(struct mytun_queue *queue)
 /* True if there is no room, and the process will say when there is */
 static bool mytun_rx_wait_space(struct mytun_queue *queue, unsigned int length)
 {
+	u32 occupied = length + queue->rx_room;
 	bool wait;
 
 	spin_lock_bh(&queue->rx_lock);
-	wait = !mytun_ring_wait_space(&queue->rx, length) && !queue->rx.broken;
+	wait = !mytun_ring_wait_space(&queue->rx, occupied) &&
+	       !queue->rx.broken;
 	spin_unlock_bh(&queue->rx_lock);
 	return wait;
 }

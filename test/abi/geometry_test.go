@@ -23,7 +23,7 @@ func TestInfoBeforeAttachTellsLimitsOnly(t *testing.T) {
 	want := device.Info{
 		Features: device.FeatureTxVnet | device.FeatureTxHash |
 			device.FeatureOffload | device.FeatureBackpressure | device.FeatureRxHold |
-			device.FeatureReadWrite | device.FeatureUDPTunnel | device.FeatureRingsHash,
+			device.FeatureReadWrite | device.FeatureUDPTunnel | device.FeatureRingsHash | device.FeatureRxRoom,
 		FrameHeader: device.FrameHeader, FrameAlign: device.FrameAlign, FrameMax: device.FrameMax,
 		RingSizeMin: minRing, RingSizeMax: maxRing,
 		Queue: ^uint32(0), PollUsecs: info.PollUsecs,
@@ -54,8 +54,8 @@ func TestEveryRingSizeGivesSaneGeometry(t *testing.T) {
 
 func checkRing(t *testing.T, ring device.RingInfo, size uint32) {
 	t.Helper()
-	if ring.Size != size || ring.DataLength != 2*uint64(size) || ring.R0 != 0 {
-		t.Errorf("ring %+v, want size %d, mapped twice", ring, size)
+	if ring.Size != size || ring.DataLength != 2*uint64(size) || ring.Headroom|ring.Tailroom != 0 {
+		t.Errorf("ring %+v, want size %d, mapped twice, without room", ring, size)
 	}
 }
 

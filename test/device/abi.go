@@ -26,6 +26,7 @@ const (
 	FrameAlign   = 64
 	FrameMax     = 65568
 	FrameHeader  = 32
+	RxRoomMax    = 256
 	PollMaxUsecs = 100000
 	QueuesMax    = 256
 
@@ -43,6 +44,7 @@ const (
 	FeatureReadWrite    = 1 << 6
 	FeatureUDPTunnel    = 1 << 7
 	FeatureRingsHash    = 1 << 8
+	FeatureRxRoom       = 1 << 9
 
 	BatchRead  = 1 << 0
 	BatchWrite = 1 << 1
@@ -94,8 +96,9 @@ const (
 
 // RingInfo is struct mytun_ring_info.
 type RingInfo struct {
-	DataOffset, DataLength                              uint64
-	Size, Producer, Consumer, NeedWakeup, NeedSpace, R0 uint32
+	DataOffset, DataLength                          uint64
+	Size, Producer, Consumer, NeedWakeup, NeedSpace uint32
+	Headroom, Tailroom                              uint16
 }
 
 // Info is struct mytun_info.
@@ -111,8 +114,9 @@ type Info struct {
 
 // RingConfig is struct mytun_ring_config.
 type RingConfig struct {
-	RxSize, TxSize, Flags uint32
-	Reserved              [5]uint32
+	RxSize, TxSize, Flags  uint32
+	RxHeadroom, RxTailroom uint32
+	Reserved               [3]uint32
 }
 
 // RingsHash has frames of the rx ring carry a flow hash.

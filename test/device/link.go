@@ -25,6 +25,7 @@ type Config struct {
 	PI     bool   // without IFF_NO_PI
 	RxSize uint32
 	TxSize uint32
+	Room   [2]uint32 // in front of and behind each rx frame
 	MTU    int
 	IPv6   bool // an IPv6 address too
 	Name   string
@@ -64,6 +65,13 @@ func (c *Config) setDefaults() {
 	}
 	if c.Name == "" {
 		c.Name = "mytest%d"
+	}
+}
+
+func (c *Config) rings() RingConfig {
+	return RingConfig{
+		RxSize: c.RxSize, TxSize: c.TxSize, Flags: RingsHash,
+		RxHeadroom: c.Room[0], RxTailroom: c.Room[1],
 	}
 }
 
@@ -117,7 +125,7 @@ func NewLink(t testing.TB, c Config) *Link {
 	c.setDefaults()
 	l := c.link()
 	for range c.Queues {
-		q := NewQueue(t, l.Name, l.Flags, c.RxSize, c.TxSize)
+		q := newQueue(t, l.Name, l.Flags, c.rings())
 		l.Name = q.Name
 		l.Queues = append(l.Queues, q)
 	}

@@ -50,9 +50,16 @@ type Queue struct {
 // NewQueue opens, attaches, sets the rings up and maps them, with eventfds.
 func NewQueue(t testing.TB, name string, flags uint16, rx, tx uint32) *Queue {
 	t.Helper()
+	return newQueue(t, name, flags, RingConfig{RxSize: rx, TxSize: tx, Flags: RingsHash})
+}
+
+func newQueue(t testing.TB, name string, flags uint16, rings RingConfig) *Queue {
+	t.Helper()
 	f := Open(t)
 	name = f.Attach(t, name, flags)
-	f.SetRings(t, rx, tx)
+	if err := f.TrySetRings(rings); err != nil {
+		t.Fatalf("MYTUN_IOC_SET_RINGS %+v: %v", rings, err)
+	}
 	q := MapQueue(t, f)
 	q.Name = name
 	q.Complete = offloadsWanted()
@@ -206,18 +213,34 @@ func (q *Queue) Peek() (Header, []byte, bool) {
 	}
 	at := q.rxConsumer & (q.Geometry.Rx.Size - 1)
 	h := getHeader(q.RxData[at:])
-	at += FrameHeader
+	header := q.RxData[at:]
+	at += FrameHeader + uint32(q.Geometry.Rx.Headroom)
 	payload := q.RxData[at : at+h.Length]
 	if q.Complete && h.Vnet.GSOType == GSONone && h.Vnet.Flags&VnetNeedsCsum != 0 {
 		h.Vnet.FillChecksum(payload)
 		h.Vnet = VnetHeader{}
-		putHeader(q.RxData[at-FrameHeader:], &h)
+		putHeader(header, &h)
 	}
 	return h, payload, true
 }
 
+// FillRoom writes to all of the room around the frame that Peek returned.
+func (q *Queue) FillRoom(h Header, with byte) {
+	rx := &q.Geometry.Rx
+	front := q.RxData[q.rxConsumer&(rx.Size-1)+FrameHeader:][:uint32(rx.Headroom)+h.Length+uint32(rx.Tailroom)]
+	for i := range rx.Headroom {
+		front[i] = with
+	}
+	for i := range rx.Tailroom {
+		front[len(front)-1-int(i)] = with
+	}
+}
+
 // Next goes past the frame that Peek returned.
-func (q *Queue) Next(h Header) { q.rxConsumer += Footprint(int(h.Length)) }
+func (q *Queue) Next(h Header) {
+	rx := &q.Geometry.Rx
+	q.rxConsumer += Footprint(int(h.Length) + int(rx.Headroom) + int(rx.Tailroom))
+}
 
 // Release gives the room of all frames gone past back, and rings if asked to.
 func (q *Queue) Release() {

@@ -69,7 +69,10 @@ func (w *world) stormCall(file uint64, fd int, call string, program int, n uint6
 	case "setpoll":
 		return f.TrySetPoll(uint32(n))
 	case "setrings":
-		return f.TrySetRings(device.RingConfig{RxSize: device.RingSizeMin, TxSize: device.RingSizeMin})
+		return f.TrySetRings(device.RingConfig{
+			RxSize: device.RingSizeMin, TxSize: device.RingSizeMin,
+			RxHeadroom: device.RxRoomMax, RxTailroom: 1,
+		})
 	case "setbackpressure":
 		return f.TrySetBackpressure(uint32(odd))
 	case "get_info":

@@ -32,7 +32,9 @@ SIZE(struct mytun_ring_config, 32);
 FIELD(struct mytun_ring_config, rx_size, 0);
 FIELD(struct mytun_ring_config, tx_size, 4);
 FIELD(struct mytun_ring_config, flags, 8);
-FIELD(struct mytun_ring_config, reserved, 12);
+FIELD(struct mytun_ring_config, rx_headroom, 12);
+FIELD(struct mytun_ring_config, rx_tailroom, 16);
+FIELD(struct mytun_ring_config, reserved, 20);
 
 SIZE(struct mytun_eventfds, 32);
 FIELD(struct mytun_eventfds, rx_doorbell, 0);
@@ -48,7 +50,8 @@ FIELD(struct mytun_ring_info, producer, 20);
 FIELD(struct mytun_ring_info, consumer, 24);
 FIELD(struct mytun_ring_info, need_wakeup, 28);
 FIELD(struct mytun_ring_info, need_space, 32);
-FIELD(struct mytun_ring_info, reserved, 36);
+FIELD(struct mytun_ring_info, headroom, 36);
+FIELD(struct mytun_ring_info, tailroom, 38);
 
 SIZE(struct mytun_info, 176);
 FIELD(struct mytun_info, features, 0);
@@ -99,6 +102,7 @@ VALUE(MYTUN_STATE_RX_BROKEN, 2);
 VALUE(MYTUN_STATE_TX_BROKEN, 4);
 VALUE(MYTUN_FEATURE_RINGS_HASH, 256);
 VALUE(MYTUN_RINGS_HASH, 1);
+VALUE(MYTUN_FEATURE_RX_ROOM, 512);
 VALUE(MYTUN_FEATURE_TX_VNET, 2);
 VALUE(MYTUN_FEATURE_TX_HASH, 4);
 VALUE(MYTUN_FEATURE_OFFLOAD, 8);
@@ -120,6 +124,7 @@ VALUE(MYTUN_IOC_SET_BACKPRESSURE, 0x4004f705);
 /* What the ring's arithmetic leans on */
 _Static_assert(sizeof(struct mytun_frame) <= MYTUN_FRAME_ALIGN,
 	       "a header does not wrap");
-_Static_assert(MYTUN_FRAME_MAX + sizeof(struct mytun_frame) <=
+_Static_assert(sizeof(struct mytun_frame) + MYTUN_FRAME_MAX +
+	       2 * MYTUN_RX_ROOM_MAX + MYTUN_FRAME_ALIGN <=
 	       MYTUN_RING_SIZE_MIN, "any frame fits any ring");
 _Static_assert(MYTUN_RING_SIZE_MAX <= 1U << 31, "no index is ambiguous");

@@ -35,7 +35,7 @@ var (
 	bare      = regexp.MustCompile(`^_IO\((\w+), (\w+)\)$`)
 	structs   = regexp.MustCompile(`(?m)^struct (\w+) \{((?s:.*?))^\};`)
 	members   = regexp.MustCompile(`(?m)^\s+(?:struct )?(\w+) (\w+)(?:\[(\d+)\])?;`)
-	baseSizes = map[string]int{"__le16": 2, "__u32": 4, "__s32": 4, "__u64": 8, "virtio_net_hdr_v1": 12}
+	baseSizes = map[string]int{"__le16": 2, "__u16": 2, "__u32": 4, "__s32": 4, "__u64": 8, "virtio_net_hdr_v1": 12}
 )
 
 // readHeader reads the module's ABI.

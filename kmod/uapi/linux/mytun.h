@@ -30,11 +30,12 @@
 #define MYTUN_RING_SIZE_MAX	(64U << 20)
 #define MYTUN_FRAME_ALIGN	64U
 #define MYTUN_FRAME_MAX		65568U
+#define MYTUN_RX_ROOM_MAX	256U
 #define MYTUN_POLL_MAX_USECS	100000U
 
 /**
  * struct mytun_frame - what stands in front of every payload in a ring
- * @length:   bytes of payload that follow this header
+ * @length:   bytes of payload that follow this header, and the headroom if there is any
  * @flags:    MYTUN_FRAME_*; the kernel refuses a tx frame with an unknown one
  * @hash:     flow hash, if MYTUN_FRAME_HASH is set: over addresses and ports,
  *            and so the same for all frames of a flow, in both directions, for
@@ -59,6 +60,11 @@
  *
  * Frames begin at multiples of MYTUN_FRAME_ALIGN bytes: a frame occupies
  * sizeof(struct mytun_frame) + @length, rounded up.
+ *
+ * In an rx ring with room around its frames (struct mytun_ring_config), there are
+ * headroom, payload and tailroom behind the header, and a frame occupies the sum,
+ * rounded up. The room is the process's to write to, until it gives the frame back.
+ * What is in it then is undefined: whatever was at that place of the ring before.
  */
 struct mytun_frame {
 	__u32 length;
@@ -109,13 +115,18 @@ struct mytun_frame {
 #define MYTUN_FEATURE_READ_WRITE 0x00000040ULL	/* read, write, a ring size of 0 */
 #define MYTUN_FEATURE_UDP_TUNNEL 0x00000080ULL	/* super-packets in UDP tunnels */
 #define MYTUN_FEATURE_RINGS_HASH 0x00000100ULL	/* MYTUN_RINGS_HASH */
+#define MYTUN_FEATURE_RX_ROOM	0x00000200ULL	/* rx_headroom, rx_tailroom */
 
 /**
  * struct mytun_ring_config - argument of MYTUN_IOC_SET_RINGS
- * @rx_size:  bytes of the rx data area, a power of two, or 0 for no rx ring
- * @tx_size:  bytes of the tx data area, a power of two, or 0 for no tx ring
- * @flags:    MYTUN_RINGS_*
- * @reserved: zero
+ * @rx_size:     bytes of the rx data area, a power of two, or 0 for no rx ring
+ * @tx_size:     bytes of the tx data area, a power of two, or 0 for no tx ring
+ * @flags:       MYTUN_RINGS_*
+ * @rx_headroom: bytes between the header and the payload of an rx frame, for a
+ *               process that puts headers in front of it; at most MYTUN_RX_ROOM_MAX,
+ *               and 0 without an rx ring (MYTUN_FEATURE_RX_ROOM)
+ * @rx_tailroom: bytes behind the payload that belong to the frame; as @rx_headroom
+ * @reserved:    zero
  *
  * A direction without a ring goes by read() or write(); one of the two has one.
  * In a direction with a ring, read() of 8 bytes or more waits until the rx ring
@@ -127,7 +138,9 @@ struct mytun_ring_config {
 	__u32 rx_size;
 	__u32 tx_size;
 	__u32 flags;
-	__u32 reserved[5];
+	__u32 rx_headroom;
+	__u32 rx_tailroom;
+	__u32 reserved[3];
 };
 
 /* Frames of the rx ring carry a flow hash, which costs each a look at its headers */
@@ -163,7 +176,8 @@ struct mytun_eventfds {
  *                signal when the producer index moves past this value
  * @need_space:   byte offset, in the producer's page: the producer wants a
  *                signal when the consumer index moves past this value
- * @reserved:     zero
+ * @headroom:     bytes between the header and the payload of each frame; 0 in tx
+ * @tailroom:     bytes behind the payload that belong to the frame; 0 in tx
  *
  * Offsets and lengths for mmap() are multiples of the kernel's page size,
  * which is struct mytun_info's page_length, and so is every size of a ring.
@@ -190,7 +204,8 @@ struct mytun_ring_info {
 	__u32 consumer;
 	__u32 need_wakeup;
 	__u32 need_space;
-	__u32 reserved;
+	__u16 headroom;
+	__u16 tailroom;
 };
 
 /**
@@ -317,7 +332,7 @@ struct mytun_stats {
  * EIO     MYTUN_IOC_WAIT: a ring is broken
  * EEXIST  TUNSETIFF: the file is attached already
  * EPERM   TUNSETIFF: no CAP_NET_ADMIN, and not owner or group of the device
- * EINVAL  a size, flag or reserved field out of range; MYTUN_IOC_WAIT: no rx
+ * EINVAL  a size, flag, room or reserved field out of range; MYTUN_IOC_WAIT: no rx
  *         ring; MYTUN_IOC_SET_EVENTFDS: before the rings, or not an eventfd;
  *         TUNSETOFFLOAD: an unknown offload, segmentation
  *         without checksum, of tunnels without another, or any on a device
