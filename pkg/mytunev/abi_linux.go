@@ -11,8 +11,9 @@ import (
 // The structures of <linux/mytun.h>. None has a hole, on any architecture.
 
 type abiRingConfig struct {
-	rxSize, txSize, flags uint32
-	_                     [5]uint32
+	rxSize, txSize, flags  uint32
+	rxHeadroom, rxTailroom uint32
+	_                      [3]uint32
 }
 
 type abiEventFDs struct {
@@ -25,7 +26,7 @@ type abiRingInfo struct {
 	size                   uint32
 	producer, consumer     uint32
 	needWakeup, needSpace  uint32
-	_                      uint32
+	headroom, tailroom     uint16
 }
 
 type abiInfo struct {
@@ -63,6 +64,7 @@ const (
 	featureRxHold       = 1 << 5 // rx need_wakeup may lie ahead of the consumer
 	featureUDPTunnel    = 1 << 7 // super-packets within UDP tunnels
 	featureRingsHash    = 1 << 8 // ringsHash; without it all rx frames have a hash
+	featureRxRoom       = 1 << 9 // room around rx frames
 )
 
 // Sizes of the structures as ioctl numbers contain them.
@@ -90,9 +92,9 @@ const (
 	iocSetBackpressure = ioctlWrite | sizeWord<<16 | ioctlMagic | 0x05
 )
 
-// validate checks what the kernel says before any of it is used. rx and tx are
-// the ring sizes that were asked for.
-func (i *abiInfo) validate(rx, tx int) error {
+// validate checks what the kernel says before any of it is used. asked are the
+// sizes of the rings, and the room, that were asked for.
+func (i *abiInfo) validate(asked abiRingConfig) error {
 	page := uint32(unix.Getpagesize())
 	switch {
 	case i.frameHeader != frameHeader || i.frameAlign != frameAlign:
@@ -104,10 +106,10 @@ func (i *abiInfo) validate(rx, tx int) error {
 	case i.kernelPageOffset%uint64(page) != 0 || i.userPageOffset%uint64(page) != 0:
 		return mismatch("index pages at %#x, %#x", i.kernelPageOffset, i.userPageOffset)
 	}
-	if err := i.rx.validate("rx", rx); err != nil {
+	if err := i.rx.validate("rx", asked.rxSize, asked.rxHeadroom, asked.rxTailroom); err != nil {
 		return err
 	}
-	if err := i.tx.validate("tx", tx); err != nil {
+	if err := i.tx.validate("tx", asked.txSize, 0, 0); err != nil {
 		return err
 	}
 	err := i.validateWords("kernel", i.state, i.rx.producer, i.rx.needSpace, i.tx.consumer, i.tx.needWakeup)
@@ -117,15 +119,18 @@ func (i *abiInfo) validate(rx, tx int) error {
 	return i.validateWords("user", i.tx.producer, i.tx.needSpace, i.rx.consumer, i.rx.needWakeup)
 }
 
-func (r *abiRingInfo) validate(name string, size int) error {
+func (r *abiRingInfo) validate(name string, size, headroom, tailroom uint32) error {
 	page := uint64(unix.Getpagesize())
 	switch {
-	case int64(r.size) != int64(size):
+	case r.size != size:
 		return mismatch("%s ring of %d bytes where %d were asked for", name, r.size, size)
 	case r.size < frameAlign || r.dataLength != 2*uint64(r.size) || uint64(r.size)%page != 0:
 		return mismatch("%s ring of %d bytes in %d", name, r.size, r.dataLength)
 	case r.dataOffset%page != 0:
 		return mismatch("%s ring at %#x", name, r.dataOffset)
+	case uint32(r.headroom) != headroom || uint32(r.tailroom) != tailroom:
+		return mismatch("%s ring with room of %d and %d bytes where %d and %d were asked for",
+			name, r.headroom, r.tailroom, headroom, tailroom)
 	}
 	return nil
 }

@@ -19,6 +19,9 @@ const maxQueues = 4096
 // maxPoll is the longest poll window that the module takes.
 const maxPoll = 100 * time.Millisecond
 
+// maxRoom is the most of Config.Headroom, and of Config.Tailroom, that the module takes.
+const maxRoom = 256
+
 // A Mode is the kind of network device.
 type Mode int
 
@@ -61,6 +64,14 @@ type Config struct {
 	// to the memory cgroup of the caller.
 	RxRing, TxRing int
 
+	// Headroom and Tailroom are bytes, at most 256, of ring in front of and behind each
+	// frame that comes, for Frame.Extend: a tunnel encrypts a frame where it is, with
+	// its headers in front and its tag behind, and sends it from there. WireGuard needs 16
+	// and 16, or 31 behind if it pads frames to a multiple of 16; VXLAN needs 50 in front.
+	// It takes a module that knows them; with an older one Open fails with
+	// ErrNotSupported.
+	Headroom, Tailroom int
+
 	// Poll is how long the kernel goes on watching the rings after the last
 	// frame before it sleeps: 0 leaves the module's default, a negative value
 	// turns polling off. The longest is 100 ms; the unit is a microsecond.
@@ -83,7 +94,7 @@ type Config struct {
 	// then stops whoever sends to the device. It is the device's, as Offload.
 	Backpressure bool
 
-	// WakeBytes is how much must have come into the rx ring, headers and all,
+	// WakeBytes is how much must have come into the rx ring, headers, room and all,
 	// before Run and Read are woken when they sleep beside an empty one: fewer
 	// wake-ups for a program that has time. At most half of RxRing; 0 means that
 	// the next frame wakes them. The kernel wakes them in any case when frames
@@ -146,6 +157,10 @@ func (c Config) validate() error {
 		return fmt.Errorf("mytunev: Config.RxRing is %d, not a power of two (from 128 KiB to 64 MiB)", c.RxRing)
 	case !isRingSize(c.TxRing):
 		return fmt.Errorf("mytunev: Config.TxRing is %d, not a power of two (from 128 KiB to 64 MiB)", c.TxRing)
+	case c.Headroom < 0 || c.Headroom > maxRoom:
+		return fmt.Errorf("mytunev: Config.Headroom is %d, not in 0..%d", c.Headroom, maxRoom)
+	case c.Tailroom < 0 || c.Tailroom > maxRoom:
+		return fmt.Errorf("mytunev: Config.Tailroom is %d, not in 0..%d", c.Tailroom, maxRoom)
 	case c.WakeBytes < 0 || c.WakeBytes > c.RxRing/2:
 		return fmt.Errorf("mytunev: Config.WakeBytes is %d, not in 0..%d, half of RxRing", c.WakeBytes, c.RxRing/2)
 	case c.Poll > maxPoll:

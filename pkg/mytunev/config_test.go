@@ -20,7 +20,7 @@ func TestConfigDefaults(t *testing.T) {
 	}
 	given := Config{Name: "x", Mode: TAP, Queues: 4, RxRing: 1 << 17, TxRing: 1 << 26,
 		Poll: -1, Offload: AllOffloads, Backpressure: true, WakeBytes: 1 << 16, BusyPoll: time.Millisecond,
-		LockThreads: true, CPUs: "3,0", Exclusive: true, Path: "/y"}
+		Headroom: 256, Tailroom: 31, LockThreads: true, CPUs: "3,0", Exclusive: true, Path: "/y"}
 	if c, err := given.withDefaults(); c != given || err != nil {
 		t.Errorf("%+v, %v, want no change", c, err)
 	}
@@ -35,6 +35,10 @@ func TestConfigErrors(t *testing.T) {
 		"Poll":                {Poll: time.Second},
 		"WakeBytes is -1":     {WakeBytes: -1},
 		"WakeBytes is 524289": {WakeBytes: 1<<19 + 1},
+		"Headroom is -1":      {Headroom: -1},
+		"Headroom is 257":     {Headroom: 257},
+		"Tailroom is -1":      {Tailroom: -1},
+		"Tailroom is 257":     {Tailroom: 257},
 		"Offload":             {Offload: OffloadUSO4},
 		"CPUs":                {CPUs: "0,-1"},
 	} {

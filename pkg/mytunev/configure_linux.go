@@ -11,9 +11,6 @@ import (
 // configure sets what c asks of an attached queue and its device, and undoes what
 // an earlier owner of a persistent device may have asked for.
 func (c Config) configure(fd int, features uint64, name string) error {
-	if err := c.supported(features); err != nil {
-		return opError("configure", name, err, "use a newer module, or ask for less")
-	}
 	if c.Offload != 0 && features&featureOffload != 0 {
 		err := unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, int(c.Offload.kernelFlags()))
 		if err != nil {
@@ -37,6 +34,14 @@ func (c Config) configure(fd int, features uint64, name string) error {
 	return nil
 }
 
+// check says what to do if a module with these feature bits cannot do what c asks.
+func (c Config) check(features uint64, name string) error {
+	if err := c.supported(features); err != nil {
+		return opError("configure", name, err, "use a newer module, or ask for less")
+	}
+	return nil
+}
+
 // supported tells whether a module with these feature bits can do what c asks.
 func (c Config) supported(features uint64) error {
 	for _, need := range []struct {
@@ -49,6 +54,8 @@ func (c Config) supported(features uint64) error {
 		{c.Offload&OffloadUDPTunnel != 0, featureUDPTunnel, "Config.Offload " + c.Offload.String()},
 		{c.Backpressure, featureBackpressure, "Config.Backpressure"},
 		{c.WakeBytes != 0, featureRxHold, "Config.WakeBytes"},
+		{c.Headroom != 0, featureRxRoom, "Config.Headroom"},
+		{c.Tailroom != 0, featureRxRoom, "Config.Tailroom"},
 	} {
 		if need.wanted && features&need.feature == 0 {
 			return fmt.Errorf("the module knows no %s: %w", need.what, ErrNotSupported)

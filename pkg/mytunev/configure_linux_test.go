@@ -28,6 +28,9 @@ func TestSupported(t *testing.T) {
 		{Config{Backpressure: true}, featureBackpressure, ""},
 		{Config{WakeBytes: 1}, old | featureOffload, "Config.WakeBytes"},
 		{Config{WakeBytes: 1}, featureRxHold, ""},
+		{Config{Headroom: 1}, featureRxHold | featureRingsHash, "Config.Headroom"},
+		{Config{Tailroom: 1}, featureRxHold | featureRingsHash, "Config.Tailroom"},
+		{Config{Headroom: 1, Tailroom: 1}, featureRxRoom, ""},
 	} {
 		err := c.config.supported(c.features)
 		if c.want == "" && err != nil || c.want != "" &&
@@ -58,9 +61,12 @@ func TestConfigureErrors(t *testing.T) {
 			t.Errorf("%+v: %v, want ENOTTY with %q", c.config, err, want)
 		}
 	}
-	err = Config{Backpressure: true}.configure(fd, 0, "mytun7")
+	err = Config{Backpressure: true}.check(0, "mytun7")
 	if !errors.Is(err, ErrNotSupported) || !strings.Contains(err.Error(), "mytun7") || !strings.Contains(err.Error(), "newer module") {
 		t.Errorf("%v, want ErrNotSupported, on what, and what to do", err)
+	}
+	if err := (Config{Backpressure: true}).check(featureBackpressure, "mytun7"); err != nil {
+		t.Errorf("%v, want nothing wrong", err)
 	}
 	if err := (Config{Offload: OffloadTx}).configure(fd, featureTxVNet, "mytun7"); err != nil {
 		t.Errorf("%v, want nothing to do", err)

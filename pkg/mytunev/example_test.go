@@ -4,7 +4,12 @@ package mytunev_test
 
 import (
 	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/binary"
 	"log"
+	"net"
 
 	"github.com/mytun/mytun/pkg/mytunev"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -71,4 +76,47 @@ func ExampleQueue_SendBatch() {
 	if err != nil {
 		log.Fatal(err)
 	}
+}
+
+// A tunnel that encrypts each frame where it is in the ring, and sends it from there.
+// Its packets are a counter of 8 bytes, then what AES-GCM makes of the frame.
+func ExampleFrame_Extend() {
+	const counterBytes, tagBytes, nonceBytes = 8, 16, 12
+	key := make([]byte, 32)
+	rand.Read(key) // a real tunnel agrees with its peer on one
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		log.Fatal(err)
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		log.Fatal(err)
+	}
+	peer, err := net.DialUDP("udp", nil, &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4500})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer peer.Close()
+	dev, err := mytunev.Open(mytunev.Config{Headroom: counterBytes, Tailroom: tagBytes})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer dev.Close()
+
+	var counter uint64
+	var nonce [nonceBytes]byte
+	log.Fatal(dev.Run(context.Background(), func(b *mytunev.Batch) error {
+		for f := range b.Frames() {
+			counter++
+			packet := f.Extend(counterBytes, tagBytes)
+			header := packet[:counterBytes]
+			binary.BigEndian.PutUint64(header, counter)
+			copy(nonce[nonceBytes-counterBytes:], header)
+			aead.Seal(header, nonce[:], f.Data, header)
+			if _, err := peer.Write(packet); err != nil {
+				log.Print(err) // the frame is lost, as on any wire
+			}
+		}
+		return nil
+	}))
 }

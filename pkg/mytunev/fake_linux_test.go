@@ -42,8 +42,13 @@ const fakeRing = 1 << 18
 
 // newFake returns a queue of a device without a kernel, and the kernel. The
 // queue is closed when the test ends.
-func newFake(t testing.TB) (*Queue, *fakeKernel) {
-	k := newFakeKernel(t, heapRing(fakeRing, 1<<32-4096), heapRing(fakeRing, 1<<32-8192), new(atomic.Uint32))
+func newFake(t testing.TB) (*Queue, *fakeKernel) { return newFakeWithRoom(t, 0, 0) }
+
+// newFakeWithRoom is newFake with so many bytes around each rx frame.
+func newFakeWithRoom(t testing.TB, headroom, tailroom uint32) (*Queue, *fakeKernel) {
+	rx := heapRing(fakeRing, 1<<32-4096)
+	rx.headroom, rx.tailroom = headroom, tailroom
+	k := newFakeKernel(t, rx, heapRing(fakeRing, 1<<32-8192), new(atomic.Uint32))
 	d := newDevice("fake0", TUN, []port{k.port(nil)})
 	t.Cleanup(func() { d.Close() })
 	return d.queues[0], k
@@ -163,7 +168,8 @@ func fakePassed(event, old, now uint32) bool { return uint32(now-event-1) < uint
 
 // put writes one frame into the rx ring, unseen, and reports false if it is full.
 func (k *fakeKernel) put(payload []byte, hash uint32) bool {
-	need := uint32((32+len(payload)+63)/64) * 64
+	headroom, tailroom := k.rx.headroom, k.rx.tailroom
+	need := (32 + headroom + uint32(len(payload)) + tailroom + 63) / 64 * 64
 	if k.rxProducer+need-k.rx.consumer.Load() > k.rx.size {
 		return false
 	}
@@ -172,7 +178,7 @@ func (k *fakeKernel) put(payload []byte, hash uint32) bool {
 	binary.NativeEndian.PutUint32(k.rx.data[at:], uint32(len(payload)))
 	binary.NativeEndian.PutUint32(k.rx.data[at+4:], 1)
 	binary.NativeEndian.PutUint32(k.rx.data[at+8:], hash)
-	copy(k.rx.data[at+32:], payload)
+	copy(k.rx.data[at+32+headroom:], payload)
 	k.rxProducer += need
 	return true
 }

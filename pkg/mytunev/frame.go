@@ -2,7 +2,10 @@
 
 package mytunev
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // The layout of struct mytun_frame, the header in front of every payload.
 const (
@@ -30,7 +33,8 @@ func frameSize(n uint32) uint32 {
 type Frame struct {
 	// Data is the packet: IP on a TUN device, Ethernet on a TAP device. It is
 	// the ring's own memory, lent until the Handler returns. It may be changed
-	// in place; it must not be used later, nor appended to.
+	// in place; it must not be used later, nor appended to: Extend reaches the
+	// room around it, if there is any.
 	Data []byte
 
 	// Hash is equal for all frames of one flow, if HashValid is true, as it is
@@ -38,24 +42,61 @@ type Frame struct {
 	Hash      uint32
 	HashValid bool
 
-	vnet *[vnetSize]byte
+	ring       *ringMemory // where it is; nil: in no ring
+	at, length uint32      // place of the header there, and bytes of the payload
+}
+
+// Extend returns the frame with front bytes of the room in front of it
+// (Config.Headroom) and behind bytes of the room behind it (Config.Tailroom), in one
+// piece: the frame begins at index front. As Data, which it overlaps, it is the ring's
+// own memory, lent until the Handler returns. What is in the room is undefined.
+//
+// A program that encrypts does it where the frame is:
+//
+//	packet := f.Extend(16, 16) // a header of 16 bytes, and the tag
+//	aead.Seal(packet[:16], nonce, f.Data, nil)
+//
+// Extend panics if it is asked for more room than Config has. It goes by the frame as it
+// came: a Handler that has cut Data gets all of it.
+func (f Frame) Extend(front, behind int) []byte {
+	if f.ring == nil {
+		panic("mytunev: Extend of a Frame that no Handler got")
+	}
+	headroom, tailroom := int(f.ring.headroom), int(f.ring.tailroom)
+	if front < 0 || front > headroom || behind < 0 || behind > tailroom {
+		panic(fmt.Sprintf("mytunev: Extend by %d bytes in front and %d behind, where Config.Headroom is %d and Config.Tailroom %d",
+			front, behind, headroom, tailroom))
+	}
+	payload := int(f.at) + frameHeader + headroom
+	begin, end := payload-front, payload+int(f.length)+behind
+	return f.ring.data[begin:end:end]
+}
+
+// vnet is the frame's encoded VNetHeader, nil if it has none.
+func (f *Frame) vnet() *[vnetSize]byte {
+	if f.ring == nil {
+		return nil
+	}
+	return (*[vnetSize]byte)(f.ring.data[f.at+offVNet:])
 }
 
 // VNet decodes the frame's checksum and segmentation metadata. It is all zero
 // for a plain frame and on a device opened without Config.Offload. As Data,
 // it can be asked for until the Handler returns.
 func (f Frame) VNet() VNetHeader {
-	if f.vnet == nil {
+	vnet := f.vnet()
+	if vnet == nil {
 		return VNetHeader{}
 	}
-	return decodeVNet(f.vnet)
+	return decodeVNet(vnet)
 }
 
 // NeedsChecksum reports whether the frame's TCP or UDP checksum is still to be
 // computed: the field holds the sum of the pseudo header only. Sent on with its
 // VNetHeader, the kernel does it; package gso does it for other destinations.
 func (f Frame) NeedsChecksum() bool {
-	return f.vnet != nil && f.vnet[vnetFlags]&VNetNeedsChecksum != 0
+	vnet := f.vnet()
+	return vnet != nil && vnet[vnetFlags]&VNetNeedsChecksum != 0
 }
 
 // SegmentSize returns 0 for a frame that fits the MTU. For a super-packet it
@@ -63,10 +104,11 @@ func (f Frame) NeedsChecksum() bool {
 // frames that it stands for; the last of them may have fewer. Sent on with its
 // VNetHeader, the kernel cuts it up; package gso does it for other destinations.
 func (f Frame) SegmentSize() int {
-	if f.vnet == nil || f.vnet[vnetGSOType]&^GSOECN == GSONone {
+	vnet := f.vnet()
+	if vnet == nil || vnet[vnetGSOType]&^GSOECN == GSONone {
 		return 0
 	}
-	return int(binary.LittleEndian.Uint16(f.vnet[vnetGSOSize:]))
+	return int(binary.LittleEndian.Uint16(vnet[vnetGSOSize:]))
 }
 
 // Bits of VNetHeader.Flags.

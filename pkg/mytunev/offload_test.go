@@ -92,9 +92,7 @@ func TestFrameOffload(t *testing.T) {
 		{VNetHeader{GSOType: GSOUDPL4, GSOSize: 0x1234}, false, 0x1234},
 		{VNetHeader{GSOType: GSOECN, GSOSize: 99}, false, 0},
 	} {
-		var b [vnetSize]byte
-		encodeVNet(&b, c.v)
-		f := Frame{vnet: &b}
+		f := frameWith(c.v)
 		if f.NeedsChecksum() != c.sum || f.SegmentSize() != c.size {
 			t.Errorf("%+v: %v, %d, want %v, %d", c.v, f.NeedsChecksum(), f.SegmentSize(), c.sum, c.size)
 		}

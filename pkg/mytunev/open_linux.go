@@ -169,17 +169,31 @@ func (c Config) describe() string {
 // makeRings chooses the sizes of the rings and what is in them, and learns where they are.
 func makeRings(fd int, c Config, name string) (*abiInfo, error) {
 	info := &abiInfo{}
-	rings := abiRingConfig{rxSize: uint32(c.RxRing), txSize: uint32(c.TxRing)}
-	if c.FlowHash && ioctl(fd, iocGetInfo, info) == nil && info.features&featureRingsHash != 0 {
-		rings.flags = ringsHash
+	if ioctl(fd, iocGetInfo, info) == nil { // else ringHint says why
+		if err := c.check(info.features, name); err != nil {
+			return nil, err
+		}
 	}
+	rings := c.rings(info.features)
 	if err := ioctl(fd, iocSetRings, &rings); err != nil {
 		return nil, opError("set the ring sizes of", name, err, ringHint(fd, c, err))
 	}
 	if err := ioctl(fd, iocGetInfo, info); err != nil {
 		return nil, opError("get the layout of", name, err, "")
 	}
-	return info, info.validate(c.RxRing, c.TxRing)
+	return info, info.validate(rings)
+}
+
+// rings is what to ask of a module with these features.
+func (c Config) rings(features uint64) abiRingConfig {
+	r := abiRingConfig{
+		rxSize: uint32(c.RxRing), txSize: uint32(c.TxRing),
+		rxHeadroom: uint32(c.Headroom), rxTailroom: uint32(c.Tailroom),
+	}
+	if c.FlowHash && features&featureRingsHash != 0 {
+		r.flags = ringsHash
+	}
+	return r
 }
 
 func ringHint(fd int, c Config, err error) string {
@@ -237,6 +251,8 @@ func (r *abiRingInfo) memory(data, producer, consumer []byte) ringMemory {
 		needSpace:  wordAt(producer, r.needSpace),
 		consumer:   wordAt(consumer, r.consumer),
 		needWakeup: wordAt(consumer, r.needWakeup),
+		headroom:   uint32(r.headroom),
+		tailroom:   uint32(r.tailroom),
 	}
 }
 

@@ -140,7 +140,13 @@ func TestIoctlNumbers(t *testing.T) {
 	}
 }
 
-// goodInfo is what the module might answer for rings of two pages and four.
+// goodRings asks for rings of two pages and four, with room around rx frames.
+func goodRings() abiRingConfig {
+	page := uint32(unix.Getpagesize())
+	return abiRingConfig{rxSize: 2 * page, txSize: 4 * page, rxHeadroom: 50, rxTailroom: 16}
+}
+
+// goodInfo is what the module might answer to goodRings.
 func goodInfo() *abiInfo {
 	page := uint32(unix.Getpagesize())
 	return &abiInfo{
@@ -153,7 +159,7 @@ func goodInfo() *abiInfo {
 		frameMax:         65568,
 		rx: abiRingInfo{
 			dataOffset: 2 * uint64(page), dataLength: 4 * uint64(page), size: 2 * page,
-			producer: 0, consumer: 0, needWakeup: 128, needSpace: 128,
+			producer: 0, consumer: 0, needWakeup: 128, needSpace: 128, headroom: 50, tailroom: 16,
 		},
 		tx: abiRingInfo{
 			dataOffset: 6 * uint64(page), dataLength: 8 * uint64(page), size: 4 * page,
@@ -163,8 +169,8 @@ func goodInfo() *abiInfo {
 }
 
 func TestInfoValidate(t *testing.T) {
-	page := unix.Getpagesize()
-	if err := goodInfo().validate(2*page, 4*page); err != nil {
+	asked := goodRings()
+	if err := goodInfo().validate(asked); err != nil {
 		t.Fatal(err)
 	}
 	for name, spoil := range map[string]func(*abiInfo){
@@ -187,13 +193,20 @@ func TestInfoValidate(t *testing.T) {
 		"word far away":           func(i *abiInfo) { i.tx.needSpace = 1<<32 - 4 },
 		"word not aligned":        func(i *abiInfo) { i.tx.consumer = 258 },
 		"state beyond the page":   func(i *abiInfo) { i.state = i.pageLength },
+		"no headroom":             func(i *abiInfo) { i.rx.headroom = 0 },
+		"more headroom":           func(i *abiInfo) { i.rx.headroom++ },
+		"huge headroom":           func(i *abiInfo) { i.rx.headroom = 1<<16 - 1 },
+		"no tailroom":             func(i *abiInfo) { i.rx.tailroom = 0 },
+		"huge tailroom":           func(i *abiInfo) { i.rx.tailroom = 1<<16 - 1 },
+		"headroom in tx":          func(i *abiInfo) { i.tx.headroom = 50 },
+		"tailroom in tx":          func(i *abiInfo) { i.tx.tailroom = 16 },
 		"two words in one place":  func(i *abiInfo) { i.tx.producer = i.rx.consumer },
 		"state in place of index": func(i *abiInfo) { i.state = i.rx.producer },
 	} {
 		t.Run(name, func(t *testing.T) {
 			info := goodInfo()
 			spoil(info)
-			err := info.validate(2*page, 4*page)
+			err := info.validate(asked)
 			if !errors.Is(err, unix.EPROTO) || !strings.Contains(err.Error(), "same release") {
 				t.Errorf("%v, want EPROTO and what to do", err)
 			}
@@ -238,6 +251,9 @@ func TestMapRings(t *testing.T) {
 	last := make([]byte, 1)
 	if unix.Pread(fd, last, 14*page-1); last[0] != 99 {
 		t.Error("the mapping is not shared")
+	}
+	if p.rx.headroom != 50 || p.rx.tailroom != 16 || p.tx.headroom|p.tx.tailroom != 0 {
+		t.Errorf("room of %d and %d bytes in rx, %d and %d in tx", p.rx.headroom, p.rx.tailroom, p.tx.headroom, p.tx.tailroom)
 	}
 	if len(p.rx.data) != 2*int(p.rx.size) || len(p.tx.data) != 2*int(p.tx.size) {
 		t.Errorf("data of %d and %d bytes", len(p.rx.data), len(p.tx.data))

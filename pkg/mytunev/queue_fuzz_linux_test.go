@@ -69,6 +69,7 @@ type user struct {
 
 func newUser(t *testing.T, start uint32, content []byte) *user {
 	u := &user{t: t, rx: fuzzedRing(start, content), tx: fuzzedRing(start, content)}
+	u.rx.headroom, u.rx.tailroom = fuzzedRoom(start)
 	u.q = newQueue(&Device{}, 0, port{
 		rx: u.rx, tx: u.tx, maxFrame: testMaxFrame, state: &u.state, vnet: start&1 != 0, hash: start&2 != 0,
 		frames: idler{}, space: idler{}, doorbell: idler{}, file: fakeFile{}, close: func() error { return nil },
@@ -139,6 +140,7 @@ func (u *user) run(frames uint32, each func(*Batch, Frame) error) error {
 				break
 			}
 			u.rx.holds(u.t, f.Data)
+			u.rx.holdsRoom(u.t, f)
 			if err := each(b, f); err != nil {
 				return err
 			}
@@ -198,6 +200,8 @@ func FuzzLayout(f *testing.F) {
 		return b
 	}
 	f.Add(layout(page, 0, frameHeader, frameAlign, testMaxFrame, 1<<17, 128, 128, 256, 256, 1<<17, 384, 384, 512, 512))
+	f.Add(layout(page, 0, frameHeader, frameAlign, testMaxFrame, 1<<17, 128, 128, 256, 256, 1<<17, 384, 384, 512, 512,
+		0, 0, maxRoom, 16, maxRoom, 16))
 	f.Add(layout(page, page-4, frameHeader, frameAlign, 1, 1<<17, 4, 4, 8, 8, 1<<17, 12, 12, 16, 16))
 	f.Add(layout(page, math.MaxUint32, frameHeader, frameAlign, 1<<31, 1<<17, 4, 4, 8, 8, 1<<17, 12, 12, 16, 16))
 	f.Add(layout(1<<20+page, 0, frameHeader, frameAlign, testMaxFrame, 1<<17, 2, 2, 1<<31, 8, 1<<16, 4, 4, 8, 8))
@@ -215,7 +219,9 @@ func FuzzLayout(f *testing.F) {
 			r.dataLength = uint64(r.size) * 2
 		}
 		info.kernelPageOffset, info.userPageOffset = uint64(word())<<12, uint64(word())<<12
-		if info.validate(ring, ring) != nil {
+		info.rx.headroom, info.rx.tailroom = uint16(word()), uint16(word())
+		asked := abiRingConfig{rxSize: ring, txSize: ring, rxHeadroom: word() % (maxRoom + 1), rxTailroom: word() % (maxRoom + 1)}
+		if info.validate(asked) != nil {
 			return
 		}
 		kernel, user := make([]byte, info.pageLength), make([]byte, info.pageLength)
@@ -237,12 +243,14 @@ func exchangeOne(t *testing.T, p producer, c consumer) {
 		t.Fatal(err)
 	}
 	p.publish()
-	copy(c.data, p.data)
-	c.producer.Store(p.head)
+	copy(c.data, p.data[:frameHeader])
+	copy(c.data[frameHeader+c.headroom:], slot)
+	c.producer.Store(frameSize(uint32(len(slot)) + c.room))
 	if ready, err := c.poll(); !ready || err != nil {
 		t.Fatal(ready, err)
 	}
-	if f := mustPeek(t, &c, slot); len(f.Data) != len(slot) {
-		t.Fatalf("%d of %d bytes", len(f.Data), len(slot))
+	f := mustPeek(t, &c, slot)
+	if all := f.Extend(int(c.headroom), int(c.tailroom)); len(all) != len(slot)+int(c.room) {
+		t.Fatalf("%d of %d bytes with room of %d", len(all), len(slot), c.room)
 	}
 }

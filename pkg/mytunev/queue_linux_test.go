@@ -464,12 +464,13 @@ func TestSendBatch(t *testing.T) {
 // TestSendBatchPublishesOnce: all frames appear at once, when the function returns,
 // and the doorbell is rung once if the kernel sleeps, and never if it does not.
 func TestSendBatchPublishesOnce(t *testing.T) {
-	raw := [vnetSize]byte{vnetFlags: VNetDataValid}
 	ways := []func(tx *Tx, p []byte) error{
 		(*Tx).Send,
 		func(tx *Tx, p []byte) error { return tx.SendVNet(p, VNetHeader{Flags: VNetDataValid}) },
 		func(tx *Tx, p []byte) error {
-			return tx.SendFrame(Frame{Data: p, vnet: &raw, Hash: 1, HashValid: true})
+			f := frameWith(VNetHeader{Flags: VNetDataValid})
+			f.Data, f.Hash, f.HashValid = p, 1, true
+			return tx.SendFrame(f)
 		},
 		func(tx *Tx, p []byte) error {
 			slot, err := tx.Reserve(len(p))

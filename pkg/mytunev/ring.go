@@ -43,6 +43,9 @@ import (
 // Nothing that the other side writes is trusted. An index that makes no sense
 // ends in ErrRingBroken; a mask keeps every access inside the area.
 
+// In the rx ring there may be room between a frame's header and its payload, and
+// behind the payload, for the process to write to: both belong to the frame.
+
 // maxRing is the largest ring, in bytes, that the arithmetic here is good for.
 const maxRing = 1 << 30
 
@@ -55,6 +58,8 @@ type ringMemory struct {
 	consumer   *atomic.Uint32
 	needWakeup *atomic.Uint32
 	needSpace  *atomic.Uint32
+
+	headroom, tailroom uint32 // bytes around each payload, at most maxRoom; tx has none
 }
 
 // crossed reports whether an index that went from old to now moved past event.
@@ -66,6 +71,7 @@ func crossed(event, old, now uint32) bool {
 type consumer struct {
 	ringMemory
 	maxFrame uint32 // longest payload, in bytes
+	room     uint32 // headroom and tailroom
 
 	released uint32 // our index as the kernel knows it
 	head     uint32 // our index: everything before was peeked
@@ -76,7 +82,7 @@ type consumer struct {
 
 func newConsumer(m ringMemory, maxFrame uint32) consumer {
 	at := m.consumer.Load() &^ (frameAlign - 1)
-	return consumer{ringMemory: m, maxFrame: maxFrame, released: at, head: at, tail: at}
+	return consumer{ringMemory: m, maxFrame: maxFrame, room: m.headroom + m.tailroom, released: at, head: at, tail: at}
 }
 
 // refresh reads the kernel's index. It must stay ahead of what it was, and
@@ -112,19 +118,20 @@ func (c *consumer) peek(f *Frame) (bool, error) {
 		at := c.head & (c.size - 1)
 		header := (*[frameHeader]byte)(c.data[at:])
 		length := binary.NativeEndian.Uint32(header[offLength:])
-		if length > c.tail-c.head-frameHeader {
+		if uint64(length)+uint64(frameHeader+c.room) > uint64(c.tail-c.head) {
 			return false, ErrRingBroken
 		}
-		c.head += frameSize(length)
+		c.head += frameSize(length + c.room)
 		if length == 0 || length > c.maxFrame {
 			c.skipped++
 			continue
 		}
-		begin, end := at+frameHeader, at+frameHeader+length
+		begin := at + frameHeader + c.headroom
+		end := begin + length
 		f.Data = c.data[begin:end:end]
 		f.Hash = binary.NativeEndian.Uint32(header[offHash:])
 		f.HashValid = binary.NativeEndian.Uint32(header[offFlags:])&flagHash != 0
-		f.vnet = (*[vnetSize]byte)(header[offVNet:])
+		f.ring, f.at, f.length = &c.ringMemory, at, length
 		return true, nil
 	}
 	return false, nil

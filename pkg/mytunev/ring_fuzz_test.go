@@ -69,7 +69,8 @@ func (m *ringMemory) holds(t *testing.T, b []byte) {
 	if len(b) == 0 || cap(b) != len(b) {
 		t.Fatalf("a slice of %d bytes with room for %d", len(b), cap(b))
 	}
-	for at := frameHeader; at < int(m.size); at += frameAlign {
+	first := frameHeader + int(m.headroom)
+	for at := first; at < first+int(m.size); at += frameAlign {
 		if &b[0] == &m.data[at] {
 			if len(b) > len(m.data)-at {
 				t.Fatalf("%d bytes at %d of an area of %d", len(b), at, len(m.data))
@@ -78,6 +79,24 @@ func (m *ringMemory) holds(t *testing.T, b []byte) {
 		}
 	}
 	t.Fatal("a slice that is not where frames are")
+}
+
+// fuzzedRoom is a headroom and a tailroom: none, as a rule, or odd ones.
+func fuzzedRoom(start uint32) (headroom, tailroom uint32) {
+	return start >> 12 % (maxRoom + 1), start >> 20 % (maxRoom + 1)
+}
+
+// holdsRoom writes to all of a frame's room and fails unless that is one whole piece of
+// the area, with the payload in it.
+func (m *ringMemory) holdsRoom(t *testing.T, f Frame) {
+	t.Helper()
+	front, behind := int(m.headroom), int(m.tailroom)
+	all := f.Extend(front, behind)
+	if len(all) != front+len(f.Data)+behind || cap(all) != len(all) || &all[front] != &f.Data[0] {
+		t.Fatalf("%d bytes with room for %d around %d, headroom %d and tailroom %d", len(all), cap(all), len(f.Data), front, behind)
+	}
+	all[0]++
+	all[len(all)-1]++
 }
 
 // Steps of a kernel that lies about the rx ring, and of the consumer beside it.
@@ -108,9 +127,14 @@ func FuzzReceive(f *testing.F) {
 		step(rxSetProducer, 8192), step(rxPoll, 0), step(rxRelease, 0), step(rxPoll, 0)))
 	f.Add(uint32(4032), []byte{100, 0, 0, 0}, steps(step(rxMoveProducer, 6), step(rxPoll, 0), step(rxPeek, 0),
 		step(rxSetLength, 200), step(rxPeek, 0), step(rxRelease, 0)))
+	// 16 and 31 bytes of room; the header says more than there is behind it
+	f.Add(uint32(31<<20|16<<12), []byte{10, 0, 0, 0}, steps(step(rxMoveProducer, 4), step(rxPoll, 0), empty, step(rxRelease, 0)))
+	f.Add(uint32(31<<20|16<<12), []byte{128 - 32 - 16 - 31 + 1, 0, 0, 0}, steps(step(rxMoveProducer, 2), step(rxPoll, 0), step(rxPeek, 0)))
+	f.Add(uint32(256<<20|256<<12|4032), []byte{1, 0, 0, 0}, steps(step(rxMoveProducer, 8), step(rxPoll, 0), step(rxPeek, 0)))
 	f.Fuzz(func(t *testing.T, start uint32, content, doing []byte) {
 		defer guard()()
 		m := fuzzedRing(start, content)
+		m.headroom, m.tailroom = fuzzedRoom(start)
 		c := newConsumer(m, 2048)
 		c.ahead = start & (fuzzSize/2 - frameAlign)
 		r := receiver{t: t, c: &c}
@@ -173,6 +197,7 @@ func (r *receiver) peek() bool {
 		r.t.Fatalf("a frame of %d bytes, %v", len(f.Data), err)
 	}
 	r.c.holds(r.t, f.Data)
+	r.c.holdsRoom(r.t, f)
 	f.Data[0]++
 	f.Data[len(f.Data)-1]++
 	if f.NeedsChecksum() != (f.VNet().Flags&VNetNeedsChecksum != 0) || f.SegmentSize() > 0 && f.VNet().GSOType == GSONone {

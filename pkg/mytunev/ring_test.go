@@ -69,6 +69,13 @@ func peek(c *consumer) (Frame, bool, error) {
 	return f, ok, err
 }
 
+// frameWith is a frame without a payload that says v of itself.
+func frameWith(v VNetHeader) Frame {
+	m := &ringMemory{data: make([]byte, frameHeader)}
+	encodeVNet((*[vnetSize]byte)(m.data[offVNet:]), v)
+	return Frame{ring: m}
+}
+
 func mustPeek(t *testing.T, c *consumer, want []byte) Frame {
 	t.Helper()
 	if ready, err := c.poll(); !ready || err != nil {

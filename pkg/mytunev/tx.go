@@ -89,8 +89,8 @@ func (t *Tx) SendVNet(p []byte, v VNetHeader) error {
 // CommitVNet does.
 func (t *Tx) SendFrame(f Frame) error {
 	var m metadata
-	if f.vnet != nil {
-		m.vnet = *f.vnet
+	if vnet := f.vnet(); vnet != nil {
+		m.vnet = *vnet
 	}
 	if f.HashValid {
 		m.flags, m.hash = flagHash, f.Hash

@@ -45,7 +45,9 @@ func TestMetadata(t *testing.T) {
 		"Send":       {func(tx *Tx) error { return tx.Send(payload) }, metadata{}},
 		"SendVNet":   {func(tx *Tx) error { return tx.SendVNet(payload, v) }, vnetMetadata(v)},
 		"SendFrame": {func(tx *Tx) error {
-			return tx.SendFrame(Frame{Data: payload, vnet: &raw, Hash: 5, HashValid: true})
+			f := frameWith(v)
+			f.Data, f.Hash, f.HashValid = payload, 5, true
+			return tx.SendFrame(f)
 		}, metadata{raw, 1, 5}},
 		"SendFrame, no hash": {func(tx *Tx) error {
 			return tx.SendFrame(Frame{Data: payload, Hash: 5})

@@ -78,6 +78,7 @@ var values = map[string]func() bool{
 	"Device.Mode":         func() bool { return (&Device{}).Mode() == TUN },
 	"Device.Name":         func() bool { return (&Device{}).Name() == "" },
 	"Device.Queues":       func() bool { return len((&Device{}).Queues()) == 0 },
+	"Frame.Extend":        func() bool { return panicOf(func() { Frame{}.Extend(0, 0) }) != "" },
 	"Frame.NeedsChecksum": func() bool { return !Frame{}.NeedsChecksum() },
 	"Frame.SegmentSize":   func() bool { return Frame{}.SegmentSize() == 0 },
 	"Frame.VNet":          func() bool { return Frame{}.VNet() == VNetHeader{} },
