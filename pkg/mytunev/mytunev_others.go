@@ -17,3 +17,5 @@ func open(Config) (*Device, error) { return nil, ErrNotSupported }
 func pinThread(int) (undo func() error, err error) { return nil, ErrNotSupported }
 
 func setProgram(int, programSlot, int) error { return ErrNotSupported }
+
+func programHint(int) string { return "" }

@@ -5,10 +5,14 @@ package mytunev
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"runtime"
-
-	"github.com/cilium/ebpf"
 )
+
+// A Program is a loaded eBPF program: a *ebpf.Program of github.com/cilium/ebpf, one of
+// package tunbpf, or whatever else has its descriptor. FD returns that, and a negative
+// number once the program is closed. The caller keeps owning it.
+type Program interface{ FD() int }
 
 // A programSlot is one of the two places of a device for an eBPF program.
 type programSlot int
@@ -31,7 +35,7 @@ func (s programSlot) String() string {
 // queues that are attached, in the order of Queues. While there is one only, p is
 // not run. Package tunbpf has programs that are ready to be used.
 //
-// p has to be of type ebpf.SocketFilter. The bytes that it sees begin as Frame.Data
+// p has to be of type BPF_PROG_TYPE_SOCKET_FILTER, ebpf.SocketFilter. The bytes that it sees begin as Frame.Data
 // does: with the IP header on a TUN device, with the Ethernet header on a TAP
 // device. What offloading changes happens afterwards: a VLAN tag may still be in
 // p's context (vlan_tci) instead of the frame, and the frame may be a super-packet
@@ -43,12 +47,12 @@ func (s programSlot) String() string {
 // the device is gone; Close of d ends it, unless the device is persistent or
 // another process has it open. When AttachSteering returns, every frame that is
 // sent afterwards meets p. It needs no right but that of having d.
-func (d *Device) AttachSteering(p *ebpf.Program) error { return d.attachProgram(steeringSlot, p) }
+func (d *Device) AttachSteering(p Program) error { return d.attachProgram(steeringSlot, p) }
 
 // DetachSteering brings the kernel's own choice back: a flow comes on the queue from
 // which a frame of it was last sent, and one that was not sent to on that of its
 // hash. It is no error if there was no program.
-func (d *Device) DetachSteering() error { return d.setProgram(steeringSlot, -1, "") }
+func (d *Device) DetachSteering() error { return d.setProgram(steeringSlot, -1) }
 
 // AttachFilter makes every frame that the stack sends to d pass p before it can
 // come into a ring. p's result is how many bytes of the frame are kept: with 0 it
@@ -59,13 +63,13 @@ func (d *Device) DetachSteering() error { return d.setProgram(steeringSlot, -1, 
 // In all else a filter is as the program of AttachSteering, beside which it may be
 // attached, and after which it is run, for d with a single queue too. It sees each
 // frame as the process would get it, VLAN tag included.
-func (d *Device) AttachFilter(p *ebpf.Program) error { return d.attachProgram(filterSlot, p) }
+func (d *Device) AttachFilter(p Program) error { return d.attachProgram(filterSlot, p) }
 
 // DetachFilter lets all frames pass. It is no error if there was no filter.
-func (d *Device) DetachFilter() error { return d.setProgram(filterSlot, -1, "") }
+func (d *Device) DetachFilter() error { return d.setProgram(filterSlot, -1) }
 
-func (d *Device) attachProgram(slot programSlot, p *ebpf.Program) error {
-	if p == nil {
+func (d *Device) attachProgram(slot programSlot, p Program) error {
+	if isNil(p) {
 		return fmt.Errorf("mytunev: attach to %s: the %v is nil (to have none, detach it)", d.name, slot)
 	}
 	fd := p.FD()
@@ -73,18 +77,17 @@ func (d *Device) attachProgram(slot programSlot, p *ebpf.Program) error {
 		return fmt.Errorf("mytunev: attach to %s: the %v is closed (close it after it was attached)", d.name, slot)
 	}
 	defer runtime.KeepAlive(p)
-	return d.setProgram(slot, fd, programHint(p.Type()))
+	return d.setProgram(slot, fd)
 }
 
-func programHint(kind ebpf.ProgramType) string {
-	if kind == ebpf.SocketFilter {
-		return ""
-	}
-	return fmt.Sprintf("the program is of type %v and has to be of type %v", kind, ebpf.SocketFilter)
+// isNil reports whether p is nil or a nil pointer, which has no descriptor.
+func isNil(p Program) bool {
+	v := reflect.ValueOf(p)
+	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 // setProgram asks the first queue that is open.
-func (d *Device) setProgram(slot programSlot, program int, hint string) error {
+func (d *Device) setProgram(slot programSlot, program int) error {
 	for _, q := range d.queues {
 		var err error
 		switch e := q.port.file.control(func(fd uintptr) { err = setProgram(int(fd), slot, program) }); {
@@ -95,7 +98,7 @@ func (d *Device) setProgram(slot programSlot, program int, hint string) error {
 		case err == ErrDetached:
 			return err
 		case err != nil:
-			return opError("set the "+slot.String()+" of", d.name, err, hint)
+			return opError("set the "+slot.String()+" of", d.name, err, programHint(program))
 		}
 		return nil
 	}

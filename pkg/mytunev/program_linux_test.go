@@ -89,21 +89,35 @@ func loadProgram(t *testing.T, kind ebpf.ProgramType) *ebpf.Program {
 }
 
 func TestProgramThatIsNone(t *testing.T) {
-	d, _ := newFakeDevice(t, 1)
-	if err := d.AttachSteering(nil); err == nil || !strings.Contains(err.Error(), "steering program is nil") {
-		t.Errorf("nil: %v", err)
-	}
-	p := loadProgram(t, ebpf.SocketFilter)
-	p.Close()
-	var uses int
-	d.queues[0].port.file = nodeFile{fd: openNull(t), uses: &uses}
-	if err := d.AttachFilter(p); err == nil || !strings.Contains(err.Error(), "filter program is closed") {
-		t.Errorf("closed: %v", err)
-	}
-	if uses != 0 {
-		t.Error("the kernel was asked to detach what was to be attached")
+	closed := loadProgram(t, ebpf.SocketFilter)
+	closed.Close()
+	for name, c := range map[string]struct {
+		p    Program
+		want string
+	}{
+		"nil":                  {nil, "steering program is nil"},
+		"nil pointer":          {(*ebpf.Program)(nil), "steering program is nil"},
+		"closed":               {closed, "steering program is closed"},
+		"closed, of a struct":  {programFD(-1), "steering program is closed"},
+		"below -1":             {programFD(-7), "steering program is closed"},
+		"pointer to a program": {new(programFD), "descriptor is not that of an eBPF program"},
+	} {
+		d, _ := newFakeDevice(t, 1)
+		var uses int
+		d.queues[0].port.file = nodeFile{fd: openNull(t), uses: &uses}
+		if err := d.AttachSteering(c.p); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+		if asked := c.want[0] == 'd'; asked != (uses == 1) {
+			t.Errorf("%s: the kernel was asked %d times", name, uses)
+		}
 	}
 }
+
+// A programFD is a program by its descriptor alone.
+type programFD int
+
+func (p programFD) FD() int { return int(p) }
 
 func TestProgramHint(t *testing.T) {
 	d, _ := newFakeDevice(t, 1)
@@ -111,8 +125,25 @@ func TestProgramHint(t *testing.T) {
 	d.queues[0].port.file = nodeFile{fd: openNull(t), uses: &uses}
 	for kind, hint := range map[ebpf.ProgramType]bool{ebpf.SocketFilter: false, ebpf.SchedCLS: true} {
 		err := d.AttachSteering(loadProgram(t, kind))
-		if !errors.Is(err, unix.ENOTTY) || strings.Contains(err.Error(), "of type SchedCLS and has to be of type SocketFilter") != hint {
+		if !errors.Is(err, unix.ENOTTY) || strings.Contains(err.Error(), "of type 3 of enum bpf_prog_type and has to be") != hint {
 			t.Errorf("%v: %v", kind, err)
 		}
+	}
+}
+
+func TestProgramTypeHint(t *testing.T) {
+	for info, want := range map[string]string{
+		"pos:\t0\nprog_type:\t1\nprog_jited:\t1\n": "",
+		"pos:\t0\nprog_type:\t6\n":                 "type 6 ",
+		"prog_type:\t12":                           "type 12 ",
+		"pos:\t0\nflags:\t02\n":                    "not that of an eBPF program",
+		"":                                         "not that of an eBPF program",
+	} {
+		if got := programTypeHint(info); !strings.Contains(got, want) || (got == "") != (want == "") {
+			t.Errorf("%q: %q, want %q", info, got, want)
+		}
+	}
+	if got := programHint(1 << 30); got != "" {
+		t.Errorf("of a descriptor that is not open: %q", got)
 	}
 }

@@ -73,7 +73,7 @@ func TestOtherTypesAreRefused(t *testing.T) {
 	must(t, r.AttachFilter(returns(t, 24)))
 	for _, kind := range []ebpf.ProgramType{ebpf.SchedCLS, ebpf.XDP, ebpf.CGroupSKB} {
 		p := programOf(t, kind, asm.Mov.Imm(asm.R0, 0))
-		for name, attach := range map[string]func(*ebpf.Program) error{"steering": r.AttachSteering, "filter": r.AttachFilter} {
+		for name, attach := range map[string]func(mytunev.Program) error{"steering": r.AttachSteering, "filter": r.AttachFilter} {
 			err := attach(p)
 			if !errors.Is(err, unix.EINVAL) || !strings.Contains(err.Error(), "has to be of type SocketFilter") ||
 				!strings.Contains(err.Error(), r.Name()) || !strings.Contains(err.Error(), name) {
