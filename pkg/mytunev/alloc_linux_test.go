@@ -129,6 +129,23 @@ func TestAllocsOfWaiting(t *testing.T) {
 		r.k.show()
 		r.receive()
 	})
+	r.measure("ReadBatch", 0, func() {
+		r.k.put(r.payload, 0)
+		r.k.show()
+		if err := r.q.ReadBatch(func(b *Batch) error {
+			f, _ := b.Next()
+			return b.SendFrame(f)
+		}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	r.q.SetReadDeadline(time.Unix(1, 0))
+	r.measure("ReadBatch of nothing", 0, func() {
+		if err := r.q.ReadBatch(takeAll); err == nil {
+			t.Fatal("a frame in an empty ring")
+		}
+	})
+	r.q.SetReadDeadline(time.Time{})
 	r.measure("busy poll", 0, func() {
 		r.q.loop.busyPoll = time.Microsecond
 		if r.q.lookOn(r.b.s.ctx, &r.q.readDeadline) {

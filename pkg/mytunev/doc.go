@@ -68,6 +68,9 @@
 // frames wait in the kernel, so a slow Handler loses nothing for a while, and a
 // Handler that never returns stops the queue.
 //
+// A program that has a loop of its own, and pulls, calls [Queue.ReadBatch]: one batch a
+// call, with a deadline. [Queue.Read] is for one frame at a time.
+//
 // # Sending
 //
 // Inside a Handler, [Batch] sends: Reserve a slot, fill it, Commit; or Send, which

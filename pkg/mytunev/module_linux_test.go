@@ -228,6 +228,31 @@ func TestModuleReadWrite(t *testing.T) {
 	}
 }
 
+// TestModuleReadBatch answers in a loop of its own, until a deadline ends it.
+func TestModuleReadBatch(t *testing.T) {
+	d := openDevice(t, Config{Offload: AllOffloads})
+	setUp(t, d)
+	q := d.Queues()[0]
+	result := make(chan error, 1)
+	go func() { result <- pullAll(q, echo) }()
+	if err := ping("10.9.0.2:7", 1000, 100); err != nil {
+		t.Error(err)
+	}
+	q.SetReadDeadline(time.Unix(1, 0))
+	if err := <-result; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%v, want os.ErrDeadlineExceeded", err)
+	}
+	q.SetReadDeadline(time.Time{})
+	go func() { result <- pullAll(q, echo) }()
+	if err := ping("10.9.0.2:7", 10, 1400); err != nil {
+		t.Error(err)
+	}
+	d.Close()
+	if err := <-result; err != ErrClosed {
+		t.Errorf("%v, want ErrClosed", err)
+	}
+}
+
 // TestModuleFlood sends many times the ring, without and with waiting.
 func TestModuleFlood(t *testing.T) {
 	const frames = 20000

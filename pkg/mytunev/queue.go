@@ -22,7 +22,7 @@ const (
 // is sent. An error ends Run, after that. Frames that the Handler did not take
 // are offered again: one that never takes any makes Run spin.
 //
-// One queue calls its Handler from one goroutine at a time; different queues call
+// One queue calls a Handler from one goroutine at a time; different queues call
 // the same Handler concurrently.
 type Handler func(b *Batch) error
 
@@ -50,7 +50,7 @@ type port struct {
 }
 
 // A Queue is one pair of rings of a device. Its methods are safe for concurrent
-// use. Frames that several goroutines want, by Run or Read, go to one of them.
+// use. Frames that several goroutines want, by Run, ReadBatch or Read, go to one of them.
 type Queue struct {
 	dev   *Device
 	index int
@@ -71,6 +71,7 @@ type Queue struct {
 	_      [64]byte // keep the two directions on cache lines of their own
 	rxTurn turn
 	rx     consumer
+	pulled *Batch // of ReadBatch, from its first call on
 	_      [64]byte
 	txTurn turn
 	tx     producer
@@ -180,17 +181,32 @@ func checkRun(ctx context.Context, h Handler) error {
 
 // deliver calls h once, unless there are no frames.
 func (q *Queue) deliver(b *Batch, h Handler) (idle bool, err error) {
-	if err := q.takeRx(lent, b.s.ctx, nil); err != nil {
-		return false, err
+	if ready, err := q.beginFrames(lent, b.s.ctx, nil); !ready {
+		return err == nil, err
 	}
 	defer q.rxTurn.release()
+	return false, q.callHandler(b, h)
+}
+
+// beginFrames takes the rx ring if it has frames. If it has none, which is no error, or
+// is of no more use, the caller does not have it.
+func (q *Queue) beginFrames(as uint32, ctx context.Context, d *deadline) (ready bool, err error) {
 	if !q.open.Load() {
 		return false, ErrClosed
 	}
-	if ready, err := q.rx.poll(); err != nil || !ready {
-		return err == nil, err
+	if err := q.takeRx(as, ctx, d); err != nil {
+		return false, err
 	}
-	return false, q.callHandler(b, h)
+	if !q.open.Load() {
+		err = ErrClosed
+	} else {
+		ready, err = q.rx.poll()
+	}
+	if !ready || err != nil {
+		q.rxTurn.release()
+		return false, err
+	}
+	return true, nil
 }
 
 func (q *Queue) callHandler(b *Batch, h Handler) (err error) {
@@ -233,7 +249,7 @@ func (q *Queue) armRx(ctx context.Context, d *deadline, _ uint32) (bool, error) 
 // Read waits for a frame, copies it into p and returns the number of bytes copied.
 // A frame that is longer than p is cut: Read fills p, the rest is lost, and the
 // error is [io.ErrShortBuffer]. An offloaded frame (Config.Offload) is copied
-// without its VNetHeader: use Run for those.
+// without its VNetHeader: use Run or ReadBatch for those.
 //
 // Waiting ends with an error that wraps [os.ErrDeadlineExceeded] at the read
 // deadline, and with ErrClosed at Close. While a Handler of q runs, Read waits;
@@ -254,19 +270,10 @@ func (q *Queue) Read(p []byte) (int, error) {
 }
 
 func (q *Queue) tryRead(p []byte) (n int, idle bool, err error) {
-	if !q.open.Load() {
-		return 0, false, ErrClosed
-	}
-	if err := q.takeRx(brief, context.Background(), &q.readDeadline); err != nil {
-		return 0, false, err
-	}
-	defer q.rxTurn.release()
-	if !q.open.Load() {
-		return 0, false, ErrClosed
-	}
-	if ready, err := q.rx.poll(); err != nil || !ready {
+	if ready, err := q.beginFrames(brief, context.Background(), &q.readDeadline); !ready {
 		return 0, err == nil, err
 	}
+	defer q.rxTurn.release()
 	var f Frame
 	ok, err := q.rx.peek(&f)
 	switch {
@@ -318,8 +325,8 @@ func (q *Queue) SetDeadline(t time.Time) error {
 	return err
 }
 
-// SetReadDeadline sets the time at which a Read that waits, now or later, gives
-// up. The zero time means never. It has no effect on Run.
+// SetReadDeadline sets the time at which a Read or ReadBatch that waits, now or
+// later, gives up. The zero time means never. It has no effect on Run.
 func (q *Queue) SetReadDeadline(t time.Time) error {
 	if !q.open.Load() {
 		return ErrClosed
@@ -356,7 +363,7 @@ func (q *Queue) kick() {
 	q.port.space.kick()
 }
 
-// Close ends every Run, Read and Send of q with ErrClosed, waits until no
+// Close ends every Run, ReadBatch, Read and Send of q with ErrClosed, waits until no
 // Handler and no function given to SendBatch is running, unmaps the rings and
 // closes the file. Slices from frames or Reserve must not be touched afterwards.
 //

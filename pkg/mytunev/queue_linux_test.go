@@ -1046,6 +1046,9 @@ func TestCloseRaces(t *testing.T) {
 			func() error { return d.Send(make([]byte, 5000)) },
 			func() error { return sendThree(d.queues[0]) },
 			func() error { _, err := d.Read(make([]byte, 2000)); return err },
+			func() error {
+				return d.queues[0].ReadBatch(func(b *Batch) error { b.Send([]byte{1}); return takeAll(b) })
+			},
 			func() error { return d.SetDeadline(time.Now().Add(time.Duration(rand.IntN(300)) * time.Microsecond)) },
 			func() error { _, err := d.Stats(); d.queues[0].kick(); return err },
 		} {

@@ -29,6 +29,7 @@ func sendOne(tx *Tx) error { return tx.Send([]byte{1}) }
 var queueUses = map[string]func(q *Queue) error{
 	"Queue.Close":            (*Queue).Close,
 	"Queue.Read":             func(q *Queue) error { _, err := q.Read(make([]byte, 10)); return err },
+	"Queue.ReadBatch":        func(q *Queue) error { return q.ReadBatch(takeAll) },
 	"Queue.Run":              func(q *Queue) error { return q.Run(context.Background(), takeAll) },
 	"Queue.Send":             func(q *Queue) error { return q.Send([]byte{1}) },
 	"Queue.SendBatch":        func(q *Queue) error { return q.SendBatch(sendOne) },
@@ -98,6 +99,7 @@ var nothings = map[string]func(d *Device) error{
 	"Device.AttachSteering": func(d *Device) error { return d.AttachSteering(nil) },
 	"Device.Run":            func(d *Device) error { return d.Run(context.Background(), nil) },
 	"Device.Run, context":   func(d *Device) error { return d.Run(noContext, takeAll) },
+	"Queue.ReadBatch":       func(d *Device) error { return d.queues[0].ReadBatch(nil) },
 	"Queue.Run":             func(d *Device) error { return d.queues[0].Run(context.Background(), nil) },
 	"Queue.Run, context":    func(d *Device) error { return d.queues[0].Run(noContext, takeAll) },
 	"Queue.Send":            func(d *Device) error { return d.queues[0].Send(nil) },
@@ -175,7 +177,7 @@ func TestUseOfWhatIsClosed(t *testing.T) {
 // TestUseAfterDetach: what carries frames says that the device is gone, or the ring
 // broken; the rest works.
 func TestUseAfterDetach(t *testing.T) {
-	carries := []string{"Read", "Run", "Send", "SendBatch", "SendVNet", "Write"}
+	carries := []string{"Read", "ReadBatch", "Run", "Send", "SendBatch", "SendVNet", "Write"}
 	for bits, want := range map[uint32]error{stateDetached: ErrDetached, stateBroken: ErrRingBroken} {
 		useAll(t, func() *Device {
 			d, kernels := newFakeDevice(t, 1)
