@@ -31,11 +31,11 @@ var (
 // exists, and maps the rings of its queues. The device is down and has no
 // address: setting it up is netlink's business.
 //
-// The errors of Open wrap a syscall.Errno: ENOENT or ENODEV when the module is
-// not loaded (modprobe mytun), EPERM without CAP_NET_ADMIN, EBUSY when the name
+// Open fails with ErrNoModule where there is no mytun (modprobe mytun). All of its
+// errors that come from the kernel wrap a syscall.Errno: EPERM without CAP_NET_ADMIN, EBUSY when the name
 // is taken, EINVAL when the device exists with another mode, ENOMEM when the
 // memory cgroup is at its limit. On systems other than Linux it returns
-// ErrNotSupported.
+// ErrNotSupported, which ErrNoModule wraps.
 //
 // Close frees the device. One that is not closed is freed some time after the
 // last reference to it is gone.

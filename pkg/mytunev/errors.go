@@ -37,6 +37,12 @@ var (
 	// ErrNotSupported is returned for what this system or this device cannot
 	// do; it wraps [errors.ErrUnsupported].
 	ErrNotSupported = sentinel("mytunev: not supported", errors.ErrUnsupported)
+
+	// ErrNoModule is returned by Open when this system, or this container, has no
+	// mytun: the device node is not there, or has no module behind it. It wraps
+	// ErrNotSupported; the error of Open also wraps the syscall.Errno that the node
+	// gave, ENOENT, ENODEV or ENXIO, and says what to do.
+	ErrNoModule = sentinel("mytunev: no module", ErrNotSupported)
 )
 
 // Mistakes of the caller that no program tells apart.
@@ -62,6 +68,14 @@ func sentinel(text string, class error) error { return &sentinelError{text, clas
 func (e *sentinelError) Error() string { return e.text }
 
 func (e *sentinelError) Unwrap() error { return e.class }
+
+// A classedError is err, with its text, and one of the sentinels besides.
+type classedError struct {
+	error
+	class error
+}
+
+func (e *classedError) Unwrap() []error { return []error{e.error, e.class} }
 
 // opError says what failed on what, why, and what to do about it.
 func opError(op, object string, err error, hint string) error {

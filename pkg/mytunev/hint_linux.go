@@ -10,14 +10,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// openError is the error of Open for a device node that cannot be opened.
+func openError(path string, err error) error {
+	e := opError("open", path, err, openHint(err))
+	if noModule(err) {
+		return &classedError{e, ErrNoModule}
+	}
+	return e
+}
+
+// noModule reports whether an error of the node means that there is no module here.
+func noModule(err error) bool {
+	return err == unix.ENOENT || err == unix.ENODEV || err == unix.ENXIO
+}
+
 // openHint says what to do about a device node that cannot be opened.
 func openHint(err error) string {
-	switch err {
-	case unix.ENOENT, unix.ENODEV, unix.ENXIO:
+	switch {
+	case noModule(err):
 		return moduleHint(os.DirFS("/"), kernelRelease())
-	case unix.EACCES:
+	case err == unix.EACCES:
 		return "the node's permissions do not allow it: run as root, or have the udev rule of mytun's package"
-	case unix.EPERM:
+	case err == unix.EPERM:
 		return "this container may not use the device: start it with --device /dev/net/mytun"
 	}
 	return ""

@@ -3,6 +3,7 @@
 package mytunev
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -55,5 +56,37 @@ func TestOpenHint(t *testing.T) {
 	}
 	if release := kernelRelease(); release == "" || strings.ContainsRune(release, 0) {
 		t.Errorf("kernel %q", release)
+	}
+}
+
+// TestNoModule: the ways of a system to have no mytun are one error, those of a process
+// that may not use it are not.
+func TestNoModule(t *testing.T) {
+	for err, want := range map[unix.Errno]bool{
+		unix.ENOENT: true, unix.ENODEV: true, unix.ENXIO: true,
+		unix.EACCES: false, unix.EPERM: false, unix.EMFILE: false, unix.ENOTDIR: false,
+	} {
+		got := openError("/dev/net/mytun", err)
+		for _, class := range []error{ErrNoModule, ErrNotSupported, errors.ErrUnsupported} {
+			if errors.Is(got, class) != want {
+				t.Errorf("%v: is %v: %v, want %v", got, class, !want, want)
+			}
+		}
+		if !errors.Is(got, err) || got.Error() != opError("open", "/dev/net/mytun", err, openHint(err)).Error() {
+			t.Errorf("%v, want the error number and the hint", got)
+		}
+	}
+	if errors.Is(ErrNotSupported, ErrNoModule) || errors.Is(ErrClosed, ErrNoModule) {
+		t.Error("other errors are ErrNoModule too")
+	}
+}
+
+// TestOpenSaysNoModule: Open returns it.
+func TestOpenSaysNoModule(t *testing.T) {
+	if _, err := Open(Config{Path: t.TempDir() + "/mytun"}); !errors.Is(err, ErrNoModule) {
+		t.Errorf("%v, want ErrNoModule", err)
+	}
+	if _, err := Open(Config{Path: "/dev/null"}); errors.Is(err, ErrNoModule) {
+		t.Errorf("of another file: %v", err)
 	}
 }

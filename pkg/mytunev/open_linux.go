@@ -101,7 +101,7 @@ func openNode(path string) (int, error) {
 			return fd, nil
 		}
 		if err != unix.EINTR {
-			return -1, opError("open", path, err, openHint(err))
+			return -1, openError(path, err)
 		}
 	}
 }
