@@ -121,6 +121,12 @@ same_version() {
 		echo "CHANGELOG.md does not begin with ${version:-a version}, which kmod/dkms.conf has"
 }
 
+# same_licences: LICENSE files stand where tools look for them, with the texts of LICENSES/.
+same_licences() {
+	cmp LICENSE LICENSES/MIT || return 1
+	sed '1,/^License-Text:/d' LICENSES/GPL-2.0 | sed 1d | cmp - kmod/LICENSE
+}
+
 shell_scripts() {
 	find scripts test kmod debian .ci -type f ! -name '*.go' ! -name '*.[ch]' -exec grep -lE '^#!/bin/(ba)?sh|shellcheck shell' {} +
 }
@@ -161,6 +167,7 @@ main() {
 	check shellcheck run_shellcheck
 	check "tests named in docs" named_tests
 	check version same_version
+	check licences same_licences
 	[ "$STATUS" = 0 ] || echo "lint: see the complaints above"
 	exit "$STATUS"
 }
