@@ -100,6 +100,28 @@ func (d *Device) MTU() (int, error) {
 	return q.port.file.mtu()
 }
 
+// SetMTU sets the device's MTU in bytes, Ethernet header excluded. It needs CAP_NET_ADMIN
+// and fails with EPERM without, with EINVAL for an MTU that the device does not take, and
+// else as MTU does. Frames that the process sends may be longer.
+func (d *Device) SetMTU(mtu int) error {
+	q := d.first()
+	if q.port.file == nil {
+		return ErrClosed
+	}
+	return q.port.file.setMTU(mtu)
+}
+
+// Index asks the kernel for the device's index, by which netlink and package net know
+// it. It stays what it is when the device is renamed, which Name does not follow. Index
+// fails as MTU does.
+func (d *Device) Index() (int, error) {
+	q := d.first()
+	if q.port.file == nil {
+		return 0, ErrClosed
+	}
+	return q.port.file.index()
+}
+
 // Run calls Run on every queue, each on a goroutine of its own, and returns when
 // all have ended: the first that does ends the others. Its error is returned; it
 // is never nil.

@@ -129,6 +129,16 @@ func (f fakeFile) mtu() (int, error) {
 	return 1500, f.err()
 }
 
+func (f fakeFile) setMTU(int) error {
+	_, err := f.mtu()
+	return err
+}
+
+func (f fakeFile) index() (int, error) {
+	_, err := f.mtu()
+	return 7, err
+}
+
 func (f fakeFile) control(use func(fd uintptr)) error {
 	if err := f.err(); err != nil {
 		return err

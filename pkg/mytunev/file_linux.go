@@ -63,22 +63,34 @@ func (o *openFile) stats() (KernelStats, error) {
 	return s.KernelStats, err
 }
 
-// mtu implements kernelFile. The device may have been renamed: the file knows.
-func (o *openFile) mtu() (int, error) {
+// mtu implements kernelFile.
+func (o *openFile) mtu() (int, error) { return o.link(linkMTU) }
+
+// index implements kernelFile.
+func (o *openFile) index() (int, error) { return o.link(linkIndex) }
+
+// setMTU implements kernelFile.
+func (o *openFile) setMTU(mtu int) error {
+	_, err := o.link(func(name string) (int, error) { return setLinkMTU(name, mtu) })
+	return err
+}
+
+// link calls f with the device's name. The device may have been renamed: the file knows.
+func (o *openFile) link(f func(name string) (int, error)) (int, error) {
 	name, err := o.deviceName()
 	if err != nil {
 		return 0, err
 	}
-	mtu, err := linkMTU(name)
+	value, err := f(name)
 	if err != nil {
 		// Gone, or renamed once more?
 		if now, e := o.deviceName(); e != nil {
 			return 0, e
 		} else if now != name {
-			return linkMTU(now)
+			return f(now)
 		}
 	}
-	return mtu, err
+	return value, err
 }
 
 func (o *openFile) deviceName() (string, error) {
@@ -99,18 +111,46 @@ func (o *openFile) deviceName() (string, error) {
 }
 
 // linkMTU asks for the MTU of a network device of this network namespace.
-func linkMTU(name string) (int, error) {
+func linkMTU(name string) (int, error) { return linkIoctl("get MTU of", name, unix.SIOCGIFMTU, 0, nil) }
+
+// linkIndex asks for its index.
+func linkIndex(name string) (int, error) {
+	return linkIoctl("get the index of", name, unix.SIOCGIFINDEX, 0, nil)
+}
+
+// setLinkMTU sets its MTU, and returns it.
+func setLinkMTU(name string, mtu int) (int, error) {
+	if int(int32(mtu)) != mtu {
+		mtu = -1 // which the kernel refuses too
+	}
+	return linkIoctl("set MTU of", name, unix.SIOCSIFMTU, uint32(mtu), func(err error) string {
+		switch err {
+		case unix.EPERM:
+			return "CAP_NET_ADMIN is needed: run as root"
+		case unix.EINVAL:
+			return "the device takes an MTU from 68 to 65535"
+		}
+		return ""
+	})
+}
+
+// linkIoctl calls an ioctl of network devices that takes or returns a number.
+func linkIoctl(op, name string, request uint, value uint32, hint func(error) string) (int, error) {
+	if hint == nil {
+		hint = func(error) string { return "" }
+	}
 	ifr, err := unix.NewIfreq(name)
 	if err != nil {
-		return 0, opError("get MTU of", name, err, "")
+		return 0, opError(op, name, err, "")
 	}
 	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return 0, opError("get MTU of", name, err, "")
+		return 0, opError(op, name, err, "")
 	}
 	defer unix.Close(s)
-	if err := unix.IoctlIfreq(s, unix.SIOCGIFMTU, ifr); err != nil {
-		return 0, opError("get MTU of", name, err, "")
+	ifr.SetUint32(value)
+	if err := unix.IoctlIfreq(s, request, ifr); err != nil {
+		return 0, opError(op, name, err, hint(err))
 	}
 	return int(ifr.Uint32()), nil
 }

@@ -253,6 +253,46 @@ func TestModuleReadBatch(t *testing.T) {
 	}
 }
 
+// TestModuleInterface renames the device, and asks it for what it has kept.
+func TestModuleInterface(t *testing.T) {
+	d := openDevice(t, Config{})
+	link, err := netlink.LinkByName(d.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{d.Name(), "renamed0"} {
+		if err := netlink.LinkSetName(link, name); err != nil {
+			t.Fatal(err)
+		}
+		if index, err := d.Index(); index != link.Attrs().Index || err != nil {
+			t.Errorf("%s: index %d, %v, want %d", name, index, err, link.Attrs().Index)
+		}
+		for _, mtu := range []int{68, 65535, 1280} {
+			err := d.SetMTU(mtu)
+			if got, e := d.MTU(); err != nil || e != nil || got != mtu {
+				t.Errorf("%s: MTU %d, %v, %v, want %d", name, got, err, e, mtu)
+			}
+		}
+		for _, mtu := range []int{-1, 0, 67, 65536, 1<<32 + 1500} {
+			if err := d.SetMTU(mtu); !errors.Is(err, syscall.EINVAL) || !strings.Contains(err.Error(), "68 to 65535") {
+				t.Errorf("%s: MTU %d: %v, want EINVAL", name, mtu, err)
+			}
+		}
+	}
+	if now, err := net.InterfaceByName("renamed0"); err != nil || now.MTU != 1280 {
+		t.Errorf("%+v, %v", now, err)
+	}
+	if err := netlink.LinkDel(link); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Index(); err != ErrDetached {
+		t.Errorf("Index of a device that is gone: %v, want ErrDetached", err)
+	}
+	if err := d.SetMTU(1400); err != ErrDetached {
+		t.Errorf("SetMTU of a device that is gone: %v, want ErrDetached", err)
+	}
+}
+
 // TestModuleFlood sends many times the ring, without and with waiting.
 func TestModuleFlood(t *testing.T) {
 	const frames = 20000

@@ -353,6 +353,15 @@ func TestLinkMTU(t *testing.T) {
 	if mtu, err := linkMTU("lo"); mtu < 1280 || err != nil {
 		t.Errorf("lo: %d, %v", mtu, err)
 	}
+	if index, err := linkIndex("lo"); index != 1 || err != nil {
+		t.Errorf("index of lo: %d, %v", index, err)
+	}
+	if _, err := linkIndex("no-such-device"); !errors.Is(err, unix.ENODEV) {
+		t.Errorf("%v, want ENODEV", err)
+	}
+	if _, err := setLinkMTU("no-such-device", 1500); !errors.Is(err, unix.ENODEV) && !errors.Is(err, unix.EPERM) {
+		t.Errorf("%v, want ENODEV", err)
+	}
 	if _, err := linkMTU("no-such-device"); !errors.Is(err, unix.ENODEV) {
 		t.Errorf("%v, want ENODEV", err)
 	}

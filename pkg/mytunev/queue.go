@@ -30,6 +30,8 @@ type Handler func(b *Batch) error
 type kernelFile interface {
 	stats() (KernelStats, error)
 	mtu() (int, error)
+	setMTU(mtu int) error
+	index() (int, error)
 	control(f func(fd uintptr)) error
 }
 
