@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var coalesceDefaults = device.Coalesce{RxUsecs: 200, RxFrames: 64, TxUsecs: 50}
+var coalesceDefaults = device.Coalesce{RxUsecs: 200, RxFrames: 256, TxUsecs: 50}
 
 // checkQueueCoalesce compares the times of a queue, and what the process is told.
 func checkQueueCoalesce(t *testing.T, l *device.Link, queue int, want device.Coalesce) {

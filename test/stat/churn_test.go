@@ -5,7 +5,6 @@
 package stat
 
 import (
-	"encoding/json"
 	"testing"
 
 	"github.com/mytun/mytun/test/device"
@@ -21,30 +20,9 @@ func TestQueuesComeAndGo(t *testing.T) {
 	sendDown(t, l, conn, frames)
 	device.WaitFor(t, "the frames to come", func() bool { return l.Queue().Stats(t).RxFrames == frames })
 	stat := goOn(t, l.Name)
-	lines, done := make(chan []byte, reports), make(chan bool)
-	go func() {
-		defer close(done)
-		defer close(lines)
-		for len(lines) < reports && stat.lines.Scan() {
-			lines <- append([]byte(nil), stat.lines.Bytes()...)
-		}
-	}()
-	changes := 0
-	for ; !isClosed(done); changes++ {
-		first, second := device.Open(t), device.Open(t)
-		first.Attach(t, l.Name, l.Flags|device.Multi)
-		second.Attach(t, l.Name, l.Flags|device.Multi)
-		first.Close()
-		second.Close()
-	}
-	if len(lines) < reports {
-		t.Errorf("mytunstat ended after %d reports", len(lines))
-	}
-	for line := range lines {
-		var r report
-		if err := json.Unmarshal(line, &r); err != nil {
-			t.Fatalf("%v: %s", err, line)
-		}
+	for range reports {
+		comeAndGo(t, l)
+		r := stat.next(t)
 		for _, q := range r.only(t, l.Name).Queues {
 			want := uint64(0)
 			if q.Queue == 0 {
@@ -55,14 +33,14 @@ func TestQueuesComeAndGo(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d queues came and went", 2*changes)
 }
 
-func isClosed(c chan bool) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
+// comeAndGo has two queues come, and the one in the middle go first.
+func comeAndGo(t *testing.T, l *device.Link) {
+	t.Helper()
+	first, second := device.Open(t), device.Open(t)
+	first.Attach(t, l.Name, l.Flags|device.Multi)
+	second.Attach(t, l.Name, l.Flags|device.Multi)
+	first.Close()
+	second.Close()
 }
