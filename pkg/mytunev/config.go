@@ -126,15 +126,20 @@ type Config struct {
 	// Exclusive makes Open fail with EBUSY if the device exists already.
 	Exclusive bool
 
-	// Path is the device node, "" meaning /dev/net/mytun.
+	// Backend is what is to be at the kernel's end: mytun, stock tun, or, and that is
+	// the zero value, mytun where it is and stock tun where it is not. The environment
+	// variable MYTUN_BACKEND, auto, mytun or tun, takes its place in all of a
+	// process; another value makes Open fail. Device.Backend tells what was chosen.
+	Backend Backend
+
+	// Path is the device node, "" meaning /dev/net/mytun. With BackendTun it is that of
+	// stock tun, "" meaning /dev/net/tun. If the environment chooses another backend
+	// than Backend, that has its default node.
 	Path string
 }
 
 // withDefaults returns c with its zero values replaced, or says what is wrong.
 func (c Config) withDefaults() (Config, error) {
-	if c.Path == "" {
-		c.Path = defaultPath
-	}
 	if c.Queues == 0 {
 		c.Queues = 1
 	}
@@ -151,6 +156,8 @@ func (c Config) validate() error {
 	switch {
 	case c.Mode != TUN && c.Mode != TAP:
 		return fmt.Errorf("mytunev: Config.Mode is %d, neither TUN nor TAP", int(c.Mode))
+	case !c.Backend.known():
+		return fmt.Errorf("mytunev: Config.Backend is %v, none of auto, mytun and tun", c.Backend)
 	case c.Queues < 1 || c.Queues > maxQueues:
 		return fmt.Errorf("mytunev: Config.Queues is %d, not in 1..%d", c.Queues, maxQueues)
 	case !isRingSize(c.RxRing):

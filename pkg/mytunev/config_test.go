@@ -14,13 +14,13 @@ import (
 
 func TestConfigDefaults(t *testing.T) {
 	c, err := Config{}.withDefaults()
-	want := Config{Queues: 1, RxRing: 1 << 20, TxRing: 1 << 20, Path: "/dev/net/mytun"}
+	want := Config{Queues: 1, RxRing: 1 << 20, TxRing: 1 << 20}
 	if c != want || err != nil {
 		t.Errorf("%+v, %v, want %+v", c, err, want)
 	}
 	given := Config{Name: "x", Mode: TAP, Queues: 4, RxRing: 1 << 17, TxRing: 1 << 26,
 		Poll: -1, Offload: AllOffloads, Backpressure: true, WakeBytes: 1 << 16, BusyPoll: time.Millisecond,
-		Headroom: 256, Tailroom: 31, LockThreads: true, CPUs: "3,0", Exclusive: true, Path: "/y"}
+		Headroom: 256, Tailroom: 31, LockThreads: true, CPUs: "3,0", Exclusive: true, Backend: BackendTun, Path: "/y"}
 	if c, err := given.withDefaults(); c != given || err != nil {
 		t.Errorf("%+v, %v, want no change", c, err)
 	}
@@ -29,6 +29,7 @@ func TestConfigDefaults(t *testing.T) {
 func TestConfigErrors(t *testing.T) {
 	for field, c := range map[string]Config{
 		"Mode":                {Mode: 2},
+		"Backend":             {Backend: 3},
 		"Queues":              {Queues: -1},
 		"RxRing":              {RxRing: 100000},
 		"TxRing":              {TxRing: -4096},

@@ -19,6 +19,8 @@ type Device struct {
 	name    string
 	mode    Mode
 	queues  []*Queue
+	backend Backend
+	why     string // it is that backend
 	cleanup runtime.Cleanup
 }
 

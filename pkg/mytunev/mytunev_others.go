@@ -4,7 +4,10 @@
 
 package mytunev
 
-import "errors"
+import (
+	"errors"
+	"os"
+)
 
 // Stand-ins for errors that not every system has.
 var (
@@ -12,7 +15,12 @@ var (
 	errMsgSize = errors.New("message too long")
 )
 
-func open(Config) (*Device, error) { return nil, ErrNotSupported }
+func open(c Config) (*Device, error) {
+	if _, err := c.route(os.Getenv(backendVariable)); err != nil {
+		return nil, err
+	}
+	return nil, ErrNotSupported
+}
 
 func pinThread(int) (undo func() error, err error) { return nil, ErrNotSupported }
 

@@ -19,8 +19,6 @@ const (
 	errMsgSize = unix.EMSGSIZE
 )
 
-func open(c Config) (*Device, error) { return openQueues(c, openQueue) }
-
 // openQueues opens the queues one by one. The first creates the device and so settles
 // its name; the others attach to it.
 func openQueues(c Config, openQueue func(c Config, name string, exclusive bool) (port, string, error)) (*Device, error) {
@@ -64,13 +62,13 @@ func openQueue(c Config, name string, exclusive bool) (p port, attached string, 
 			s.close()
 		}
 	}()
-	fd, err := openNode(c.Path)
+	fd, err := openNode(c.Path, openError)
 	if err != nil {
 		return p, "", err
 	}
 	file := &openFile{fd: fd}
 	s.add(file.close)
-	if attached, err = attach(fd, c, name, exclusive); err != nil {
+	if attached, err = attach(fd, c, name, attachFlags(c, exclusive)); err != nil {
 		return p, "", err
 	}
 	info, err := makeRings(fd, c, attached)
@@ -94,25 +92,25 @@ func openQueue(c Config, name string, exclusive bool) (p port, attached string, 
 	return p, attached, nil
 }
 
-func openNode(path string) (int, error) {
+func openNode(path string, failure func(path string, err error) error) (int, error) {
 	for {
 		fd, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 		if err == nil {
 			return fd, nil
 		}
 		if err != unix.EINTR {
-			return -1, openError(path, err)
+			return -1, &nodeError{failure(path, err)}
 		}
 	}
 }
 
 // attach makes fd a queue of the network device and returns the device's name.
-func attach(fd int, c Config, name string, exclusive bool) (string, error) {
+func attach(fd int, c Config, name string, flags uint16) (string, error) {
 	ifr, err := unix.NewIfreq(name)
 	if err != nil {
 		return "", opError("attach to", name, err, "a name has at most 15 bytes")
 	}
-	ifr.SetUint16(attachFlags(c, exclusive))
+	ifr.SetUint16(flags)
 	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr); err != nil {
 		return "", opError("attach to", cmp.Or(name, "a new device"), err, attachHint(err, c))
 	}
@@ -207,7 +205,9 @@ func ringHint(fd int, c Config, err error) string {
 	return fmt.Sprintf("a size is a power of two from %d to %d", info.ringSizeMin, info.ringSizeMax)
 }
 
-func notOurs(c Config) string { return c.Path + " is not mytun's device node" }
+func notOurs(c Config) string {
+	return c.Path + " is not mytun's device node; Config.Backend chooses stock tun"
+}
 
 func memoryHint(err error) string {
 	if err == unix.ENOMEM {

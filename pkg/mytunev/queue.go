@@ -38,11 +38,14 @@ type kernelFile interface {
 // A port is all that a Queue has of the outside world.
 type port struct {
 	rx, tx   ringMemory
-	maxFrame uint32         // longest payload, in bytes
-	state    *atomic.Uint32 // written by the kernel
-	vnet     bool           // VNetHeader is allowed in tx frames
-	hash     bool           // a flow hash is allowed in tx frames
-	ahead    uint32         // see consumer
+	maxFrame uint32                   // longest payload, in bytes
+	state    *atomic.Uint32           // written by the kernel
+	vnet     bool                     // VNetHeader is allowed in tx frames
+	hash     bool                     // a flow hash is allowed in tx frames
+	ahead    uint32                   // see consumer
+	fill     func() error             // see consumer
+	drain    func()                   // see producer
+	unfit    func(gsoType byte) error // tells of a super-packet that the kernel does not know; nil if it knows all
 
 	frames   sleeper                     // wakes when frames come
 	space    sleeper                     // wakes when there is room
@@ -99,6 +102,7 @@ func newQueue(dev *Device, index int, p port) *Queue {
 		tx:         newProducer(p.tx, p.maxFrame),
 	}
 	q.rx.ahead = p.ahead
+	q.rx.fill, q.tx.drain = p.fill, p.drain
 	q.open.Store(true)
 	return q
 }

@@ -78,6 +78,10 @@ type consumer struct {
 	tail     uint32 // the kernel's index as we know it
 	skipped  uint64 // frames that were malformed, but had a usable length
 	ahead    uint32 // bytes that may come without a doorbell while we sleep
+
+	// fill puts more frames into the ring, if nobody else does: then it is the
+	// producer, called by whoever has the ring.
+	fill func() error
 }
 
 func newConsumer(m ringMemory, maxFrame uint32) consumer {
@@ -88,6 +92,11 @@ func newConsumer(m ringMemory, maxFrame uint32) consumer {
 // refresh reads the kernel's index. It must stay ahead of what it was, and
 // within one ring of what was released.
 func (c *consumer) refresh() error {
+	if c.fill != nil {
+		if err := c.fill(); err != nil {
+			return err
+		}
+	}
 	tail := c.producer.Load()
 	ahead := tail - c.released
 	if ahead > c.size || ahead < c.tail-c.released || tail%frameAlign != 0 {
@@ -156,6 +165,9 @@ func (c *consumer) arm() (bool, error) {
 	if c.head != c.tail {
 		return true, nil
 	}
+	if c.fill != nil { // what is to be put into the ring wakes us by itself
+		return false, nil
+	}
 	c.needWakeup.Store(c.head + c.ahead)
 	return c.poll()
 }
@@ -169,6 +181,10 @@ type producer struct {
 	head      uint32 // our index: everything before is committed
 	tail      uint32 // the kernel's index as we know it
 	reserved  uint32 // payload bytes of the open reservation, 0 if none is
+
+	// drain takes all that is published out of the ring, if nobody else does: then it
+	// is the consumer, called by whoever has the ring.
+	drain func()
 }
 
 func newProducer(m ringMemory, maxFrame uint32) producer {
@@ -182,6 +198,9 @@ func newProducer(m ringMemory, maxFrame uint32) producer {
 // refresh reads the kernel's index. It must lie between what it was and what
 // was published.
 func (p *producer) refresh() error {
+	if p.drain != nil {
+		p.publish()
+	}
 	tail := p.consumer.Load()
 	if p.published-tail > p.published-p.tail || tail%frameAlign != 0 {
 		return ErrRingBroken
@@ -283,6 +302,10 @@ func (p *producer) publish() bool {
 	}
 	p.published = now
 	p.producer.Store(now)
+	if p.drain != nil {
+		p.drain()
+		return false
+	}
 	return crossed(p.needWakeup.Load(), old, now)
 }
 

@@ -22,6 +22,12 @@ func (s *sender) commit(n int, m *metadata) error {
 			s.q.tx.reserved = 0
 			return ErrNotSupported
 		}
+		if s.q.port.unfit != nil {
+			if err := s.q.port.unfit(m.vnet[vnetGSOType]); err != nil {
+				s.q.tx.reserved = 0
+				return err
+			}
+		}
 		if !s.q.port.hash {
 			m.flags, m.hash = 0, 0
 		}
@@ -159,11 +165,20 @@ func (s *sender) finishTurn() error {
 	if ring {
 		return q.ring()
 	}
-	return nil
+	return q.lost()
 }
 
 // finish ends a sender that is not part of a Batch.
 func (s *sender) finish() error {
 	s.open = false
 	return s.finishTurn()
+}
+
+// lost tells whether the device turned out to be gone when frames were written to it.
+// Who has a kernel's ring learns that from the next call.
+func (q *Queue) lost() error {
+	if q.port.drain != nil && q.port.state.Load()&stateDetached != 0 {
+		return ErrDetached
+	}
+	return nil
 }

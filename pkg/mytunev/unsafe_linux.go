@@ -10,7 +10,7 @@ import (
 )
 
 // This is the only file that imports unsafe. It makes atomic words of mapped
-// memory and hands pointers to ioctl; mapping itself unix.Mmap does.
+// memory, hands pointers to ioctl, and maps memory twice; other mapping unix.Mmap does.
 
 // The ioctl numbers state the sizes of the structures: compile only if they are
 // right.
@@ -46,4 +46,31 @@ func ioctl[T argument](fd int, request uintptr, arg *T) error {
 			return errno
 		}
 	}
+}
+
+// mapTwice makes an area of memory that is mapped twice, back to back. size is a multiple
+// of the page's.
+func mapTwice(size int) (area []byte, unmap func() error, err error) {
+	fd, err := unix.MemfdCreate("mytun", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer unix.Close(fd)
+	if err := unix.Ftruncate(fd, int64(size)); err != nil {
+		return nil, nil, err
+	}
+	length := 2 * uintptr(size)
+	first, err := unix.MmapPtr(-1, 0, nil, length, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return nil, nil, err
+	}
+	unmap = func() error { return unix.MunmapPtr(first, length) }
+	for _, at := range []unsafe.Pointer{first, unsafe.Add(first, size)} {
+		_, err := unix.MmapPtr(fd, 0, at, uintptr(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_FIXED)
+		if err != nil {
+			unmap()
+			return nil, nil, err
+		}
+	}
+	return unsafe.Slice((*byte)(first), length), unmap, nil
 }

@@ -78,6 +78,8 @@ var values = map[string]func() bool{
 	"Batch.Frames":        func() bool { return takeAll(&Batch{}) == nil },
 	"Batch.Next":          func() bool { _, ok := (&Batch{}).Next(); return !ok },
 	"Batch.Queue":         func() bool { return (&Batch{}).Queue() == nil },
+	"Backend.String":      func() bool { return Backend(0).String() == "auto" },
+	"Device.Backend":      func() bool { b, why := (&Device{}).Backend(); return b == BackendAuto && why == "" },
 	"Device.Mode":         func() bool { return (&Device{}).Mode() == TUN },
 	"Device.Name":         func() bool { return (&Device{}).Name() == "" },
 	"Device.Queues":       func() bool { return len((&Device{}).Queues()) == 0 },
