@@ -86,12 +86,13 @@ type Config struct {
 
 	// FlowHash has each frame come with the hash of its flow (Frame.Hash), for
 	// programs that spread flows over goroutines, or hand a hash on with
-	// SendFrame. To compute it the kernel looks at each frame's headers.
+	// SendFrame. Over stock tun no frame has one. To compute it the kernel looks at each frame's headers.
 	FlowHash bool
 
 	// Backpressure makes the device hold up its senders while the rx ring is
 	// full, instead of dropping their frames. A process that stops receiving
 	// then stops whoever sends to the device. It is the device's, as Offload.
+	// Stock tun knows it from Linux 7.3 on: Open fails where it is not to be had.
 	Backpressure bool
 
 	// WakeBytes is how much must have come into the rx ring, headers, room and all,

@@ -33,8 +33,12 @@ var (
 // exists, and maps the rings of its queues. The device is down and has no
 // address: setting it up is netlink's business.
 //
-// Open fails with ErrNoModule where there is no mytun (modprobe mytun). All of its
-// errors that come from the kernel wrap a syscall.Errno: EPERM without CAP_NET_ADMIN, EBUSY when the name
+// Config.Backend, or MYTUN_BACKEND in the environment, chooses between the module and
+// stock tun; see Device.Backend for which it became.
+//
+// Open fails with ErrNoModule where mytun was asked for and is not there, or neither is
+// (modprobe mytun). All of its errors that come from the kernel wrap a syscall.Errno:
+// EPERM without CAP_NET_ADMIN, EBUSY when the name
 // is taken, EINVAL when the device exists with another mode, ENOMEM when the
 // memory cgroup is at its limit. On systems other than Linux it returns
 // ErrNotSupported, which ErrNoModule wraps.

@@ -8,9 +8,10 @@
 // The ev is for events: frames come by callback, and both sides sleep on eventfds and
 // epoll, where programs for a tun device call read and write.
 //
-// The mytun module must be loaded (modprobe mytun), and creating a device takes
-// CAP_NET_ADMIN. On systems other than Linux the package builds, and [Open]
-// returns [ErrNotSupported].
+// Where the mytun module is not loaded (modprobe mytun), or may not be used, the same
+// program runs over the kernel's own tun driver, with a system call for each frame: see
+// [Backend]. Creating a device takes CAP_NET_ADMIN. On systems other than Linux the
+// package builds, and [Open] returns [ErrNotSupported].
 //
 // # A complete program
 //

@@ -154,6 +154,8 @@ func testDeviceEcho(t *testing.T) {
 				}()
 			}
 			group.Wait()
+			// The last answer may be there before it is counted.
+			until(t, "1200 frames counted", func() bool { s, err := d.Stats(); return err != nil || s.TxFrames >= 1200 })
 			s, err := d.Stats()
 			if err != nil || s.Frames < 1200 || s.TxFrames < 1200 || s.Malformed != 0 ||
 				s.TxRefusedLength+s.TxRefusedFlags+s.TxRefusedVNet+s.TxRefusedProtocol != 0 {

@@ -19,7 +19,11 @@ type Stats struct {
 	BusyPollHits uint64 // those that saw frames come, and saved a wake-up
 }
 
-// KernelStats are the module's counters, as MYTUN_IOC_GET_STATS reports them.
+// KernelStats are the module's counters, as MYTUN_IOC_GET_STATS reports them. Over
+// stock tun they are what this process has read and written: RxFrames, RxBytes and all
+// that begin with Tx and have to do with single frames, TxRefusedFlags and TxXDP
+// excepted. RxDropped then counts only frames that no ring can carry; those that wait for
+// the process in vain are in the interface's own statistics. The rest is zero.
 type KernelStats struct {
 	RxFrames              uint64 // frames put into the rx ring
 	RxBytes               uint64 // their payload

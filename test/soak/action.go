@@ -47,6 +47,7 @@ func (h *host) chooseRing() int { return 128 << 10 << h.choice.IntN(6) }
 // one: the device counts a super-packet that it drops once.
 func (h *host) chooseConfig() mytunev.Config {
 	c := mytunev.Config{
+		Backend: mytunev.BackendMytun,
 		Queues: 2 + h.choice.IntN(3), RxRing: h.chooseRing(), TxRing: h.chooseRing(),
 		Backpressure: h.choice.IntN(3) > 0,
 		LockThreads:  h.choice.IntN(2) == 0,
