@@ -31,7 +31,7 @@ type mytunDevice struct {
 func openMytun(c Config) (Device, error) {
 	config := mytunev.Config{
 		Backend: mytunev.BackendMytun, // stock tun has a peer of its own
-		Name: c.Name, Queues: c.queues(), RxRing: c.Ring, TxRing: c.Ring, Backpressure: c.Hold, BusyPoll: c.BusyPoll,
+		Name:    c.Name, Queues: c.queues(), RxRing: c.Ring, TxRing: c.Ring, Backpressure: c.Hold, BusyPoll: c.BusyPoll,
 		Exclusive: true,
 	}
 	if c.TAP {

@@ -48,7 +48,7 @@ func (h *host) chooseRing() int { return 128 << 10 << h.choice.IntN(6) }
 func (h *host) chooseConfig() mytunev.Config {
 	c := mytunev.Config{
 		Backend: mytunev.BackendMytun,
-		Queues: 2 + h.choice.IntN(3), RxRing: h.chooseRing(), TxRing: h.chooseRing(),
+		Queues:  2 + h.choice.IntN(3), RxRing: h.chooseRing(), TxRing: h.chooseRing(),
 		Backpressure: h.choice.IntN(3) > 0,
 		LockThreads:  h.choice.IntN(2) == 0,
 		Poll:         []time.Duration{0, -1, 20 * time.Microsecond, time.Millisecond}[h.choice.IntN(4)],
