@@ -103,6 +103,7 @@ func (o *options) config() mytunev.Config {
 		TxRing:    o.ring,
 		Poll:      o.poll,
 		Exclusive: true,
+		Backend:   mytunev.BackendMytun, // what it shows is mytun
 	}
 	if o.tap {
 		c.Mode = mytunev.TAP

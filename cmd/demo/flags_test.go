@@ -52,7 +52,7 @@ func TestConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := mytunev.Config{Name: "x", Mode: mytunev.TAP, Queues: 4, RxRing: 131072, TxRing: 131072,
-		Poll: 2 * time.Millisecond, Exclusive: true}
+		Poll: 2 * time.Millisecond, Exclusive: true, Backend: mytunev.BackendMytun}
 	if got := o.config(); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
