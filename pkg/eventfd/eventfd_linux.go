@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,7 +27,9 @@ type EventFD struct {
 type handle struct {
 	mu   sync.RWMutex // held for reading around every use of fd
 	fd   int          // -1 once closed
-	file *os.File     // owns fd from the first Wait or SetDeadline on
+	file *os.File     // owns fd from the first use of the runtime's poller on
+
+	refused error // why the poller does not watch file
 }
 
 // none is the handle of every zero value: it is closed.
@@ -166,6 +169,20 @@ func (e *EventFD) SetDeadline(t time.Time) error {
 	return nil
 }
 
+// SyscallConn implements [syscall.Conn]. Read of what it returns calls its function,
+// and while that returns false again after each [EventFD.Signal], of whatever
+// process: no more than once for several, and also for one that came just before. It
+// waits as Wait does, but leaves the counter as it is; the function may look for
+// what the signals are about without a system call. One Read or Wait runs at a time,
+// the others wait for their turn.
+func (e *EventFD) SyscallConn() (syscall.RawConn, error) {
+	file, err := e.pollable("get the raw connection")
+	if err != nil {
+		return nil, err
+	}
+	return file.SyscallConn()
+}
+
 // Close closes the descriptor and ends every Wait. It waits for calls of other
 // methods that are under way. A second Close fails with [os.ErrClosed].
 func (e *EventFD) Close() error {
@@ -196,6 +213,13 @@ func (e *EventFD) pollable(op string) (*os.File, error) {
 	}
 	if h.file == nil {
 		h.file = os.NewFile(uintptr(h.fd), "eventfd")
+		// What is not in the runtime's poller has no deadlines.
+		if err := h.file.SetReadDeadline(time.Time{}); err != nil {
+			h.refused = fmt.Errorf("watch descriptor %d: %w (is fs.epoll.max_user_watches reached?)", h.fd, err)
+		}
+	}
+	if h.refused != nil {
+		return nil, fmt.Errorf("eventfd: %s: %w", op, h.refused)
 	}
 	return h.file, nil
 }

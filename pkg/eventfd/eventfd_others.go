@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"syscall"
 	"time"
 )
 
@@ -42,6 +43,9 @@ func (e *EventFD) Wait() (uint64, error) { return 0, errUnsupported }
 
 // SetDeadline fails: eventfds are Linux's.
 func (e *EventFD) SetDeadline(t time.Time) error { return errUnsupported }
+
+// SyscallConn fails: eventfds are Linux's.
+func (e *EventFD) SyscallConn() (syscall.RawConn, error) { return nil, errUnsupported }
 
 // Close fails: eventfds are Linux's.
 func (e *EventFD) Close() error { return errUnsupported }

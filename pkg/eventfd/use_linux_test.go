@@ -25,6 +25,7 @@ var uses = map[string]func(e *EventFD) error{
 	"EventFD.FD":          fdError,
 	"EventFD.SetDeadline": func(e *EventFD) error { return e.SetDeadline(time.Now()) },
 	"EventFD.Signal":      (*EventFD).Signal,
+	"EventFD.SyscallConn": func(e *EventFD) error { _, err := e.SyscallConn(); return err },
 	"EventFD.Wait":        func(e *EventFD) error { _, err := e.Wait(); return err },
 }
 

@@ -88,11 +88,11 @@ func (k *fakeKernel) port(free func()) port {
 		rx: k.rx, tx: k.tx, maxFrame: testMaxFrame, state: k.state, vnet: true, hash: true,
 		doorbell: k.txBell, file: fakeFile{k},
 	}
-	frames, err := newEpollSleeper(k.rxBell.FD(), -1)
+	frames, err := newPollSleeper(k.rxBell)
 	if err != nil {
 		k.t.Fatal(err)
 	}
-	space, err := newEpollSleeper(k.txSpace.FD(), -1)
+	space, err := newPollSleeper(k.txSpace)
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -212,9 +212,11 @@ func (k *fakeKernel) send(payloads ...[]byte) bool {
 	for _, p := range payloads {
 		for !k.put(p, 0) {
 			k.show()
-			consumer := k.rx.consumer.Load()
 			k.rx.needSpace.Store(k.rxProducer - k.rx.size/2 - 64)
-			if k.rx.consumer.Load() == consumer && !k.bell() {
+			if k.put(p, 0) {
+				break
+			}
+			if !k.bell() {
 				return false
 			}
 		}

@@ -32,6 +32,9 @@ func (c Config) loop(index int) loop {
 	return l
 }
 
+// locked reports whether Run keeps its threads.
+func (c Config) locked() bool { return c.LockThreads || c.CPUs != "" }
+
 func (c Config) validateLoop() error {
 	if c.BusyPoll < 0 || c.BusyPoll > maxPoll {
 		return fmt.Errorf("mytunev: Config.BusyPoll is %v, not in 0..%v", c.BusyPoll, maxPoll)

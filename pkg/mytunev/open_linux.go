@@ -85,7 +85,7 @@ func openQueue(c Config, name string, exclusive bool) (p port, attached string, 
 	if err = s.mapRings(fd, info, &p); err != nil {
 		return p, "", opError("map the rings of", attached, err, memoryHint(err))
 	}
-	if err = s.makeEvents(fd, &p); err != nil {
+	if err = s.makeEvents(fd, c.locked(), &p); err != nil {
 		return p, "", opError("set up the events of", attached, err, "")
 	}
 	p.close = sync.OnceValue(s.close)
@@ -271,8 +271,8 @@ func (s *setup) mmap(fd int, offset, length uint64, prot int) ([]byte, error) {
 const maxInt = int(^uint(0) >> 1)
 
 // makeEvents creates the three eventfds, hands them to the kernel and makes the
-// sleepers that wait for two of them.
-func (s *setup) makeEvents(fd int, p *port) error {
+// sleepers that wait for two of them, for goroutines that keep their threads or not.
+func (s *setup) makeEvents(fd int, locked bool, p *port) error {
 	var events [3]*eventfd.EventFD
 	for i := range events {
 		e, err := eventfd.New()
@@ -293,18 +293,25 @@ func (s *setup) makeEvents(fd int, p *port) error {
 	}
 	p.doorbell = txDoorbell
 	var err error
-	if p.frames, err = s.sleeper(rxDoorbell, fd); err != nil {
+	if p.frames, err = s.sleeper(rxDoorbell, locked); err != nil {
 		return err
 	}
-	p.space, err = s.sleeper(txSpace, fd)
+	p.space, err = s.sleeper(txSpace, locked)
 	return err
 }
 
-func (s *setup) sleeper(bell *eventfd.EventFD, file int) (sleeper, error) {
-	e, err := newEpollSleeper(bell.FD(), file)
+func (s *setup) sleeper(bell *eventfd.EventFD, locked bool) (sleeper, error) {
+	e, err := newSleeper(bell, locked)
 	if err != nil {
 		return nil, err
 	}
 	s.add(e.close)
 	return e, nil
+}
+
+func newSleeper(bell *eventfd.EventFD, locked bool) (sleeper, error) {
+	if locked {
+		return newEpollSleeper(bell)
+	}
+	return newPollSleeper(bell)
 }

@@ -367,88 +367,82 @@ func TestLinkMTU(t *testing.T) {
 	}
 }
 
-func newTestSleeper(t *testing.T, file int) (*epollSleeper, *eventfd.EventFD) {
-	bell := newEvent(t)
-	s, err := newEpollSleeper(bell.FD(), file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		s.close()
-		bell.Close()
-	})
-	return s, bell
-}
-
-func TestSleeper(t *testing.T) {
-	s, bell := newTestSleeper(t, -1)
-	for range 100 {
-		bell.Signal()
-		if err := s.wait(); err != nil {
-			t.Fatal(err)
-		}
-		s.kick()
-		s.kick()
-		if err := s.wait(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if n, _ := bell.Drain(); n != 100 {
-		t.Errorf("the bell holds %d, want 100: it is never to be read", n)
-	}
-	if n, _ := s.kicks.Drain(); n != 0 {
-		t.Errorf("%d kicks are left", n)
-	}
-	done := make(chan error)
-	go func() { done <- s.wait() }()
-	select {
-	case <-done:
-		t.Error("wait returned without a signal")
-	case <-time.After(10 * time.Millisecond):
-	}
-	s.kick()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-	s.close()
-	s.kick() // harmless
-	if err := s.wait(); err == nil {
-		t.Error("wait after close succeeds")
-	}
-}
-
-func TestSleeperReportsTheFile(t *testing.T) {
-	for name, c := range map[string]struct {
-		end  int // of the pipe that is watched; the other is closed
-		want error
-	}{"HUP": {0, ErrDetached}, "ERR": {1, ErrRingBroken}} {
+// eachSleeper runs a test for both ways to sleep.
+func eachSleeper(t *testing.T, test func(t *testing.T, s sleeper, bell *eventfd.EventFD)) {
+	for name, locked := range map[string]bool{"poller": false, "locked": true} {
 		t.Run(name, func(t *testing.T) {
-			var ends [2]int
-			if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+			watchdog.Watch(t, watchdog.Bound)
+			bell := newEvent(t)
+			t.Cleanup(func() { bell.Close() })
+			s, err := newSleeper(bell, locked)
+			if err != nil {
 				t.Fatal(err)
 			}
-			s, bell := newTestSleeper(t, ends[c.end])
-			bell.Signal()
-			if err := s.wait(); err != nil {
-				t.Error(err)
-			}
-			unix.Close(ends[1-c.end])
-			for range 2 { // it is a state, not an event
-				if err := s.wait(); err != c.want {
-					t.Errorf("%v, want %v", err, c.want)
-				}
-			}
-			unix.Close(ends[c.end])
+			t.Cleanup(func() { s.close() })
+			test(t, s, bell)
 		})
 	}
-	if fileError(unix.EPOLLERR|unix.EPOLLHUP) != ErrDetached {
-		t.Error("a device that is gone is not a broken ring")
-	}
+}
+
+// never is of who sleeps until there is a signal.
+func never() bool { return false }
+
+func TestSleeper(t *testing.T) {
+	eachSleeper(t, func(t *testing.T, s sleeper, bell *eventfd.EventFD) {
+		for range 100 {
+			for _, signal := range []func(){func() { bell.Signal() }, s.kick} {
+				// What comes while ready runs is not lost.
+				if err := s.wait(func() bool { signal(); return false }); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if err := s.wait(func() bool { return true }); err != nil {
+			t.Error(err)
+		}
+		if n, _ := bell.Drain(); n != 200 {
+			t.Errorf("the bell holds %d, want 200: it is never to be read", n)
+		}
+	})
+}
+
+func TestSleeperSleeps(t *testing.T) {
+	eachSleeper(t, func(t *testing.T, s sleeper, _ *eventfd.EventFD) {
+		done := make(chan error)
+		go func() { done <- s.wait(never) }()
+		select {
+		case <-done:
+			t.Error("wait returned without a signal")
+		case <-time.After(10 * time.Millisecond):
+		}
+		s.kick()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestSleeperAfterClose(t *testing.T) {
+	eachSleeper(t, func(t *testing.T, s sleeper, bell *eventfd.EventFD) {
+		if err := s.close(); err != nil {
+			t.Error(err)
+		}
+		bell.Close()
+		s.kick() // harmless
+		if err := s.wait(never); err == nil {
+			t.Error("wait after close succeeds")
+		}
+	})
 }
 
 func TestSleeperErrors(t *testing.T) {
 	before := countFDs(t)
-	if _, err := newEpollSleeper(-1, -1); !errors.Is(err, unix.EBADF) {
+	bell := newEvent(t)
+	bell.Close()
+	if _, err := newSleeper(bell, false); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("%v, want os.ErrClosed", err)
+	}
+	if _, err := newSleeper(bell, true); !errors.Is(err, unix.EBADF) {
 		t.Errorf("%v, want EBADF", err)
 	}
 	if after := countFDs(t); after != before {
@@ -456,9 +450,9 @@ func TestSleeperErrors(t *testing.T) {
 	}
 }
 
-// TestFileErrorAfterTheLastFrames: frames that came just before the file hung up
+// TestSleeperErrorAfterTheLastFrames: frames that came just before a sleeper fails
 // are handled before Run ends.
-func TestFileErrorAfterTheLastFrames(t *testing.T) {
+func TestSleeperErrorAfterTheLastFrames(t *testing.T) {
 	q, k := newFake(t)
 	q.framesGate.sleeper = hangingUp(func() {
 		if k.rx.consumer.Load() == k.rx.producer.Load() && q.counters.batches.Load() == 0 {
@@ -478,10 +472,13 @@ func TestFileErrorAfterTheLastFrames(t *testing.T) {
 	}
 }
 
-// hangingUp is a sleeper that finds the file hung up, and calls itself first.
+// hangingUp is a sleeper that fails, and calls itself first.
 type hangingUp func()
 
-func (h hangingUp) wait() error {
+func (h hangingUp) wait(ready func() bool) error {
+	if ready() {
+		return nil
+	}
 	h()
 	return ErrDetached
 }

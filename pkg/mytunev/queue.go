@@ -90,17 +90,17 @@ var (
 
 func newQueue(dev *Device, index int, p port) *Queue {
 	q := &Queue{
-		dev:        dev,
-		index:      index,
-		port:       p,
-		framesGate: newGate(p.frames),
-		spaceGate:  newGate(p.space),
-		done:       make(chan struct{}),
-		rxTurn:     newTurn(),
-		rx:         newConsumer(p.rx, p.maxFrame),
-		txTurn:     newTurn(),
-		tx:         newProducer(p.tx, p.maxFrame),
+		dev:    dev,
+		index:  index,
+		port:   p,
+		done:   make(chan struct{}),
+		rxTurn: newTurn(),
+		rx:     newConsumer(p.rx, p.maxFrame),
+		txTurn: newTurn(),
+		tx:     newProducer(p.tx, p.maxFrame),
 	}
+	q.framesGate.init(p.frames)
+	q.spaceGate.init(p.space)
 	q.rx.ahead = p.ahead
 	q.rx.fill, q.tx.drain = p.fill, p.drain
 	q.open.Store(true)

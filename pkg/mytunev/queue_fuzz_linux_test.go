@@ -85,9 +85,15 @@ func newUser(t *testing.T, start uint32, content []byte) *user {
 type idler struct{}
 
 func (idler) Signal() error { return nil }
-func (idler) wait() error   { panic("a wait beyond the deadline") }
 func (idler) kick()         {}
 func (idler) close() error  { return nil }
+
+func (idler) wait(ready func() bool) error {
+	if !ready() {
+		panic("a wait beyond the deadline")
+	}
+	return nil
+}
 
 func (u *user) step(what byte, value uint32) {
 	switch what {

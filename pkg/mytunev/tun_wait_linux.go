@@ -22,6 +22,12 @@ type tunSleeper struct {
 	events [2]unix.EpollEvent // of the one wait at a time
 }
 
+// What an event of the set is about.
+const (
+	watchedFile = iota
+	watchedKick
+)
+
 // newTunSleeper makes a sleeper of a file, which stays the caller's, and of the word to
 // write it to when the device is gone.
 func newTunSleeper(file int, state *atomic.Uint32) (*tunSleeper, error) {
@@ -35,7 +41,7 @@ func newTunSleeper(file int, state *atomic.Uint32) (*tunSleeper, error) {
 		return nil, err
 	}
 	s := &tunSleeper{set: set, kicks: kicks, state: state}
-	if err := errors.Join(s.watch(file, tagFile), s.watch(kicks.FD(), tagKick)); err != nil {
+	if err := errors.Join(s.watch(file, watchedFile), s.watch(kicks.FD(), watchedKick)); err != nil {
 		s.close()
 		return nil, err
 	}
@@ -51,7 +57,10 @@ func (s *tunSleeper) watch(fd int, tag int32) error {
 }
 
 // wait implements sleeper.
-func (s *tunSleeper) wait() error {
+func (s *tunSleeper) wait(ready func() bool) error {
+	if ready() {
+		return nil
+	}
 	n, err := unix.EpollWait(s.set, s.events[:], -1)
 	for isRetry(err) {
 		n, err = unix.EpollWait(s.set, s.events[:], -1)
@@ -61,7 +70,7 @@ func (s *tunSleeper) wait() error {
 	}
 	for _, event := range s.events[:n] {
 		switch {
-		case event.Fd == tagKick:
+		case event.Fd == watchedKick:
 			s.kicks.Drain()
 		case event.Events&(unix.EPOLLERR|unix.EPOLLHUP) != 0:
 			s.state.Or(stateDetached)
@@ -90,8 +99,10 @@ type idleSleeper chan struct{}
 func newIdleSleeper() idleSleeper { return make(idleSleeper, 1) }
 
 // wait implements sleeper.
-func (s idleSleeper) wait() error {
-	<-s
+func (s idleSleeper) wait(ready func() bool) error {
+	if !ready() {
+		<-s
+	}
 	return nil
 }
 
