@@ -437,7 +437,7 @@ func TestIdleSleeper(t *testing.T) {
 	s := newIdleSleeper()
 	s.kick()
 	s.kick()
-	if err := errors.Join(s.wait(func() bool { return false }), s.close()); err != nil {
+	if err := errors.Join(s.wait(never), s.close()); err != nil {
 		t.Error(err)
 	}
 }
