@@ -192,14 +192,17 @@ func (h *Host) figures(k key, call float64) []figure {
 	}
 	all := []figure{{result.MetricTime, perPacket, h.time}}
 	if k.peer == result.PeerTun && !math.IsNaN(call) {
-		with := h.time
+		with, calls := h.time, 1.0
+		if k.c.Kind == Reflect {
+			calls = 2 // read and write
+		}
 		if h.CPUs == 1 && k.c.Receives() {
 			// The rest of the time the sender makes packets that are dropped: the slower the process is, the more of them.
 			with = each(func(w Window) float64 { return w.Process })
 		}
 		all = append(all,
-			figure{result.MetricTimeFree, perPacket, func(w Window) float64 { return with(w) - call }},
-			figure{result.MetricTimeHost, perPacket, func(w Window) float64 { return with(w) - call + h.CallNS }})
+			figure{result.MetricTimeFree, perPacket, func(w Window) float64 { return with(w) - calls*call }},
+			figure{result.MetricTimeHost, perPacket, func(w Window) float64 { return with(w) - calls*(call-h.CallNS) }})
 	}
 	if k.c.Receives() || k.c.Kind == Generator {
 		all = append(all, figure{result.MetricSenderCPU, perPacket, each(func(w Window) float64 { return w.Sender })})

@@ -29,7 +29,7 @@ func (nothing) Close() error { return nil }
 
 func TestLacks(t *testing.T) {
 	_, noFile := os.Open(t.TempDir() + "/none")
-	noProgram := exec.Command("no program has this name").Run()
+	noProgram := exec.Command("no-program-has-this-name").Run()
 	for _, err := range []error{noFile, noProgram, unix.ENODEV, fmt.Errorf("make a tunnel: %w (modprobe vxlan)", unix.EOPNOTSUPP)} {
 		if !lacks(err) {
 			t.Errorf("%v does not mean that something is not there", err)

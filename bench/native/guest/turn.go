@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -230,17 +231,12 @@ func (t *turn) receive() (err error) {
 	if err != nil {
 		return err
 	}
+	stop = sync.OnceValue(stop)
 	defer func() { err = errors.Join(err, stop()) }()
-	ctx, cancel := context.WithCancel(context.Background())
 	if t.c.Kind == native.Reflect {
-		defer cancel()
-		return t.dev.Reflect(ctx, func(p []byte) bool {
-			if !t.visit(p) {
-				cancel()
-			}
-			return true
-		})
+		return t.reflect(stop)
 	}
+	ctx, cancel := context.WithCancel(context.Background())
 	seconds := make(chan error, 1)
 	if t.c.Queues > 1 {
 		go func() { seconds <- t.dev.Receive(ctx, 1, t.visitSecond) }()
@@ -250,6 +246,19 @@ func (t *turn) receive() (err error) {
 	err = t.dev.Receive(ctx, 0, t.visit)
 	cancel()
 	return errors.Join(err, <-seconds)
+}
+
+// reflect sends back what comes. A contestant looks at the context when nothing comes, so the sender has to stop first.
+func (t *turn) reflect(stop func() error) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	return t.dev.Reflect(ctx, func(p []byte) bool {
+		if ctx.Err() == nil && !t.visit(p) {
+			cancel()
+			go stop()
+		}
+		return true
+	})
 }
 
 // visit looks at the clock now and then: doing so for each packet would cost as much as a packet.
