@@ -129,6 +129,11 @@ func (f fakeFile) mtu() (int, error) {
 	return 1500, f.err()
 }
 
+func (f fakeFile) setOffload(Offload) error {
+	_, err := f.mtu()
+	return err
+}
+
 func (f fakeFile) setMTU(int) error {
 	_, err := f.mtu()
 	return err

@@ -69,6 +69,20 @@ func (o *openFile) mtu() (int, error) { return o.link(linkMTU) }
 // index implements kernelFile.
 func (o *openFile) index() (int, error) { return o.link(linkIndex) }
 
+// setOffload implements kernelFile.
+func (o *openFile) setOffload(offload Offload) error {
+	err := o.use(func(fd int) error { return unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, int(offload.kernelFlags())) })
+	switch err {
+	case nil, ErrClosed:
+		return err
+	case unix.EBADFD:
+		return ErrDetached
+	case unix.EINVAL:
+		err = ErrNotSupported
+	}
+	return opError("set the offloads of", "device", err, "they are to be "+offload.String())
+}
+
 // setMTU implements kernelFile.
 func (o *openFile) setMTU(mtu int) error {
 	_, err := o.link(func(name string) (int, error) { return setLinkMTU(name, mtu) })

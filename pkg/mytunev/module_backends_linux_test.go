@@ -55,6 +55,8 @@ func TestModuleInterface(t *testing.T) { onBoth(t, testDeviceInterface) }
 
 func TestModuleRoom(t *testing.T) { onBoth(t, testDeviceRoom) }
 
+func TestModuleSetOffload(t *testing.T) { onBoth(t, testDeviceSetOffload) }
+
 func TestModuleFlood(t *testing.T) { onBoth(t, testDeviceFlood) }
 
 func TestModuleDetached(t *testing.T) { onBoth(t, testDeviceDetached) }

@@ -339,6 +339,71 @@ func testDeviceRoom(t *testing.T) {
 	}
 }
 
+// testDeviceSetOffload turns checksums off and on while another socket sends what it can:
+// a datagram that is sent afterwards is as it was asked for.
+func testDeviceSetOffload(t *testing.T) {
+	d := openDevice(t, Config{Offload: OffloadTx, Backpressure: !onTun()})
+	setUp(t, d)
+	dial := func(to string) net.Conn {
+		c, err := net.Dial("udp", to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	counted, other := dial("10.9.0.2:7"), dial("10.9.0.2:8")
+	left := make(chan bool, 1)
+	wait := start(t.Context(), d, func(b *Batch) error {
+		for f := range b.Frames() {
+			if isUDP(f.Data) && f.Data[23] == 7 {
+				left <- f.NeedsChecksum()
+			}
+		}
+		return nil
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	var sender sync.WaitGroup
+	sender.Go(func() {
+		for ctx.Err() == nil {
+			other.Write(make([]byte, 500))
+		}
+	})
+	for i := range 50 {
+		o := []Offload{OffloadTx, OffloadChecksum, 0, OffloadTSO4 | OffloadTSO6}[i%4]
+		if err := d.SetOffload(o); err != nil {
+			t.Fatalf("%v: %v", o, err)
+		}
+		if _, err := counted.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case got := <-left:
+			if got != o.rx() {
+				t.Errorf("%v: the checksum was left to the process: %v", o, got)
+			}
+		case <-time.After(5 * time.Second):
+			if onTun() {
+				continue // the queue was full: stock tun drops
+			}
+			t.Fatalf("%v: no frame", o)
+		}
+	}
+	stop()
+	sender.Wait()
+	if link, err := netlink.LinkByName(d.Name()); err != nil || netlink.LinkDel(link) != nil {
+		t.Fatal(err)
+	}
+	wait()
+	if err := d.SetOffload(OffloadTx); err != ErrDetached {
+		t.Errorf("of a device that is gone: %v, want ErrDetached", err)
+	}
+	d.Close()
+	if err := d.SetOffload(OffloadTx); err != ErrClosed {
+		t.Errorf("after Close: %v, want ErrClosed", err)
+	}
+}
+
 // testDeviceFlood sends many times the ring, without and with waiting.
 func testDeviceFlood(t *testing.T) {
 	const frames = 20000

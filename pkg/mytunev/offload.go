@@ -72,6 +72,29 @@ func (o Offload) String() string {
 	return strings.Join(names, "|")
 }
 
+// SetOffload replaces what Config.Offload said the kernel is to leave to the process, while
+// frames flow: for a program that finds out that it is better off without one. A frame that
+// was on its way before SetOffload returned may still be as it was asked for then.
+//
+// What the process may leave to the kernel was settled by Open, so OffloadTx makes no
+// difference here; of a device that was opened without Config.Offload, SetOffload fails with
+// ErrNotSupported unless o has no other member. So it does, and changes nothing, where the
+// kernel does not know all of o. It fails with ErrDetached once the device is gone, and with
+// ErrClosed after Close. It is the device's, as Config.Offload is.
+func (d *Device) SetOffload(o Offload) error {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	q := d.first()
+	if q.port.file == nil {
+		return ErrClosed
+	}
+	if !q.port.vnet && o.rx() {
+		return opError("set the offloads of", d.name, ErrNotSupported, "open it with Config.Offload, of OffloadTx at least")
+	}
+	return q.port.file.setOffload(o)
+}
+
 // validate finds what the kernel would refuse.
 func (o Offload) validate() error {
 	const tso, uso = OffloadTSO4 | OffloadTSO6, OffloadUSO4 | OffloadUSO6

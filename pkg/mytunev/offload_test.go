@@ -101,3 +101,14 @@ func TestFrameOffload(t *testing.T) {
 		t.Error("the zero Frame is offloaded")
 	}
 }
+
+// TestSetOffloadRefuses what does not go together, and all of it without vnet headers.
+func TestSetOffloadRefuses(t *testing.T) {
+	none := &Device{}
+	if err := none.SetOffload(OffloadTx); err != ErrClosed {
+		t.Errorf("the zero Device: %v, want ErrClosed", err)
+	}
+	if err := none.SetOffload(OffloadUSO4); err == nil || !strings.Contains(err.Error(), "only together") {
+		t.Errorf("OffloadUSO4: %v", err)
+	}
+}

@@ -31,6 +31,7 @@ type kernelFile interface {
 	stats() (KernelStats, error)
 	mtu() (int, error)
 	setMTU(mtu int) error
+	setOffload(o Offload) error
 	index() (int, error)
 	control(f func(fd uintptr)) error
 }

@@ -53,6 +53,7 @@ var deviceUses = map[string]func(d *Device) error{
 	"Device.Send":             func(d *Device) error { return d.Send([]byte{1}) },
 	"Device.SetDeadline":      func(d *Device) error { return d.SetDeadline(time.Now()) },
 	"Device.SetMTU":           func(d *Device) error { return d.SetMTU(1400) },
+	"Device.SetOffload":       func(d *Device) error { return d.SetOffload(OffloadTx) },
 	"Device.SetReadDeadline":  func(d *Device) error { return d.SetReadDeadline(time.Now()) },
 	"Device.SetWriteDeadline": func(d *Device) error { return d.SetWriteDeadline(time.Now()) },
 	"Device.Stats":            func(d *Device) error { _, err := d.Stats(); return err },
@@ -181,7 +182,7 @@ func TestUseOfWhatIsClosed(t *testing.T) {
 // TestUseAfterDetach: what carries frames says that the device is gone, or the ring
 // broken; the rest works.
 func TestUseAfterDetach(t *testing.T) {
-	link := []string{"Index", "MTU", "SetMTU"}
+	link := []string{"Index", "MTU", "SetMTU", "SetOffload"}
 	carries := []string{"Read", "ReadBatch", "Run", "Send", "SendBatch", "SendVNet", "Write"}
 	for bits, want := range map[uint32]error{stateDetached: ErrDetached, stateBroken: ErrRingBroken} {
 		useAll(t, func() *Device {
