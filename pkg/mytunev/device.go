@@ -54,10 +54,14 @@ func Open(c Config) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.setLoops(c)
+	return d, nil
+}
+
+func (d *Device) setLoops(c Config) {
 	for i, q := range d.queues {
 		q.loop = c.loop(i)
 	}
-	return d, nil
 }
 
 // newDevice makes a Device of open ports. It owns them.

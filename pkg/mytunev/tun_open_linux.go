@@ -51,13 +51,21 @@ func openTun(c Config) (*Device, error) {
 			c.Name = "mytap%d"
 		}
 	}
+	if err := c.checkTunRings(c.Name); err != nil {
+		return nil, err
+	}
+	return openQueues(c, (&tunOpener{}).openQueue)
+}
+
+// checkTunRings refuses what the module would.
+func (c Config) checkTunRings(name string) error {
 	for _, size := range []int{c.RxRing, c.TxRing} {
 		if size < tunRingMin || size > tunRingMax {
-			return nil, opError("set the ring sizes of", c.Name, unix.EINVAL,
+			return opError("set the ring sizes of", name, unix.EINVAL,
 				fmt.Sprintf("a size is a power of two from %d to %d", tunRingMin, tunRingMax))
 		}
 	}
-	return openQueues(c, (&tunOpener{}).openQueue)
+	return nil
 }
 
 // openQueue is the function openQueue for stock tun.

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+
+package mytunev
+
+import (
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/mytun/mytun/internal/double"
+
+	"golang.org/x/sys/unix"
+)
+
+func init() {
+	double.Open = func(config any, k double.Kernel) (*double.Device, error) { return openDouble(config.(Config), k) }
+}
+
+// openDouble makes a device as openTun does, but with k in place of stock tun.
+func openDouble(c Config, k double.Kernel) (*double.Device, error) {
+	c, err := c.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	name := strings.Replace(c.Name, "%d", "0", 1)
+	if name == "" {
+		name = "mytun0"
+	}
+	if err := c.checkTunRings(name); err != nil {
+		return nil, err
+	}
+	link := &doubleLink{}
+	link.mtu.Store(1500)
+	var ports []port
+	for i := range c.Queues {
+		p, err := link.openQueue(c, i, k)
+		if err != nil {
+			closeAll(closersOf(ports))
+			return nil, opError("make the rings of", name, err, memoryHint(err))
+		}
+		ports = append(ports, p)
+	}
+	link.ports = ports
+	d := newDevice(name, c.Mode, ports)
+	d.setLoops(c)
+	return &double.Device{Value: d, Wake: func(queue int) { ports[queue].frames.kick() }, Delete: link.delete}, nil
+}
+
+func closersOf(ports []port) (closers []func() error) {
+	for _, p := range ports {
+		closers = append(closers, p.close)
+	}
+	return closers
+}
+
+// A doubleLink is a network device that is none.
+type doubleLink struct {
+	mtu   atomic.Int64 // in bytes
+	gone  atomic.Bool
+	ports []port
+}
+
+// openQueue makes a queue's rings, and the other side of them.
+func (l *doubleLink) openQueue(c Config, index int, k double.Kernel) (port, error) {
+	q := &tunQueue{tap: c.Mode == TAP, state: new(atomic.Uint32)}
+	if c.Offload != 0 {
+		q.header = tunHeader
+	}
+	q.readFD = func(_ int, p []byte) (int, error) { return l.read(q, index, k, p) }
+	q.writeFD = func(_ int, p []byte) (int, error) { return l.write(q, index, k, p) }
+	s := &setup{}
+	if err := s.makeTunRings(q, c); err != nil {
+		s.close()
+		return port{}, err
+	}
+	file := &doubleFile{link: l, q: q}
+	s.add(file.close)
+	p := q.port(file)
+	p.frames, p.space = newIdleSleeper(), newIdleSleeper()
+	p.close = sync.OnceValue(s.close)
+	return p, nil
+}
+
+// read is tunQueue.readFD: the next frame, behind what it would be behind with stock tun.
+func (l *doubleLink) read(q *tunQueue, index int, k double.Kernel, p []byte) (int, error) {
+	if l.gone.Load() {
+		return 0, unix.EBADFD
+	}
+	payload, vnet, ok := k.Next(index)
+	if !ok {
+		return 0, unix.EAGAIN
+	}
+	if q.header != 0 {
+		var v [vnetSize]byte
+		encodeVNet(&v, vnet.(VNetHeader))
+		h := toTunHeader(&v)
+		copy(p, h[:])
+	}
+	return int(q.header) + copy(p[q.header:], payload), nil
+}
+
+// write is tunQueue.writeFD.
+func (l *doubleLink) write(q *tunQueue, index int, k double.Kernel, p []byte) (int, error) {
+	if l.gone.Load() {
+		return 0, unix.EBADFD
+	}
+	var vnet VNetHeader
+	if q.header != 0 {
+		v := fromTunHeader((*[tunHeader]byte)(p))
+		vnet = decodeVNet(&v)
+	}
+	k.Take(index, p[q.header:], vnet)
+	return len(p), nil
+}
+
+// delete makes all queues find out that the device is gone.
+func (l *doubleLink) delete() {
+	l.gone.Store(true)
+	for _, p := range l.ports {
+		p.state.Or(stateDetached)
+		p.frames.kick()
+	}
+}
+
+// A doubleFile is the file behind a queue that has none.
+type doubleFile struct {
+	link   *doubleLink
+	q      *tunQueue
+	closed atomic.Bool
+}
+
+// usable tells what a file would say of its device.
+func (f *doubleFile) usable() error {
+	switch {
+	case f.closed.Load():
+		return ErrClosed
+	case f.link.gone.Load():
+		return ErrDetached
+	}
+	return nil
+}
+
+func (f *doubleFile) stats() (KernelStats, error) {
+	if f.closed.Load() {
+		return KernelStats{}, ErrClosed
+	}
+	return f.q.counters.snapshot(), nil
+}
+
+func (f *doubleFile) mtu() (int, error) {
+	if err := f.usable(); err != nil {
+		return 0, err
+	}
+	return int(f.link.mtu.Load()), nil
+}
+
+func (f *doubleFile) setMTU(mtu int) error {
+	if err := f.usable(); err != nil {
+		return err
+	}
+	f.link.mtu.Store(int64(mtu))
+	return nil
+}
+
+// setOffload does nothing: the frames are those that the test sends.
+func (f *doubleFile) setOffload(Offload) error { return f.usable() }
+
+// index is that of no interface.
+func (f *doubleFile) index() (int, error) { return 0, f.usable() }
+
+// control has no descriptor to call a function with.
+func (f *doubleFile) control(func(fd uintptr)) error {
+	if err := f.usable(); err != nil {
+		return err
+	}
+	return ErrNotSupported
+}
+
+func (f *doubleFile) close() error {
+	f.closed.Store(true)
+	return nil
+}
