@@ -12,7 +12,7 @@
 //     With EPOLLET every signal raises an event even if nobody ever reads the
 //     counter, so a wake-up costs no system call beyond epoll_wait.
 //
-// The file joins the network poller at the first Wait or SetDeadline, not
+// The file joins the network poller at the first Wait, SetDeadline or SyscallConn, not
 // before: a descriptor that is only watched by a private epoll set does not
 // wake the runtime as well.
 //

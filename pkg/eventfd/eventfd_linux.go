@@ -188,14 +188,14 @@ func (e *EventFD) SyscallConn() (syscall.RawConn, error) {
 func (e *EventFD) Close() error {
 	h := e.handle()
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.fd < 0 {
-		return closed("close")
-	}
-	fd := h.fd
+	fd, file := h.fd, h.file
 	h.fd = -1
-	if h.file != nil {
-		return h.file.Close()
+	h.mu.Unlock()
+	switch {
+	case fd < 0:
+		return closed("close")
+	case file != nil: // waits for functions of SyscallConn's, which may use e
+		return file.Close()
 	}
 	if err := unix.Close(fd); err != nil {
 		return fmt.Errorf("eventfd: close descriptor %d: %w", fd, err)

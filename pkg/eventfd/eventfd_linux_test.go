@@ -335,3 +335,33 @@ func BenchmarkSignal(b *testing.B) {
 		e.Signal()
 	}
 }
+
+// TestCloseBesideAFunction: Close waits for a function that SyscallConn's Read calls, and
+// the function may use the EventFD meanwhile, which tells it that it is closed.
+func TestCloseBesideAFunction(t *testing.T) {
+	e, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := e.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	started, read := make(chan bool), make(chan error, 1)
+	go func() {
+		read <- conn.Read(func(uintptr) bool {
+			close(started)
+			for e.Signal() == nil {
+				runtime.Gosched()
+			}
+			return true
+		})
+	}()
+	<-started
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-read; err != nil {
+		t.Error(err)
+	}
+}
