@@ -84,7 +84,7 @@ func readNames(dir string) ([]string, error) {
 // looked at first; files are not, as those of a network that is down would keep us.
 func readFdinfo(dir, fd string) (fdinfo, bool) {
 	target, err := os.Readlink(filepath.Join(dir, "fd", fd))
-	if err != nil || filepath.Base(target) != moduleName {
+	if err != nil || filepath.Base(strings.TrimSuffix(target, " (deleted)")) != moduleName {
 		return fdinfo{}, false
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "fdinfo", fd))
@@ -103,7 +103,7 @@ func commandOf(dir string) string {
 	return printable(strings.TrimSuffix(string(text), "\n"))
 }
 
-// printable replaces what would act on a terminal: a process names itself as it likes.
+// printable replaces what would act on a terminal: processes and devices are named as somebody likes.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !strconv.IsPrint(r) {

@@ -20,6 +20,22 @@ func TestTable(t *testing.T) {
 	golden(t, "table.txt", b.String())
 }
 
+// TestNameThatActsOnATerminal: whoever may name a device does not clear somebody's screen.
+func TestNameThatActsOnATerminal(t *testing.T) {
+	const name = "a\x1b[2Jb"
+	_, s := twoSamples()
+	s.devices = []device{{mytunLink(8, name), []queue{busy(0, 1000)}}}
+	r := newReport(s, s)
+	r.Gone = []string{name}
+	var b strings.Builder
+	if err := (plain{&b}).show(r); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(b.String(), "\x1b") || !strings.Contains(b.String(), "[2Jb") {
+		t.Errorf("%q", b.String())
+	}
+}
+
 func TestStates(t *testing.T) {
 	up := deviceReport{Up: true, Carrier: true}
 	for _, test := range []struct {

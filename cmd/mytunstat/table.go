@@ -47,7 +47,7 @@ func newTable(r *report) *table {
 		t.rows = append(t.rows, layOut(row, widths))
 	}
 	for _, name := range r.Gone {
-		t.remarks = append(t.remarks, name+" is gone: it was deleted, or moved to another namespace, or its last queue was closed")
+		t.remarks = append(t.remarks, printable(name)+" is gone: it was deleted, or moved to another namespace, or its last queue was closed")
 	}
 	t.remarks = append(t.remarks, r.Notes...)
 	return t
@@ -74,13 +74,13 @@ func headings() []string {
 func deviceRows(d deviceReport) [][]string {
 	var rows [][]string
 	if len(d.Queues) == 0 {
-		rows = append(rows, row(d.Device, "-", nil, nil, "no queue", ""))
+		rows = append(rows, row(printable(d.Device), "-", nil, nil, "no queue", ""))
 	}
 	if len(d.Queues) > 1 {
-		rows = append(rows, row(d.Device, "all", d.Rates, nil, deviceState(d), ""))
+		rows = append(rows, row(printable(d.Device), "all", d.Rates, nil, deviceState(d), ""))
 	}
 	for _, q := range d.Queues {
-		rows = append(rows, row(d.Device, strconv.Itoa(q.Queue), q.Rates, q.Rings, queueState(d, q), owners(q.Owners)))
+		rows = append(rows, row(printable(d.Device), strconv.Itoa(q.Queue), q.Rates, q.Rings, queueState(d, q), owners(q.Owners)))
 	}
 	return rows
 }
@@ -164,7 +164,7 @@ func dropRemarks(d deviceReport) (lines []string) {
 			reasons = append(reasons, name+" "+q.Drops[name].text())
 		}
 		if len(reasons) > 0 {
-			lines = append(lines, fmt.Sprintf("%s queue %d dropped: %s", d.Device, q.Queue, strings.Join(reasons, ", ")))
+			lines = append(lines, fmt.Sprintf("%s queue %d dropped: %s", printable(d.Device), q.Queue, strings.Join(reasons, ", ")))
 		}
 	}
 	return lines
