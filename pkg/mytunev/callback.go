@@ -212,7 +212,8 @@ func letGo() (inside bool, err error) {
 		}
 	}
 	for _, c := range own {
-		if e := c.s.finishTurn(); err == nil {
+		// that another queue's device is gone is for who sends there next
+		if e := c.s.finishTurn(); err == nil && e != ErrDetached {
 			err = e
 		}
 	}

@@ -5,6 +5,7 @@ package mytunev
 import (
 	"context"
 	"errors"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -198,6 +199,10 @@ func TestLeakedDevice(t *testing.T) {
 	func() {
 		d := newDevice("fake0", TUN, []port{k.port(nil)})
 		if err := d.Send([]byte{1}); err != nil {
+			t.Error(err)
+		}
+		d.SetReadDeadline(time.Now().Add(time.Millisecond)) // it has slept, too
+		if _, err := d.Read(make([]byte, 10)); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Error(err)
 		}
 	}()

@@ -44,6 +44,7 @@ func newPollSleeper(bell *eventfd.EventFD) (*pollSleeper, error) {
 // again for the first time, so ready is called after that.
 func (s *pollSleeper) wait(ready func() bool) error {
 	s.ready, s.asked = ready, false
+	defer func() { s.ready = nil }() // what frees a leaked Device reaches s, which must not reach the Device
 	if err := s.conn.Read(s.visit); err != nil {
 		return opError("wait for", "eventfd", err, "")
 	}

@@ -247,7 +247,11 @@ func (q *Queue) armRx(ctx context.Context, d *deadline, _ uint32) (bool, error) 
 	if !q.open.Load() {
 		return false, ErrClosed
 	}
-	if ready, err := q.rx.arm(); ready || err != nil {
+	ready, err := q.rx.arm()
+	if !ready && err == nil && q.rx.fill != nil && d.over() {
+		ready, err = q.rx.poll() // a look may have been left out, and there is no later one
+	}
+	if ready || err != nil {
 		return ready, err
 	}
 	return false, q.usable()
@@ -306,6 +310,11 @@ func (q *Queue) giveBack(ring bool, err error) error {
 	}
 	if q.rx.release() {
 		ring = true
+	}
+	// Without a kernel that tells, whoever put more into the ring than it took does. Who
+	// sleeps has the gate's turn, and looks for frames with rxTurn: before this, or after.
+	if q.rx.fill != nil && q.rx.head != q.rx.tail && len(q.framesGate.turn) != 0 {
+		q.port.frames.kick()
 	}
 	if !ring {
 		return err

@@ -38,7 +38,7 @@ func newFakeTun(t testing.TB, header uint32, size int) (*Queue, *fakeTun) {
 	}
 	unix.SetsockoptInt(pair[0], unix.SOL_SOCKET, unix.SO_SNDBUF, 1<<20)
 	k := &fakeTun{t: t, fd: pair[1]}
-	tq := &tunQueue{fd: pair[0], header: header, state: new(atomic.Uint32), readFD: k.read, writeFD: k.write}
+	tq := &tunQueue{fd: pair[0], header: header, awaited: true, state: new(atomic.Uint32), readFD: k.read, writeFD: k.write}
 	s := &setup{}
 	file := &openFile{fd: pair[0]}
 	s.add(file.close)
@@ -357,8 +357,14 @@ func TestTunWriteInterrupted(t *testing.T) {
 // TestTunWriteDetached: the first who finds the device gone is told, and so are others.
 func TestTunWriteDetached(t *testing.T) {
 	q, k := newFakeTun(t, 0, tunRingMin)
+	k.fail = func(write bool, _ []byte) error {
+		if write {
+			return unix.EBADFD
+		}
+		return nil
+	}
 	wait := start(t.Context(), q, takeAll)
-	k.fail = func(bool, []byte) error { return unix.EBADFD }
+	asleep(&q.framesGate)
 	for range 2 {
 		if err := q.SendBatch(func(tx *Tx) error {
 			if err := tx.Send([]byte{1}); err != nil {
@@ -402,7 +408,6 @@ func TestTunHangUp(t *testing.T) {
 	wait := start(t.Context(), q, takeAll)
 	asleep(&q.framesGate)
 	unix.Shutdown(k.fd, unix.SHUT_RDWR)
-	unix.Close(k.fd)
 	if err := wait(); err != ErrDetached {
 		t.Errorf("%v, want ErrDetached", err)
 	}
@@ -479,4 +484,146 @@ func TestMapTwice(t *testing.T) {
 	if _, _, err := mapTwice(-1); err == nil {
 		t.Error("mapped an area of -1 bytes")
 	}
+}
+
+// TestTunReadersWakeEachOther: what one reader has put into the ring beside its own frame
+// is for another that sleeps, whom the kernel has no more reason to wake.
+func TestTunReadersWakeEachOther(t *testing.T) {
+	q, k := newFakeTun(t, 0, tunRingMin)
+	q.framesGate.sleeper = newIdleSleeper() // the kernel wakes nobody
+	q.port.frames = q.framesGate.sleeper
+	result := make(chan error, 1)
+	p := make([]byte, 10)
+	go func() {
+		_, err := q.Read(p)
+		result <- err
+	}()
+	asleep(&q.framesGate)
+	q.rxTurn.take()
+	for i := range byte(5) {
+		k.send([]byte{i})
+	}
+	var f Frame
+	if ready, err := q.rx.poll(); !ready || err != nil {
+		t.Fatal(ready, err)
+	}
+	if ok, err := q.rx.peek(&f); !ok || err != nil || f.Data[0] != 0 {
+		t.Fatal(ok, err)
+	}
+	err := q.giveBack(false, nil)
+	q.rxTurn.release()
+	if e := <-result; err != nil || e != nil || p[0] != 1 {
+		t.Errorf("%v, %v, frame %d, want frame 1", err, e, p[0])
+	}
+}
+
+// TestTunHeaderThatIsNotFilled: an old kernel writes the first ten bytes alone.
+func TestTunHeaderThatIsNotFilled(t *testing.T) {
+	q, _ := newFakeTun(t, tunHeader, tunRingMin)
+	for i := range q.port.rx.data {
+		q.port.rx.data[i] = 0xff
+	}
+	frames := 0
+	q.port.file.(tunFile).q.readFD = func(_ int, p []byte) (int, error) {
+		if frames++; frames > 3 {
+			return -1, unix.EAGAIN
+		}
+		clear(p[:10])
+		return tunHeader + copy(p[tunHeader:], "packet"), nil
+	}
+	if err := q.ReadBatch(func(b *Batch) error {
+		for f := range b.Frames() {
+			if v := f.VNet(); v != (VNetHeader{}) || string(f.Data) != "packet" {
+				t.Errorf("%+v, %q", v, f.Data)
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTunReadOfWhatCannotBeDescribed: the kernel has dropped that frame, and has others.
+func TestTunReadOfWhatCannotBeDescribed(t *testing.T) {
+	q, k := newFakeTun(t, 0, tunRingMin)
+	k.fail = func(bool, []byte) error {
+		if k.reads.Load() == 1 {
+			return unix.EINVAL
+		}
+		return nil
+	}
+	k.send([]byte("next"))
+	p := make([]byte, 10)
+	if n, err := q.Read(p); err != nil || string(p[:n]) != "next" {
+		t.Errorf("%q, %v", p[:n], err)
+	}
+	if s, err := q.Stats(); err != nil || s.RxDropped != 1 {
+		t.Errorf("%d dropped, %v, want 1", s.RxDropped, err)
+	}
+}
+
+// TestTunDeadlineThatIsOver: with a frame there it does not matter, whatever came before.
+func TestTunDeadlineThatIsOver(t *testing.T) {
+	q, k := newFakeTun(t, 0, tunRingMin)
+	q.SetReadDeadline(time.Unix(1, 0))
+	p := make([]byte, 10)
+	for i := range byte(5) {
+		k.send([]byte{i})
+		if n, err := q.Read(p); err != nil || n != 1 || p[0] != i {
+			t.Errorf("frame %d: %d bytes, %v, frame %d", i, n, err, p[0])
+		}
+	}
+	if _, err := q.Read(p); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%v, want os.ErrDeadlineExceeded", err)
+	}
+}
+
+// TestTunRoom: what is written around a frame hits no other, and no other's header, at the
+// largest frames and where the ring wraps.
+func TestTunRoom(t *testing.T) {
+	for _, header := range []uint32{0, tunHeader} {
+		for _, room := range [][2]int{{0, 0}, {1, 255}, {10, 0}, {24, 24}, {256, 256}} {
+			q, k := newFakeTun(t, header, tunRingMin)
+			k.room(q, room[0], room[1])
+			for i := range 50 {
+				var sent [][]byte
+				for j, size := range []int{1, 60, tunFrameMax - i} {
+					frame := pattern(size, byte(i+j))
+					sent = append(sent, frame)
+					k.send(append(make([]byte, header), frame...))
+				}
+				var got [][]byte
+				for len(got) < len(sent) {
+					if err := q.ReadBatch(func(b *Batch) error {
+						for f := range b.Frames() {
+							all := f.Extend(room[0], room[1])
+							for n := range room[0] {
+								all[n] = 0xff
+							}
+							for n := range room[1] {
+								all[len(all)-1-n] = 0xff
+							}
+							got = append(got, bytes.Clone(f.Data))
+						}
+						return nil
+					}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for n := range sent {
+					if !bytes.Equal(got[n], sent[n]) {
+						t.Fatalf("header %d, room %v, round %d: frame %d is another", header, room, i, n)
+					}
+				}
+			}
+		}
+	}
+}
+
+// room gives the rx ring of a queue that nobody uses yet room around its frames.
+func (k *fakeTun) room(q *Queue, headroom, tailroom int) {
+	tq := q.port.file.(tunFile).q
+	tq.rx.headroom, tq.rx.tailroom = uint32(headroom), uint32(tailroom)
+	q.rx = newConsumer(tq.rx, tunFrameMax)
+	q.rx.fill = tq.fill
 }

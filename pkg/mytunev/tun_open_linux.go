@@ -92,7 +92,7 @@ func (o *tunOpener) openQueue(c Config, name string, exclusive bool) (p port, at
 	if err = o.configure(fd, c, attached); err != nil {
 		return p, "", err
 	}
-	q := &tunQueue{fd: fd, tap: c.Mode == TAP, state: new(atomic.Uint32), readFD: unix.Read, writeFD: unix.Write}
+	q := &tunQueue{fd: fd, tap: c.Mode == TAP, awaited: true, state: new(atomic.Uint32), readFD: unix.Read, writeFD: unix.Write}
 	if c.Offload != 0 {
 		q.header = tunHeader
 	}

@@ -14,7 +14,12 @@ type tunQueue struct {
 	fd     int
 	header uint32 // bytes in front of each frame that is read or written: tunHeader or 0
 	tap    bool
-	state  *atomic.Uint32
+
+	// Who sleeps is woken while there is a frame, however long it has been there. Then a
+	// look may be left out (see fill).
+	awaited bool
+
+	state *atomic.Uint32
 
 	readFD, writeFD func(fd int, p []byte) (int, error) // unix.Read and unix.Write
 

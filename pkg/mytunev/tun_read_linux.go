@@ -49,10 +49,13 @@ func (q *tunQueue) fill() error {
 	case nil:
 		return nil
 	case unix.EAGAIN:
-		q.dry = frames > 0 && frames <= shortBurst
+		q.dry = q.awaited && frames > 0 && frames <= shortBurst
 		return nil
 	case unix.EBADFD:
 		q.detach()
+		return nil
+	case unix.EINVAL: // a frame that this header cannot describe, under offloads that have changed: it is gone
+		q.counters.rxDropped.Add(1)
 		return nil
 	}
 	if frames > 0 { // it will be there at the next call too
@@ -67,6 +70,7 @@ func (q *tunQueue) readFrame() (int, error) {
 	at := q.rxHead & (q.rx.size - 1)
 	payload := frameHeader + q.rx.headroom
 	frame := q.rx.data[at : at+payload+tunFrameMax+1]
+	clear(frame[payload-q.header : payload]) // before Linux 6.15, tun skips what it has nothing to say in
 	n, err := q.readFD(q.fd, frame[payload-q.header:])
 	for isRetry(err) {
 		n, err = q.readFD(q.fd, frame[payload-q.header:])

@@ -51,7 +51,11 @@ func ioctl[T argument](fd int, request uintptr, arg *T) error {
 // mapTwice makes an area of memory that is mapped twice, back to back. size is a multiple
 // of the page's.
 func mapTwice(size int) (area []byte, unmap func() error, err error) {
-	fd, err := unix.MemfdCreate("mytun", unix.MFD_CLOEXEC)
+	// without the seal, a system may refuse (vm.memfd_noexec); before Linux 6.3 nobody knows it
+	fd, err := unix.MemfdCreate("mytun", unix.MFD_CLOEXEC|unix.MFD_NOEXEC_SEAL)
+	if err == unix.EINVAL {
+		fd, err = unix.MemfdCreate("mytun", unix.MFD_CLOEXEC)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
