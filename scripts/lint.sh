@@ -16,7 +16,7 @@ KERNELS=${KERNELS:-$DEFAULT_KERNELS}
 STATICCHECK=honnef.co/go/tools/cmd/staticcheck@v0.7.0
 TAGS=mytun_device
 # Go modules of their own, beside the library's
-MODULES="bench cmd/mytunstat"
+MODULES="bench cmd/mytunstat adapter/wireguard"
 STATUS=0 KTAP='' NUMBER=0
 
 # report NAME RESULT: RESULT is ok, FAILED or "not run: why".
@@ -45,7 +45,7 @@ check() {
 
 go_format() {
 	local unformatted
-	unformatted=$("$("$TOP/scripts/go.sh" env GOROOT)/bin/gofmt" -l bench cmd internal pkg test)
+	unformatted=$("$("$TOP/scripts/go.sh" env GOROOT)/bin/gofmt" -l adapter bench cmd internal pkg test)
 	[ -z "$unformatted" ] || echo "run gofmt -w on: $unformatted"
 }
 
@@ -60,8 +60,9 @@ go_vet() {
 # other_systems: whoever imports the packages must be able to build them anywhere.
 other_systems() {
 	local system
-	for system in darwin/arm64 windows/amd64 freebsd/amd64 linux/386 linux/arm linux/arm64; do
+	for system in darwin/arm64 windows/amd64 freebsd/amd64 linux/386 linux/arm linux/arm64 linux/riscv64; do
 		GOOS=${system%/*} GOARCH=${system#*/} CGO_ENABLED=0 "$TOP/scripts/go.sh" build ./pkg/... || return 1
+		(cd adapter/wireguard && GOOS=${system%/*} GOARCH=${system#*/} CGO_ENABLED=0 "$TOP/scripts/go.sh" build ./...) || return 1
 	done
 }
 
@@ -123,7 +124,11 @@ same_version() {
 
 # same_licences: LICENSE files stand where tools look for them, with the texts of LICENSES/.
 same_licences() {
-	cmp LICENSE LICENSES/MIT || return 1
+	local file
+	# the modules that others import or build: an archive of one has no file from above it
+	for file in LICENSE cmd/mytunstat/LICENSE adapter/*/LICENSE; do
+		cmp "$file" LICENSES/MIT || return 1
+	done
 	sed '1,/^License-Text:/d' LICENSES/GPL-2.0 | sed 1d | cmp - kmod/LICENSE
 }
 
@@ -139,9 +144,12 @@ run_shellcheck() {
 
 # set_up: what the checkers need is fetched before they run, so that its progress is seen and is not taken for a complaint.
 set_up() {
-	local kernel
+	local kernel dir
 	"$TOP/scripts/setup-packages.sh" build lint &&
-		"$TOP/scripts/setup-source.sh" checkpatch >/dev/null && "$TOP/scripts/go.sh" mod download && (cd bench && "$TOP/scripts/go.sh" mod download) || return 1
+		"$TOP/scripts/setup-source.sh" checkpatch >/dev/null || return 1
+	for dir in . $MODULES; do
+		(cd "$dir" && "$TOP/scripts/go.sh" mod download) || return 1
+	done
 	for kernel in $KERNELS; do
 		"$TOP/scripts/setup-kernel.sh" "$kernel" >/dev/null || return 1
 		rm -rf "$TOP/build/sparse-$kernel"

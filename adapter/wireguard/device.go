@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+
+package wireguard
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/mytun/mytun/pkg/mytunev"
+
+	"golang.zx2c4.com/wireguard/tun"
+)
+
+// batchSize is how many packets wireguard-go's own tun.Device and UDP sockets take at a
+// time: conn.IdealBatchSize there.
+const batchSize = 128
+
+// A Device is a tun.Device over a mytunev.Device. Its methods are safe for concurrent use;
+// Reads come one after another, and so do Writes.
+type Device struct {
+	dev    *mytunev.Device
+	queue  *mytunev.Queue
+	events *events
+
+	reading, writing sync.Mutex
+	reader           reader
+	writer           writer
+}
+
+var _ tun.Device = (*Device)(nil)
+
+// CreateTUN opens the TUN device called name, creating it if there is none, and sets its
+// MTU, as function CreateTUN of wireguard-go's package tun does. It takes
+// CAP_NET_ADMIN. What fails is described by an error of [mytunev.Open].
+func CreateTUN(name string, mtu int) (tun.Device, error) {
+	dev, err := open(mytunev.Open, name)
+	if err != nil {
+		return nil, err
+	}
+	if err := dev.SetMTU(mtu); err != nil {
+		return nil, errors.Join(err, dev.Close())
+	}
+	return New(dev)
+}
+
+// open opens a device with all offloads that the kernel has for it: stock tun has those of
+// UDP since Linux 6.2.
+func open(open func(mytunev.Config) (*mytunev.Device, error), name string) (*mytunev.Device, error) {
+	config := mytunev.Config{Name: name, Offload: mytunev.AllOffloads}
+	dev, err := open(config)
+	if !errors.Is(err, mytunev.ErrNotSupported) || errors.Is(err, mytunev.ErrNoModule) {
+		return dev, err
+	}
+	config.Offload &^= mytunev.OffloadUSO4 | mytunev.OffloadUSO6
+	return open(config)
+}
+
+// New makes a tun.Device of one that a program has opened itself, with what it wants of
+// Config; it needs Config.Offload, of OffloadTx at least, for Writes to be joined. The
+// Device has the first queue. It owns dev: Close closes it.
+func New(dev *mytunev.Device) (*Device, error) {
+	if dev.Mode() != mytunev.TUN {
+		return nil, fmt.Errorf("mytun for wireguard: %s is a %v device and has to be a TUN device", dev.Name(), dev.Mode())
+	}
+	index, err := dev.Index()
+	if err != nil {
+		return nil, err
+	}
+	events, err := newEvents(index)
+	if err != nil {
+		return nil, fmt.Errorf("mytun for wireguard: watch %s: %w", dev.Name(), err)
+	}
+	d := &Device{dev: dev, queue: dev.Queues()[0], events: events}
+	d.reader.init()
+	d.writer.init()
+	return d, nil
+}
+
+// File returns nil: reading and writing the file of a queue with rings is not what wireguard-go
+// would do with it.
+func (d *Device) File() *os.File { return nil }
+
+// Name returns the name that the device had when it was opened.
+func (d *Device) Name() (string, error) { return d.dev.Name(), nil }
+
+// MTU asks the kernel for the device's MTU.
+func (d *Device) MTU() (int, error) { return d.dev.MTU() }
+
+// BatchSize returns 128.
+func (d *Device) BatchSize() int { return batchSize }
+
+// Events returns the channel on which wireguard-go hears that the interface goes up or down, or
+// changes its MTU. It is closed by Close.
+func (d *Device) Events() <-chan tun.Event { return d.events.channel }
+
+// Close closes the device and ends Reads and Writes with an error that wraps [os.ErrClosed].
+func (d *Device) Close() error {
+	err := d.dev.Close()
+	d.events.close()
+	return err
+}
