@@ -678,17 +678,7 @@ func TestConcurrentRead(t *testing.T) {
 
 func TestDeadlines(t *testing.T) {
 	q, k := newFake(t)
-	full := func() {
-		q.SendBatch(func(tx *Tx) error {
-			for {
-				if _, err := tx.Reserve(30000); err != nil {
-					return err
-				}
-				tx.Commit(30000)
-			}
-		})
-	}
-	full()
+	fillTx(q)
 	read := func() error { _, err := q.Read(make([]byte, 2000)); return err }
 	write := func() error { return q.Send(make([]byte, 60000)) }
 	for name, c := range map[string]struct {
@@ -736,6 +726,73 @@ func TestDeadlines(t *testing.T) {
 	k.giveBack()
 	if err := write(); err != nil {
 		t.Error(err)
+	}
+}
+
+// fillTx fills the tx ring, of which the kernel takes nothing.
+func fillTx(q *Queue) {
+	q.SendBatch(func(tx *Tx) error {
+		for {
+			if _, err := tx.Reserve(30000); err != nil {
+				return err
+			}
+			tx.Commit(30000)
+		}
+	})
+}
+
+// TestSendContext: a wait for room ends with the context of who waits, and with no other's.
+func TestSendContext(t *testing.T) {
+	q, k := newFake(t)
+	fillTx(q)
+	long := make([]byte, 60000)
+	for name, send := range map[string]func(ctx context.Context) error{
+		"SendContext": func(ctx context.Context) error { return q.SendContext(ctx, long) },
+		"SendBatchContext": func(ctx context.Context) error {
+			return q.SendBatchContext(ctx, func(tx *Tx) error { return tx.Send(long) })
+		},
+		"WaitSpace": func(ctx context.Context) error {
+			return q.SendBatchContext(ctx, func(tx *Tx) error { return tx.WaitSpace(len(long)) })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			done, cancel := context.WithCancel(t.Context())
+			cancel()
+			if err := send(done); err != context.Canceled {
+				t.Errorf("a context that is done: %v, want context.Canceled", err)
+			}
+			first, endFirst := context.WithCancel(t.Context())
+			second, endSecond := context.WithCancel(t.Context())
+			firstErr, secondErr := make(chan error, 1), make(chan error, 1)
+			go func() { firstErr <- send(first) }()
+			asleep(&q.spaceGate)
+			go func() { secondErr <- send(second) }()
+			endFirst()
+			if err := <-firstErr; err != context.Canceled {
+				t.Errorf("%v, want context.Canceled", err)
+			}
+			asleep(&q.spaceGate)
+			select {
+			case err := <-secondErr:
+				t.Errorf("another's context ended it: %v", err)
+			default:
+			}
+			endSecond()
+			if err := <-secondErr; err != context.Canceled {
+				t.Errorf("%v, want context.Canceled", err)
+			}
+			if err := send(nil); err != errNoContext { //lint:ignore SA1012 this is what is tested
+				t.Errorf("nil: %v, want errNoContext", err)
+			}
+		})
+	}
+	for k.take() != nil {
+	}
+	k.giveBack()
+	done, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := q.SendContext(done, []byte{1}); err != nil {
+		t.Errorf("with room: %v", err)
 	}
 }
 

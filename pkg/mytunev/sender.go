@@ -83,6 +83,9 @@ func (s *sender) pause(n uint32) error {
 	}
 	q := s.q
 	q.counters.spaceWaits.Add(1)
+	if s.own && s.ctx.Done() != nil {
+		defer context.AfterFunc(s.ctx, q.port.space.kick)()
+	}
 	return q.sleep(s.ctx, &q.spaceGate, &q.writeDeadline, (*Queue).armTx, n)
 }
 

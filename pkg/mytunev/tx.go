@@ -24,6 +24,7 @@ type sender struct {
 	kind uint32 // how it takes its turn: lent to a function of the program, or brief
 	open bool   // the function that got the Tx has not returned
 	held bool   // it has the turn of the tx ring
+	own  bool   // nobody but this sender watches ctx
 	tx   Tx     // of this sender
 }
 
@@ -84,6 +85,13 @@ func (t *Tx) SendVNet(p []byte, v VNetHeader) error {
 	return t.s.send(p, &m)
 }
 
+// SendHash is SendVNet for a frame whose flow has this hash, as CommitHash is CommitVNet.
+func (t *Tx) SendHash(p []byte, v VNetHeader, hash uint32) error {
+	m := vnetMetadata(v)
+	m.flags, m.hash = flagHash, hash
+	return t.s.send(p, &m)
+}
+
 // SendFrame is Send for a frame that came from a queue, of this device or another:
 // with its VNetHeader and its hash, so that a super-packet stays one. It fails as
 // CommitVNet does.
@@ -116,7 +124,7 @@ func (t *Tx) WaitSpace(n int) error {
 // A nil error means that the frame is in the ring: whether the network stack
 // accepts it, Stats tells. Send allocates nothing.
 func (q *Queue) Send(p []byte) error {
-	return q.send(p, nil)
+	return q.send(context.Background(), p, nil)
 }
 
 // SendVNet is Send for a frame whose checksum or segmentation is left to the
@@ -124,11 +132,28 @@ func (q *Queue) Send(p []byte) error {
 // was opened without Config.Offload.
 func (q *Queue) SendVNet(p []byte, v VNetHeader) error {
 	m := vnetMetadata(v)
-	return q.send(p, &m)
+	return q.send(context.Background(), p, &m)
 }
 
-func (q *Queue) send(p []byte, m *metadata) error {
-	s := sender{q: q, ctx: context.Background(), kind: brief, open: true}
+// SendHash is SendVNet for a frame whose flow has this hash, as [Tx.CommitHash] is
+// [Tx.CommitVNet].
+func (q *Queue) SendHash(p []byte, v VNetHeader, hash uint32) error {
+	m := vnetMetadata(v)
+	m.flags, m.hash = flagHash, hash
+	return q.send(context.Background(), p, &m)
+}
+
+// SendContext is Send, but waits no longer than until ctx is done, and then fails with
+// ctx.Err(). A frame that need not wait is sent whatever ctx says.
+func (q *Queue) SendContext(ctx context.Context, p []byte) error {
+	if ctx == nil {
+		return errNoContext
+	}
+	return q.send(ctx, p, nil)
+}
+
+func (q *Queue) send(ctx context.Context, p []byte, m *metadata) error {
+	s := sender{q: q, ctx: ctx, kind: brief, open: true, own: true}
 	err := s.send(p, m)
 	if e := s.finish(); err == nil {
 		err = e
@@ -147,12 +172,21 @@ func (q *Queue) Write(p []byte) (int, error) {
 // SendBatch calls fn with a Tx, then shows everything committed to the kernel with
 // at most one system call. It returns the error of fn; what fn committed is sent
 // all the same.
-func (q *Queue) SendBatch(fn func(tx *Tx) error) (err error) {
-	if fn == nil {
+func (q *Queue) SendBatch(fn func(tx *Tx) error) error {
+	return q.SendBatchContext(context.Background(), fn)
+}
+
+// SendBatchContext is SendBatch, but what fn calls waits no longer than until ctx is done, and
+// then fails with ctx.Err().
+func (q *Queue) SendBatchContext(ctx context.Context, fn func(tx *Tx) error) (err error) {
+	switch {
+	case ctx == nil:
+		return errNoContext
+	case fn == nil:
 		return errNoFunction
 	}
-	s := newSender(q, context.Background())
-	s.open = true
+	s := newSender(q, ctx)
+	s.open, s.own = true, true
 	c := idleCallbacks.Get().(*callback)
 	c.s = s
 	defer func() {

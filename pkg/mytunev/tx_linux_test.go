@@ -44,6 +44,7 @@ func TestMetadata(t *testing.T) {
 		"CommitHash": {commit(func(tx *Tx) error { return tx.CommitHash(3000, v, 0xFEEDBEEF) }), metadata{raw, 1, 0xFEEDBEEF}},
 		"Send":       {func(tx *Tx) error { return tx.Send(payload) }, metadata{}},
 		"SendVNet":   {func(tx *Tx) error { return tx.SendVNet(payload, v) }, vnetMetadata(v)},
+		"SendHash":   {func(tx *Tx) error { return tx.SendHash(payload, v, 0xFEEDBEEF) }, metadata{raw, 1, 0xFEEDBEEF}},
 		"SendFrame": {func(tx *Tx) error {
 			f := frameWith(v)
 			f.Data, f.Hash, f.HashValid = payload, 5, true
@@ -63,6 +64,16 @@ func TestMetadata(t *testing.T) {
 				t.Errorf("%d frames, the last with header\n%x, want\n%x", len(got), k.txHeader, header(3000, c.want))
 			}
 		})
+	}
+}
+
+func TestQueueSendHash(t *testing.T) {
+	q, k := newFake(t)
+	if err := q.SendHash(pattern(100, 1), VNetHeader{}, 9); err != nil {
+		t.Fatal(err)
+	}
+	if k.receive(1); !bytes.Equal(k.txHeader, header(100, metadata{flags: 1, hash: 9})) {
+		t.Errorf("header %x", k.txHeader)
 	}
 }
 

@@ -33,6 +33,9 @@ var queueUses = map[string]func(q *Queue) error{
 	"Queue.Run":              func(q *Queue) error { return q.Run(context.Background(), takeAll) },
 	"Queue.Send":             func(q *Queue) error { return q.Send([]byte{1}) },
 	"Queue.SendBatch":        func(q *Queue) error { return q.SendBatch(sendOne) },
+	"Queue.SendBatchContext": func(q *Queue) error { return q.SendBatchContext(context.Background(), sendOne) },
+	"Queue.SendContext":      func(q *Queue) error { return q.SendContext(context.Background(), []byte{1}) },
+	"Queue.SendHash":         func(q *Queue) error { return q.SendHash([]byte{1}, VNetHeader{}, 1) },
 	"Queue.SendVNet":         func(q *Queue) error { return q.SendVNet([]byte{1}, VNetHeader{}) },
 	"Queue.SetDeadline":      func(q *Queue) error { return q.SetDeadline(time.Now()) },
 	"Queue.SetReadDeadline":  func(q *Queue) error { return q.SetReadDeadline(time.Now()) },
@@ -69,6 +72,7 @@ var txUses = map[string]func(tx *Tx) error{
 	"Tx.Reserve":    func(tx *Tx) error { _, err := tx.Reserve(1); return err },
 	"Tx.Send":       sendOne,
 	"Tx.SendFrame":  func(tx *Tx) error { return tx.SendFrame(Frame{Data: []byte{1}}) },
+	"Tx.SendHash":   func(tx *Tx) error { return tx.SendHash([]byte{1}, VNetHeader{}, 1) },
 	"Tx.SendVNet":   func(tx *Tx) error { return tx.SendVNet([]byte{1}, VNetHeader{}) },
 	"Tx.WaitSpace":  func(tx *Tx) error { return tx.WaitSpace(1) },
 }
@@ -183,7 +187,7 @@ func TestUseOfWhatIsClosed(t *testing.T) {
 // broken; the rest works.
 func TestUseAfterDetach(t *testing.T) {
 	link := []string{"Index", "MTU", "SetMTU", "SetOffload"}
-	carries := []string{"Read", "ReadBatch", "Run", "Send", "SendBatch", "SendVNet", "Write"}
+	carries := []string{"Read", "ReadBatch", "Run", "Send", "SendBatch", "SendBatchContext", "SendContext", "SendHash", "SendVNet", "Write"}
 	for bits, want := range map[uint32]error{stateDetached: ErrDetached, stateBroken: ErrRingBroken} {
 		useAll(t, func() *Device {
 			d, kernels := newFakeDevice(t, 1)
