@@ -781,7 +781,7 @@ func TestSendContext(t *testing.T) {
 			if err := <-secondErr; err != context.Canceled {
 				t.Errorf("%v, want context.Canceled", err)
 			}
-			if err := send(nil); err != errNoContext { //lint:ignore SA1012 this is what is tested
+			if err := send(nil); err != errNoContext {
 				t.Errorf("nil: %v, want errNoContext", err)
 			}
 		})
