@@ -16,7 +16,8 @@ KERNELS=${KERNELS:-$DEFAULT_KERNELS}
 STATICCHECK=honnef.co/go/tools/cmd/staticcheck@v0.7.0
 TAGS=mytun_device
 # Go modules of their own, beside the library's
-MODULES="bench cmd/mytunstat adapter/wireguard"
+ADAPTERS="adapter/wireguard adapter/gvisor"
+MODULES="bench cmd/mytunstat $ADAPTERS"
 STATUS=0 KTAP='' NUMBER=0
 
 # report NAME RESULT: RESULT is ok, FAILED or "not run: why".
@@ -59,10 +60,12 @@ go_vet() {
 
 # other_systems: whoever imports the packages must be able to build them anywhere.
 other_systems() {
-	local system
+	local system dir
 	for system in darwin/arm64 windows/amd64 freebsd/amd64 linux/386 linux/arm linux/arm64 linux/riscv64; do
 		GOOS=${system%/*} GOARCH=${system#*/} CGO_ENABLED=0 "$TOP/scripts/go.sh" build ./pkg/... || return 1
-		(cd adapter/wireguard && GOOS=${system%/*} GOARCH=${system#*/} CGO_ENABLED=0 "$TOP/scripts/go.sh" build ./...) || return 1
+		for dir in $ADAPTERS; do
+			(cd "$dir" && GOOS=${system%/*} GOARCH=${system#*/} CGO_ENABLED=0 "$TOP/scripts/go.sh" build ./...) || return 1
+		done
 	done
 }
 

@@ -58,10 +58,10 @@ go_progress() {
 	grep --line-buffered -E '^(ok|FAIL|panic:|WARNING: DATA RACE|#)|^ *--- FAIL|^[^ ]+\.go:[0-9]+:[0-9]+: '
 }
 
-# go_test_modules ARGS...: the library's module, the benchmark's, the tool's and the adapter's.
+# go_test_modules ARGS...: the library's module, the benchmark's, the tool's and the adapters'.
 go_test_modules() {
 	local dir status=0
-	for dir in . bench cmd/mytunstat adapter/wireguard; do
+	for dir in . bench cmd/mytunstat adapter/wireguard adapter/gvisor; do
 		(cd "$TOP/$dir" && "$GO" test -v -count=1 -timeout 10m "$@" ./...) || status=$?
 	done
 	return "$status"

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+
+// Package gvisor makes a mytun device of what gVisor's network stack knows as a
+// stack.LinkEndpoint: a TCP/IP stack in the process, with a network interface of the kernel's at the
+// other end of the link.
+//
+//	dev, err := mytunev.Open(mytunev.Config{Name: "user0", Offload: mytunev.OffloadTx})
+//	endpoint, err := gvisor.New(dev)
+//	err = s.CreateNIC(1, endpoint)
+//
+// What the kernel sends is handed to the stack from the callback, copied once, out of the ring
+// into memory of the stack's. What the stack sends is copied once, into the ring, a batch at the
+// cost of one frame. With Config.Offload, TCP goes both ways in super-packets of up to 64 KB, and
+// nobody computes the checksums of what does not leave the machine. Where mytun's module is
+// not, the device is stock tun's, by package mytunev's other backend.
+//
+// It is a Go module of its own, so that gVisor's stack reaches nobody who does not use it.
+package gvisor

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+
+package gvisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"github.com/mytun/mytun/pkg/mytunev"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
+)
+
+// received are the offloads that gVisor's stack can take: it has none for UDP.
+const received = mytunev.OffloadChecksum | mytunev.OffloadTSO4 | mytunev.OffloadTSO6
+
+// An Endpoint is a stack.LinkEndpoint over a TUN device. Its methods are safe for concurrent use.
+type Endpoint struct {
+	dev     *mytunev.Device
+	queue   *mytunev.Queue // for what the stack sends
+	offload bool
+	mtu     atomic.Uint32
+
+	mu         sync.Mutex
+	dispatcher stack.NetworkDispatcher
+	stop       context.CancelFunc // of the goroutines that receive, if they were started
+	onClose    func()
+	err        error // why they ended
+	receiving  sync.WaitGroup
+}
+
+var (
+	_ stack.LinkEndpoint = (*Endpoint)(nil)
+	_ stack.GSOEndpoint  = (*Endpoint)(nil)
+)
+
+// New makes an Endpoint of an open TUN device, which it then owns: Close closes it. If the device
+// was opened with Config.Offload, New sets the offloads that the stack can take, which
+// are checksums and TCP. What comes through all queues is received once the stack has attached
+// itself, which Stack.CreateNIC does; what the stack sends goes by the first.
+func New(dev *mytunev.Device) (*Endpoint, error) {
+	if dev.Mode() != mytunev.TUN {
+		return nil, fmt.Errorf("mytun for gvisor: %s is a %v device and has to be a TUN device", dev.Name(), dev.Mode())
+	}
+	mtu, err := dev.MTU()
+	if err != nil {
+		return nil, err
+	}
+	e := &Endpoint{dev: dev, queue: dev.Queues()[0]}
+	e.mtu.Store(uint32(mtu))
+	switch err := dev.SetOffload(received); {
+	case err == nil:
+		e.offload = true
+	case !errors.Is(err, mytunev.ErrNotSupported):
+		return nil, err
+	}
+	return e, nil
+}
+
+// Attach starts receiving. With nil it ends that, and returns when no packet is on its way to the
+// dispatcher before.
+func (e *Endpoint) Attach(dispatcher stack.NetworkDispatcher) {
+	e.detach()
+	if dispatcher == nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	ctx, stop := context.WithCancel(context.Background())
+	e.dispatcher, e.stop = dispatcher, stop
+	e.receiving.Go(func() {
+		err := e.dev.Run(ctx, func(b *mytunev.Batch) error {
+			deliver(dispatcher, b, e.offload)
+			return nil
+		})
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.err = err
+	})
+}
+
+func (e *Endpoint) detach() {
+	e.mu.Lock()
+	stop := e.stop
+	e.dispatcher, e.stop = nil, nil
+	e.mu.Unlock()
+	if stop != nil {
+		stop()
+		e.receiving.Wait()
+	}
+}
+
+// IsAttached implements stack.LinkEndpoint.
+func (e *Endpoint) IsAttached() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.dispatcher != nil
+}
+
+// Wait waits until nothing is received any more: after Close, or because the device is gone.
+func (e *Endpoint) Wait() { e.receiving.Wait() }
+
+// Err tells why nothing is received any more, nil as long as something may be:
+// [mytunev.ErrDetached], for one, if somebody has deleted the device.
+func (e *Endpoint) Err() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.err
+}
+
+// Close closes the device. It does not wait for packets that are on their way to the
+// stack: Wait does.
+func (e *Endpoint) Close() {
+	e.dev.Close()
+	e.mu.Lock()
+	action := e.onClose
+	e.onClose = nil
+	e.mu.Unlock()
+	if action != nil {
+		action()
+	}
+}
+
+// SetOnCloseAction implements stack.LinkEndpoint.
+func (e *Endpoint) SetOnCloseAction(action func()) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.onClose = action
+}
+
+// MTU returns the device's MTU at New, or what SetMTU has made of it.
+func (e *Endpoint) MTU() uint32 { return e.mtu.Load() }
+
+// SetMTU sets the MTU of the device, too. One that the device does not take changes nothing.
+func (e *Endpoint) SetMTU(mtu uint32) {
+	if e.dev.SetMTU(int(mtu)) == nil {
+		e.mtu.Store(mtu)
+	}
+}
+
+// MaxHeaderLength returns 0: a TUN device has no link header.
+func (*Endpoint) MaxHeaderLength() uint16 { return 0 }
+
+// LinkAddress returns none.
+func (*Endpoint) LinkAddress() tcpip.LinkAddress { return "" }
+
+// SetLinkAddress does nothing.
+func (*Endpoint) SetLinkAddress(tcpip.LinkAddress) {}
+
+// Capabilities says that the stack need not look at checksums, if the device has offloads: it cannot
+// be told so of single packets. Those that are complete are looked at before it gets them, but for
+// fragments.
+func (e *Endpoint) Capabilities() stack.LinkEndpointCapabilities {
+	if e.offload {
+		return stack.CapabilityRXChecksumOffload
+	}
+	return 0
+}
+
+// ARPHardwareType says that there is no link layer.
+func (*Endpoint) ARPHardwareType() header.ARPHardwareType { return header.ARPHardwareNone }
+
+// AddHeader does nothing.
+func (*Endpoint) AddHeader(*stack.PacketBuffer) {}
+
+// ParseHeader does nothing.
+func (*Endpoint) ParseHeader(*stack.PacketBuffer) bool { return true }
+
+// GSOMaxSize is the longest super-packet: what the length in an IP header can say.
+func (*Endpoint) GSOMaxSize() uint32 { return math.MaxUint16 }
+
+// SupportedGSO says that the kernel cuts super-packets up, if the device has offloads.
+func (e *Endpoint) SupportedGSO() stack.SupportedGSO {
+	if e.offload {
+		return stack.HostGSOSupported
+	}
+	return stack.GSONotSupported
+}
