@@ -151,7 +151,7 @@ set_up() {
 	"$TOP/scripts/setup-packages.sh" build lint &&
 		"$TOP/scripts/setup-source.sh" checkpatch >/dev/null || return 1
 	for dir in . $MODULES; do
-		(cd "$dir" && "$TOP/scripts/go.sh" mod download) || return 1
+		[ ! -e "$dir/go.sum" ] || (cd "$dir" && "$TOP/scripts/go.sh" mod download) || return 1
 	done
 	for kernel in $KERNELS; do
 		"$TOP/scripts/setup-kernel.sh" "$kernel" >/dev/null || return 1
