@@ -40,14 +40,21 @@ func (s *epollSleeper) wait(ready func() bool) error {
 	if ready() {
 		return nil
 	}
-	_, err := unix.EpollWait(s.set, s.events[:], -1)
-	for err == unix.EINTR {
-		_, err = unix.EpollWait(s.set, s.events[:], -1)
+	_, err := epollWait(s.set, s.events[:])
+	return err
+}
+
+// epollWait waits in a set until something happens, and returns how many events it put into
+// the slice.
+func epollWait(set int, events []unix.EpollEvent) (int, error) {
+	n, err := unix.EpollWait(set, events, -1)
+	for isRetry(err) {
+		n, err = unix.EpollWait(set, events, -1)
 	}
 	if err != nil {
-		return opError("wait in", "epoll set", err, "")
+		return 0, opError("wait in", "epoll set", err, "")
 	}
-	return nil
+	return n, nil
 }
 
 // kick implements sleeper: the kernel is not alone in signalling.

@@ -61,12 +61,9 @@ func (s *tunSleeper) wait(ready func() bool) error {
 	if ready() {
 		return nil
 	}
-	n, err := unix.EpollWait(s.set, s.events[:], -1)
-	for isRetry(err) {
-		n, err = unix.EpollWait(s.set, s.events[:], -1)
-	}
+	n, err := epollWait(s.set, s.events[:])
 	if err != nil {
-		return opError("wait in", "epoll set", err, "")
+		return err
 	}
 	for _, event := range s.events[:n] {
 		switch {
