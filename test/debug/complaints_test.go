@@ -31,6 +31,7 @@ func TestComplaintsAreFound(t *testing.T) {
 		"[   12.5] unregister_netdevice: waiting for mytun0 to become free. Usage count = 2",
 		"[   12.5] refcount_t: underflow; use-after-free.",
 		"[   12.5] INFO: task ip:77 blocked for more than 120 seconds.",
+		"[   12.5] mytun0 selects TX queue 1, but real number of TX queues is 1",
 		"[   12.5] kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
 	} {
 		if got := complaintsOf(t, "[   12.4] mytun: loaded\n"+line+"\n"); got != line+"\n" {
@@ -44,6 +45,7 @@ func TestUsualLinesAreNoComplaints(t *testing.T) {
 		"[    0.9] kcsan: non-strict mode configured - use CONFIG_KCSAN_STRICT=y to see all data races",
 		"[   12.5] Huh VM_FAULT_OOM leaked out to the #PF handler. Retrying PF",
 		"[   12.5] mytun0: renamed from mytun1",
+		"[   12.5] stock0 selects TX queue 1, but real number of TX queues is 1",
 		"[   12.5] debug: unmapping init memory",
 	} {
 		if got := complaintsOf(t, line+"\n"); got != "" {
