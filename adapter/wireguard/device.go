@@ -88,6 +88,9 @@ func (d *Device) Name() (string, error) { return d.dev.Name(), nil }
 // MTU asks the kernel for the device's MTU.
 func (d *Device) MTU() (int, error) { return d.dev.MTU() }
 
+// Backend tells what is at the kernel's end, and why: [mytunev.Device.Backend].
+func (d *Device) Backend() (b mytunev.Backend, why string) { return d.dev.Backend() }
+
 // BatchSize returns 128.
 func (d *Device) BatchSize() int { return batchSize }
 

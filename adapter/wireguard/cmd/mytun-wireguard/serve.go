@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/mytun/mytun/adapter/wireguard"
+	"github.com/mytun/mytun/pkg/mytunev"
+
+	"golang.zx2c4.com/wireguard/conn"
+	"golang.zx2c4.com/wireguard/device"
+	"golang.zx2c4.com/wireguard/ipc"
+	"golang.zx2c4.com/wireguard/tun"
+)
+
+// serve makes the interface and its socket, tells w, and carries packets until ctx is done or
+// somebody removes one of the two.
+func serve(ctx context.Context, o options, w *waiter) error {
+	opened, err := wireguard.CreateTUN(o.name, device.DefaultMTU)
+	if err != nil {
+		return err
+	}
+	name, err := opened.Name() // o.name may be a pattern
+	if err != nil {
+		return errors.Join(err, opened.Close())
+	}
+	listener, err := listen(name)
+	if err != nil {
+		return errors.Join(err, opened.Close())
+	}
+	return carry(ctx, opened, listener, device.NewLogger(o.logLevel, "("+name+") "), func() error {
+		if o.logLevel != device.LogLevelSilent {
+			fmt.Fprintf(os.Stderr, "mytun-wireguard: %s is ready, %s\n", name, over(opened.(*wireguard.Device).Backend()))
+		}
+		return w.tell(o.logs)
+	})
+}
+
+// listen makes the socket by which wg finds the interface of that name.
+func listen(name string) (net.Listener, error) {
+	file, err := ipc.UAPIOpen(name)
+	if err != nil {
+		return nil, fmt.Errorf("the configuration socket of %s: %w", name, err)
+	}
+	defer file.Close()
+	listener, err := ipc.UAPIListen(name, file)
+	if err != nil {
+		return nil, fmt.Errorf("listen at the configuration socket of %s: %w", name, err)
+	}
+	return listener, nil
+}
+
+// over says what carries the packets, and why.
+func over(b mytunev.Backend, why string) string {
+	if b == mytunev.BackendTun {
+		return "over the kernel's own tun: " + why
+	}
+	return fmt.Sprintf("over %v: %s", b, why)
+}
+
+// carry is a WireGuard interface from here on: it owns opened and listener. It calls ready once
+// the socket answers, and ends without an error when ctx is done, or the interface or the
+// socket goes.
+func carry(ctx context.Context, opened tun.Device, listener net.Listener, logger *device.Logger, ready func() error) error {
+	d := device.NewDevice(opened, conn.NewDefaultBind(), logger)
+	defer d.Close()
+	defer listener.Close()
+	closed := make(chan error, 1)
+	go func() { closed <- answer(listener, d) }()
+	if err := ready(); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		logger.Verbosef("A signal: shutting down")
+	case err := <-closed:
+		logger.Verbosef("The configuration socket is gone: shutting down (%v)", err)
+	case <-d.Wait():
+		logger.Verbosef("The interface is gone: shutting down")
+	}
+	return nil
+}
+
+// answer serves each connection by itself, until there are no more.
+func answer(listener net.Listener, d *device.Device) error {
+	for {
+		connection, err := listener.Accept()
+		if err != nil {
+			return err
+		}
+		go d.IpcHandle(connection)
+	}
+}
