@@ -3,7 +3,7 @@
 #
 # Usage: scripts/build-guest.sh [--bench]
 #
-# Builds what runs in the virtual machine (or, with sudo test/selftest.sh, on a real host) into build/guest/: the commands under cmd/ and test/,
+# Builds what runs in the virtual machine (or, with sudo test/selftest.sh, on a real host) into build/guest/: the commands under cmd/, test/ and adapter/,
 # one test binary for each Go package under test/, the examples in C and what loads the module; with --bench only the benchmark's program, which is a Go module of its own. All static,
 # so that they need nothing from the guest.
 
@@ -28,7 +28,7 @@ build_all() {
 	local out=$TOP/build/guest$SUFFIX dir go=$TOP/scripts/go.sh
 	mkdir -p "$out"
 	cd "$TOP"
-	for dir in $(packages_with main.go cmd) $(packages_with main.go test); do
+	for dir in $(packages_with main.go cmd) $(packages_with main.go test) $(packages_with main.go adapter); do
 		# -C: a command may be a module of its own
 		"$go" build -C "$dir" -o "$out/$(basename "$dir")" . || die "${dir#"$TOP"/} does not build"
 	done

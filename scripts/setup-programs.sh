@@ -3,7 +3,7 @@
 #
 # Usage: scripts/setup-programs.sh
 #
-# Unpacks the programs that test/programs runs in the virtual machine into the cache directory, with the libraries that this machine lacks, and
+# Unpacks the programs that test/programs and test/cases run in the virtual machine into the cache directory, with the libraries that this machine lacks, and
 # prints the path of that directory. Nothing is installed: half of them are daemons, which a package starts, and whose users it adds.
 
 set -eu
@@ -12,7 +12,7 @@ set -eu
 # shellcheck source=scripts/debian.sh
 . "$(dirname "$0")/debian.sh"
 
-PACKAGES="libvdeplug2|libvdeplug2t64 openssh-client openssh-server openvpn socat tinc uml-utilities vde-switch vdeplug wireguard-go"
+PACKAGES="libvdeplug2|libvdeplug2t64 openssh-client openssh-server openvpn socat tinc uml-utilities vde-switch vdeplug wireguard-go wireguard-tools"
 CACHED=$MYTUN_CACHE/programs
 
 # up_to_date: the list that was unpacked is the one above, on this release, whose libraries the programs use.

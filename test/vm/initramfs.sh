@@ -32,8 +32,9 @@ TOOLS="bash awk grep sed find xargs kmod lsmod insmod rmmod modprobe modinfo
 # Good to have for people who look around, if the host happens to have them.
 EXTRAS="bpftool gdbserver less nano perf strace tcpdump vi"
 
-# What test/programs runs, and what one of them loads by itself. They come from PROGRAMS, not from the host.
-PROGRAMS="openvpn socat ssh ssh-keygen sshd tincd tunctl vde_plug vde_switch wireguard-go"
+# What test/programs and test/cases/wireguard.sh run, those that are scripts, and what one of them loads by itself. They come from PROGRAMS, not from the host.
+PROGRAMS="openvpn socat ssh ssh-keygen sshd tincd tunctl vde_plug vde_switch wg wireguard-go"
+SCRIPTS="wg-quick"
 PLUGINS="/usr/lib/x86_64-linux-gnu/vdeplug/libvdeplug_vde.so"
 
 # find_tool NAME: its path on the host. The sbin directories are not on every user's PATH.
@@ -105,6 +106,9 @@ copy_programs() {
 		path=$(PATH=$root/usr/sbin:$root/usr/bin type -P "$name")
 		cp -L "$path" "$STAGING/usr/bin/$name"
 		binaries+=("$path")
+	done
+	for name in $SCRIPTS; do
+		cp -L "$root/usr/bin/$name" "$STAGING/usr/bin/$name"
 	done
 	for name in $PLUGINS; do
 		mkdir -p "$STAGING$(dirname "$name")"

@@ -1,0 +1,134 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# mytun-wireguard, as wg and wg-quick use it. The directory of its sockets is everybody's: each test has names of its own for its interfaces.
+
+# wire LEFT RIGHT: two namespaces by these names, joined by a wire.
+wire() {
+	ns_add "$1"
+	ns_add "$2"
+	ip link add wire netns "$1" type veth peer name wire netns "$2"
+	ip -n "$1" address add 10.1.0.1/24 dev wire
+	ip -n "$2" address add 10.1.0.2/24 dev wire
+	ip -n "$1" link set wire up
+	ip -n "$2" link set wire up
+}
+
+# configure NAMESPACE INTERFACE KEY PEERS_KEY PEERS_ADDRESS ADDRESS: by the socket, as wg does, and by ip.
+configure() {
+	ns_run "$1" wg set "$2" listen-port 5000 private-key "$3" peer "$(wg pubkey <"$4")" endpoint "$5:5000" allowed-ips 10.2.0.0/24
+	ip -n "$1" address add "$6/24" dev "$2"
+	ip -n "$1" link set "$2" up
+}
+
+# process_of INTERFACE: the one in the background.
+process_of() {
+	pgrep -f "mytun-wireguard --foreground $1\$"
+}
+
+# gone INTERFACE: the process, and what wg would look for.
+gone() {
+	not process_of "$1" && [ ! -e "/var/run/wireguard/$1.sock" ]
+}
+
+# tunnel BACKEND LEFT RIGHT: a tunnel between interfaces of these names, in namespaces of the same, that is pinged through.
+tunnel() {
+	local program name keys
+	need wg
+	program=$(need_program mytun-wireguard)
+	keys=$(mktemp -d)
+	wire "$2" "$3"
+	for name in "$2" "$3"; do
+		(umask 077 && wg genkey >"$keys/$name")
+		MYTUN_BACKEND=$1 ns_run "$name" "$program" "$name" >"$keys/said" 2>&1 || fail "$(cat "$keys/said")"
+		cat "$keys/said"
+		# no waiting: all is there when the command returns
+		grep -q "^mytun-wireguard: $name is ready, over " "$keys/said"
+		ip -n "$name" link show dev "$name"
+		[ -S "/var/run/wireguard/$name.sock" ]
+	done
+	configure "$2" "$2" "$keys/$2" "$keys/$3" 10.1.0.2 10.2.0.1
+	configure "$3" "$3" "$keys/$3" "$keys/$2" 10.1.0.1 10.2.0.2
+	ns_run "$2" ping -q -c 3 -i 0.2 -W 10 10.2.0.2
+	ns_run "$2" ping -q -c 200 -f -l 20 -s 1300 -W 10 10.2.0.2
+	ns_run "$2" wg show "$2" transfer | awk '{ print } $2 < 100000 || $3 < 100000 { exit 1 }'
+}
+
+# driver_of NAMESPACE INTERFACE
+driver_of() {
+	ns_run "$1" ethtool -i "$2" | sed -n 's/^driver: //p'
+}
+
+# Over the module: one end goes with its interface, the other one by a signal.
+test_tunnel_over_mytun() {
+	tunnel mytun wgm1 wgm2
+	equal driver mytun "$(driver_of wgm1 wgm1)"
+	ip -n wgm1 link delete wgm1
+	wait_for 10 gone wgm1
+	kill -TERM "$(process_of wgm2)"
+	wait_for 10 gone wgm2
+	not ip -n wgm2 link show dev wgm2
+}
+
+# Over the kernel's own tun, as on a machine without the module; the second end goes with its socket.
+test_tunnel_over_stock_tun() {
+	modprobe tun || skip "the kernel has no tun"
+	tunnel tun wgt1 wgt2
+	equal driver tun "$(driver_of wgt1 wgt1)"
+	ip -n wgt1 link delete wgt1
+	wait_for 10 gone wgt1
+	rm /var/run/wireguard/wgt2.sock
+	wait_for 10 gone wgt2
+	wait_for 10 not ip -n wgt2 link show dev wgt2
+}
+
+# What fails in the background is said by the command that was called, in one line, and it leaves nothing behind.
+test_errors_reach_the_caller() {
+	local program said status=0
+	program=$(need_program mytun-wireguard)
+	ip link add wge1 type dummy
+	said=$("$program" wge1 2>&1) || status=$?
+	echo "$said"
+	equal status 1 "$status"
+	equal "lines of: $said" 1 "$(wc -l <<<"$said")"
+	gone wge1
+}
+
+# The second one for an interface is refused, and the first lives on.
+test_second_is_refused() {
+	local program
+	program=$(need_program mytun-wireguard)
+	"$program" wgs1
+	not "$program" wgs1
+	process_of wgs1
+	[ -S /var/run/wireguard/wgs1.sock ]
+	ip link delete wgs1
+	wait_for 10 gone wgs1
+}
+
+# without_wireguard DIR: wg-quick in DIR, with an ip that has no WireGuard to offer, as where the kernel has none. What is in wg-quick's own
+# directory comes first for it.
+without_wireguard() {
+	cp "$(command -v wg-quick)" "$1/"
+	printf '#!/bin/sh\ncase " $* " in *" type wireguard ") exit 2 ;; esac\nexec %s "$@"\n' "$(command -v ip)" >"$1/ip"
+	chmod +x "$1/ip"
+}
+
+# wg-quick takes it where the kernel has no WireGuard.
+test_wg_quick() {
+	local dir
+	need wg-quick wg
+	[ ! -e /sys/module/wireguard ] || skip "the kernel's own WireGuard is loaded, and wg-quick would take that"
+	dir=$(mktemp -d)
+	without_wireguard "$dir"
+	printf '[Interface]\nPrivateKey = %s\nAddress = 10.3.0.1/24\nMTU = 1380\n\n[Peer]\nPublicKey = %s\nAllowedIPs = 10.4.0.0/24\n' \
+		"$(wg genkey)" "$(wg genkey | wg pubkey)" >"$dir/wgq1.conf"
+	chmod 600 "$dir/wgq1.conf"
+	WG_QUICK_USERSPACE_IMPLEMENTATION=$(need_program mytun-wireguard) "$dir/wg-quick" up "$dir/wgq1.conf"
+	equal driver mytun "$(ethtool -i wgq1 | sed -n 's/^driver: //p')"
+	equal MTU 1380 "$(cat /sys/class/net/wgq1/mtu)"
+	ip route show | grep '^10.4.0.0/24 dev wgq1 '
+	wg show wgq1 | grep 'allowed ips: 10.4.0.0/24'
+	"$dir/wg-quick" down "$dir/wgq1.conf"
+	wait_for 10 gone wgq1
+}
