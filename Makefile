@@ -8,6 +8,7 @@ STAGES ?= go race ring modules vm
 help:
 	@echo "In a virtual machine; nothing is loaded on this one:"
 	@echo "  make demo              boot, load the module, answer 100,000 pings, count system calls"
+	@echo "  make demo-vpn          WireGuard between two namespaces, by wireguard-go over stock tun and over mytun: table and build/demo-vpn.json"
 	@echo "  make shell             a shell in that machine, with the module loaded"
 	@echo "  make test              all tests: Go, the ring, the module on three kernels; STAGES='vm kasan-short' does these instead"
 	@echo "  make test-all          whatever there is to test: all selftests on every kernel, the debug kernels, PREEMPT_RT, the packages"
@@ -48,6 +49,9 @@ help:
 # The run-time checkers are for the tests; they would cost the demo a third of its speed.
 demo:
 	@test/vm/run.sh --kernel $(KERNEL) --timeout 300 --fast test/vm/demo.sh
+
+demo-vpn:
+	@KERNEL=$(KERNEL) scripts/bench.sh --vpn
 
 shell:
 	@test/vm/run.sh --kernel $(KERNEL) --shell
@@ -148,4 +152,4 @@ clean:
 distclean: clean
 	cd "$${MYTUN_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/mytun}" 2>/dev/null || exit 0; rm -rf kernels roots apt qemu qemu-arm64 programs debug native checkpatch memory-model go kvm-* *.new .lock-*
 
-.PHONY: help demo shell test test-all test-go test-race test-ring test-modules test-vm test-litmus test-debug test-kasan test-kasan-short test-kcsan test-rt test-package test-host fuzz fuzz-conform fuzz-go soak lint bench bench-quick bench-native bench-native-doc bench-plot bench-doc bench-check bench-baseline modules install uninstall tools install-tools uninstall-tools deb dist load unload clean distclean
+.PHONY: help demo demo-vpn shell test test-all test-go test-race test-ring test-modules test-vm test-litmus test-debug test-kasan test-kasan-short test-kcsan test-rt test-package test-host fuzz fuzz-conform fuzz-go soak lint bench bench-quick bench-native bench-native-doc bench-plot bench-doc bench-check bench-baseline modules install uninstall tools install-tools uninstall-tools deb dist load unload clean distclean

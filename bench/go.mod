@@ -5,8 +5,10 @@ go 1.25.0
 require (
 	github.com/jedib0t/go-pretty/v6 v6.8.3
 	github.com/mytun/mytun v0.0.0
+	github.com/mytun/mytun/adapter/wireguard v0.0.0
 	github.com/vishvananda/netlink v1.3.1
 	github.com/vishvananda/netns v0.0.5
+	golang.org/x/crypto v0.46.0
 	golang.org/x/image v0.30.0
 	golang.org/x/sys v0.47.0
 	golang.zx2c4.com/wireguard v0.0.0-20260522210424-ecfc5a8d5446
@@ -32,3 +34,5 @@ require (
 )
 
 replace github.com/mytun/mytun => ../
+
+replace github.com/mytun/mytun/adapter/wireguard => ../adapter/wireguard

@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# Usage: scripts/bench.sh [--quick | --host] [ARGS of mytun-bench...]
+# Usage: scripts/bench.sh [--quick | --host | --vpn] [ARGS of mytun-bench...]
 #
 # Runs the benchmark and shows its table. Instructions a packet come from a machine with one emulated processor whose clock counts them; rates
 # and latencies from one with two processors and real time. The rows are in build/bench.json.
 #
 #   --quick    only the instructions of the rows that change with the data path; the rows are in build/bench-quick.json
+#   --vpn      WireGuard through wireguard-go, over stock tun and over mytun, in real time; the rows are in build/demo-vpn.json
 #   --host     on this machine itself, with root's rights (sudo, where it is needed): real time alone. What the machine has not is left out
 #
 # KERNEL (6.12) is the kernel to measure on.
@@ -33,21 +34,27 @@ icount() {
 	vm "$log" --icount --timeout 1200 test/vm/bench.sh -clock icount "$@"
 }
 
-# show FILE: the rows as a table.
+# show FILE TABLE: the rows as a table of that kind.
 show() {
 	"$TOP/scripts/go.sh" build -C "$TOP/bench" -o "$TOP/build/bench-report" ./cmd/bench-report
-	"$TOP/build/bench-report" table "$1"
+	"$TOP/build/bench-report" "$2" "$1"
 }
 
-# finish FILE: collects the rows and shows them.
+# finish FILE [TABLE]: collects the rows and shows them.
 finish() {
 	"$PROGRAM" -collect -json "$1" "${LOGS[@]}"
-	show "$1"
+	show "$1" "${2:-table}"
 }
 
 quick() {
 	icount bench-quick -rounds 2 -peers tun,mytun -workloads rx:64,rx-udp:64,tx:64,forward-udp "$@"
 	finish "$TOP/build/bench-quick.json"
+}
+
+vpn() {
+	vm demo-vpn --timeout 420 test/vm/bench.sh -clock wall -rounds 1 -peers wireguard,mytun \
+		-workloads vpn-tcp-1,vpn-tcp-8,vpn-udp,vpn-vxlan,vpn-ping "$@"
+	finish "$TOP/build/demo-vpn.json" vpn-table
 }
 
 whole() {
@@ -81,7 +88,7 @@ host() {
 main() {
 	local how=whole
 	case ${1:-} in
-	--quick | --host) how=${1#--} && shift ;;
+	--quick | --host | --vpn) how=${1#--} && shift ;;
 	esac
 	[ "$how" != host ] || ready_host
 	"$TOP/scripts/build-guest.sh" --bench

@@ -35,20 +35,31 @@ const (
 	WorkloadOverload    = "overload"      // twice the rate that the program can take
 )
 
+// The workloads of a VPN: wireguard-go at both ends, each in a process of its own, once over PeerWireGuard and once over PeerMytun.
+const (
+	WorkloadVPNTCP1  = "vpn-tcp-1"
+	WorkloadVPNTCP8  = "vpn-tcp-8"
+	WorkloadVPNUDP   = "vpn-udp"   // without GSO
+	WorkloadVPNVXLAN = "vpn-vxlan" // small datagrams in a VXLAN tunnel over the VPN
+	WorkloadVPNPing  = "vpn-ping"
+)
+
 // The metrics, with the unit that each is to be in. "net" is what remains after the generator's own cost, measured in the same run, is subtracted.
 const (
-	MetricInstructions    = "instructions"     // instr/packet
-	MetricNetInstructions = "net instructions" // instr/packet
-	MetricPackets         = "packets"          // packets/s
-	MetricThroughput      = "throughput"       // Gb/s
-	MetricProcessCPU      = "process CPU"      // ns/packet
-	MetricAllCPU          = "all CPUs"         // ns/packet
-	MetricSyscalls        = "system calls"     // 1/packet, whatever their number
-	MetricReadWrite       = "read and write"   // 1/packet, calls that move packets: read, write and their kin
-	MetricDoorbells       = "doorbells"        // 1/packet, both directions
-	MetricLost            = "lost"             // packets, lost inside the device
-	MetricRTTP50          = "RTT p50"          // us
-	MetricRTTP99          = "RTT p99"          // us
+	MetricInstructions    = "instructions"             // instr/packet
+	MetricNetInstructions = "net instructions"         // instr/packet
+	MetricPackets         = "packets"                  // packets/s
+	MetricThroughput      = "throughput"               // Gb/s
+	MetricProcessCPU      = "process CPU"              // ns/packet
+	MetricAllCPU          = "all CPUs"                 // ns/packet
+	MetricProcessPackets  = "packets a process second" // packets/s
+	MetricCPUPackets      = "packets a CPU second"     // packets/s, of all CPUs together
+	MetricSyscalls        = "system calls"             // 1/packet, whatever their number
+	MetricReadWrite       = "read and write"           // 1/packet, calls that move packets: read, write and their kin
+	MetricDoorbells       = "doorbells"                // 1/packet, both directions
+	MetricLost            = "lost"                     // packets, lost inside the device
+	MetricRTTP50          = "RTT p50"                  // us
+	MetricRTTP99          = "RTT p99"                  // us
 )
 
 // The metrics of the native clock beside MetricProcessCPU and MetricDoorbells.

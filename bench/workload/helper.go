@@ -109,6 +109,7 @@ var helpers = map[string]func(args []string) (act, error){
 	"udp-send": startUDPSend,
 	"tcp-sink": startTCPSink,
 	"tcp-send": startTCPSend,
+	"vpn-end":  startVPNEnd,
 }
 
 func report(text string, err error) {

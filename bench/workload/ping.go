@@ -101,13 +101,21 @@ func (e *Env) roundTrips(p peer.Peer, dev peer.Device) ([]Sample, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ping: %w: %s", err, tail(text))
 	}
+	if e.Calls == nil {
+		return pingSamples(p, text)
+	}
+	if _, err := parsePing(text); err != nil {
+		return nil, err
+	}
+	to, err := e.read(dev)
+	return e.samples(p, from, to, pings, 0, 0), err
+}
+
+// pingSamples are the figures in what ping printed.
+func pingSamples(p peer.Peer, text []byte) ([]Sample, error) {
 	times, err := parsePing(text)
 	if err != nil {
 		return nil, err
-	}
-	if e.Calls != nil {
-		to, err := e.read(dev)
-		return e.samples(p, from, to, pings, 0, 0), err
 	}
 	s := []Sample{{p.Name, result.MetricLost, "packets", float64(pings - len(times))}}
 	for _, m := range []struct {

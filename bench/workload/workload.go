@@ -56,9 +56,9 @@ func All() []Workload {
 	return append([]Workload{receive, receiveUDP, send, receiveSuper, sendSuper, forwardUDP, forwardTCP1, forwardTCP8, overlayUDP, overlayTCP, ping, pingLoad, overload}, rxVariants...)
 }
 
-// ByName returns the workload of that name.
+// ByName returns the workload of that name: one of All, or of those that have to be asked for.
 func ByName(name string) (Workload, error) {
-	for _, w := range All() {
+	for _, w := range append(All(), vpns...) {
 		if w.Name == name {
 			return w, nil
 		}

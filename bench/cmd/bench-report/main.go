@@ -3,6 +3,7 @@
 // Bench-report shows the rows that a benchmark run left in build/bench.json.
 //
 //	bench-report table [-markdown] FILE        a table: mytun beside its peers, and the targets
+//	bench-report vpn-table [-markdown] FILE    a table of what a VPN gains, from build/demo-vpn.json
 //	bench-report plot FILE DIR                 one bar chart (SVG) for each workload
 //	bench-report doc FILE DOCUMENT DIR         the charts into DIR, and table and charts into the marked part of DOCUMENT
 //	bench-report native-doc FILE DOCUMENT      the native clock's tables into another marked part of DOCUMENT
@@ -31,13 +32,14 @@ import (
 
 // errUsage is an error in the arguments; errChecked one that the output has explained already.
 var (
-	errUsage   = errors.New("usage: bench-report table|plot|doc|native-doc|baseline|check [FLAGS] FILE [...]; see bench-report COMMAND -h")
+	errUsage   = errors.New("usage: bench-report table|vpn-table|plot|doc|native-doc|baseline|check [FLAGS] FILE [...]; see bench-report COMMAND -h")
 	errChecked = errors.New("the check failed")
 )
 
 // commands take their own arguments and write what is asked for to out.
 var commands = map[string]func(out io.Writer, args []string) error{
 	"table":      tableCommand,
+	"vpn-table":  vpnTableCommand,
 	"plot":       plotCommand,
 	"doc":        docCommand,
 	"native-doc": nativeDocCommand,
@@ -106,8 +108,21 @@ func load(file string) ([]result.Row, error) {
 }
 
 func tableCommand(out io.Writer, args []string) error {
-	flags := newFlags("table")
-	markdown := flags.Bool("markdown", false, "write Markdown instead of text for a terminal")
+	return showTable("table", report.Table, out, args)
+}
+
+func vpnTableCommand(out io.Writer, args []string) error {
+	return showTable("vpn-table", report.VPN, out, args)
+}
+
+// showTable is a command of that name that writes a table.
+func showTable(name string, write func(io.Writer, []result.Row, report.Format) error, out io.Writer, args []string) error {
+	flags := newFlags(name)
+	format := report.Text
+	flags.BoolFunc("markdown", "write Markdown instead of text for a terminal", func(string) error {
+		format = report.Markdown
+		return nil
+	})
 	files, err := parse(flags, args, "FILE")
 	if err != nil {
 		return err
@@ -116,10 +131,7 @@ func tableCommand(out io.Writer, args []string) error {
 	if err != nil {
 		return err
 	}
-	if *markdown {
-		return report.Table(out, rows, report.Markdown)
-	}
-	return report.Table(out, rows, report.Text)
+	return write(out, rows, format)
 }
 
 func plotCommand(out io.Writer, args []string) error {

@@ -51,6 +51,17 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// TestVPNTable: what is in the file without being a VPN's is left out.
+func TestVPNTable(t *testing.T) {
+	file := rows(t, 50)
+	if got := output(t, "vpn-table", file); !strings.Contains(got, "stock") || strings.Contains(got, "0.50") {
+		t.Errorf("the table is\n%s", got)
+	}
+	if got := output(t, "vpn-table", "-markdown", file); !strings.Contains(got, "stock |") {
+		t.Errorf("the Markdown is\n%s", got)
+	}
+}
+
 func TestPlotAndDoc(t *testing.T) {
 	dir := t.TempDir()
 	pictures := filepath.Join(dir, "docs", "pictures")
