@@ -53,12 +53,14 @@ func (w Workload) Has(clock string) bool {
 
 // All returns the workloads in the order that they are run in.
 func All() []Workload {
-	return append([]Workload{receive, receiveUDP, send, receiveSuper, sendSuper, forwardUDP, forwardTCP1, forwardTCP8, overlayUDP, overlayTCP, ping, pingLoad, overload}, rxVariants...)
+	return slices.Concat([]Workload{receive, receiveUDP, send, receiveSuper, sendSuper, forwardUDP, forwardTCP1, forwardTCP8, overlayUDP, overlayTCP,
+		ping, pingLoad, overload}, rxVariants, vpnsOfAll())
 }
 
-// ByName returns the workload of that name: one of All, or of those that have to be asked for.
+// ByName returns the workload of that name: one of All, or of those of a VPN, which mean something by
+// either clock for who asks.
 func ByName(name string) (Workload, error) {
-	for _, w := range append(All(), vpns...) {
+	for _, w := range slices.Concat(vpns, All()) {
 		if w.Name == name {
 			return w, nil
 		}
