@@ -35,7 +35,8 @@ const (
 	WorkloadOverload    = "overload"      // twice the rate that the program can take
 )
 
-// The workloads of a VPN: wireguard-go at both ends, each in a process of its own, once over PeerWireGuard and once over PeerMytun.
+// The workloads of a VPN: wireguard-go at both ends, each in a process of its own, over PeerWireGuard and over PeerMytun. Over PeerTun, on
+// demand, it is the adapter for mytun on stock tun.
 const (
 	WorkloadVPNTCP1  = "vpn-tcp-1"
 	WorkloadVPNTCP8  = "vpn-tcp-8"

@@ -122,6 +122,11 @@ func TestVPNKeys(t *testing.T) {
 
 // TestVPNOfOthers: a contestant that is neither has no VPN, and nothing is made for it.
 func TestVPNOfOthers(t *testing.T) {
+	for _, w := range vpnsOfAll() {
+		if _, err := w.Run(&Env{Clock: result.Icount}, peer.Peer{Name: result.PeerTun}, w.Sizes[0], 0); !errors.Is(err, peer.ErrUnable) {
+			t.Errorf("%s over stock tun by the adapter: %v", w.Name, err)
+		}
+	}
 	for _, w := range vpns {
 		if _, err := w.Run(&Env{Clock: result.Wall}, peer.Peer{Name: result.PeerVhost}, w.Sizes[0], 0); !errors.Is(err, peer.ErrUnable) {
 			t.Errorf("%s: %v", w.Name, err)
@@ -178,8 +183,10 @@ func TestVPNEndRefuses(t *testing.T) {
 	if answer, err := e.act([]string{"cpu"}); err != nil || answer == "0" {
 		t.Errorf("cpu: %q, %v", answer, err)
 	}
-	if _, err := startVPNEnd(nil); err == nil {
-		t.Error("it is an end without a name")
+	for _, args := range [][]string{nil, {"nobody"}, {result.PeerMytun, result.PeerTun}} {
+		if _, err := startVPNEnd(args); err == nil {
+			t.Errorf("%q is an end", args)
+		}
 	}
 }
 

@@ -42,20 +42,23 @@ func startVPNEnd(args []string) (act, error) {
 	return e.act, nil
 }
 
-// openVPNDevice opens what wireguard-go's own command does, or the adapter's. That without the module would be stock tun by another way: it is no
-// contestant.
+// vpnBackends are the contestants that have a VPN through the adapter, and what is to be below it. Over stock tun, which it reads until there is
+// nothing more, it shows what wireguard-go's own device could do.
+var vpnBackends = map[string]mytunev.Backend{result.PeerMytun: mytunev.BackendMytun, result.PeerTun: mytunev.BackendTun}
+
+// openVPNDevice opens what wireguard-go's own command does, or the adapter's.
 func openVPNDevice(name string) (tun.Device, error) {
 	if name == result.PeerWireGuard {
 		return tun.CreateTUN(vpnName, vpnMTU)
 	}
-	opened, err := mytunwireguard.CreateTUN(vpnName, vpnMTU)
-	if err != nil {
+	backend, found := vpnBackends[name]
+	if !found {
+		return nil, fmt.Errorf("there is no VPN over %q", name)
+	}
+	if err := os.Setenv("MYTUN_BACKEND", backend.String()); err != nil {
 		return nil, err
 	}
-	if backend, why := opened.(*mytunwireguard.Device).Backend(); backend != mytunev.BackendMytun {
-		return nil, fmt.Errorf("the VPN is to go over mytun and got %v: %s", backend, why)
-	}
-	return opened, nil
+	return mytunwireguard.CreateTUN(vpnName, vpnMTU)
 }
 
 // act takes the words set with lines of WireGuard's protocol, cpu (nanoseconds so far), calls (system calls since it was first asked), and profile
