@@ -5,12 +5,8 @@
 package programs
 
 import (
-	"bytes"
-	"net"
 	"net/netip"
-	"strconv"
 	"testing"
-	"time"
 
 	"github.com/mytun/mytun/test/device"
 )
@@ -38,62 +34,9 @@ func carry(t *testing.T, ends [2]*end) {
 	for _, address := range []netip.Addr{b.inner4, b.inner6} {
 		most := device.LinkOf(t, a.name).Attrs().MTU - device.IPHeader(address.Is6()) - icmpHeader
 		for _, size := range []int{56, most, most + 1} {
-			ping(t, address, size)
+			device.Ping(t, address, size)
 		}
-		datagrams(t, b, address)
+		device.Datagrams(t, b.ns, address, datagramSizes...)
 		device.Streams(t, b.ns, address, streamSize)
-	}
-}
-
-// ping sends one ping and waits for the answer. Of several, ping does not wait for all.
-func ping(t *testing.T, to netip.Addr, size int) {
-	t.Helper()
-	patience := strconv.Itoa(int(device.Deadline.Seconds()))
-	run(t, "ping", "-n", "-q", "-c", "1", "-W", patience, "-s", strconv.Itoa(size), to.String())
-}
-
-// datagrams sends datagrams to the other end and back, one at a time.
-func datagrams(t *testing.T, to *end, address netip.Addr) {
-	t.Helper()
-	var server *net.UDPConn
-	var err error
-	device.Inside(t, to.ns, func() {
-		server, err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(address, 0)))
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
-	client, err := net.DialUDP("udp", nil, server.LocalAddr().(*net.UDPAddr))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	deadline := time.Now().Add(device.Deadline)
-	client.SetDeadline(deadline)
-	server.SetDeadline(deadline)
-	from := client.LocalAddr().(*net.UDPAddr).AddrPort()
-	for i, size := range datagramSizes {
-		there, back := device.Pattern(uint64(2*i), size), device.Pattern(uint64(2*i+1), size)
-		if _, err := client.Write(there); err != nil {
-			t.Fatalf("send %d bytes to %v: %v", size, address, err)
-		}
-		receive(t, server, there)
-		if _, err := server.WriteToUDPAddrPort(back, from); err != nil {
-			t.Fatalf("send %d bytes from %v: %v", size, address, err)
-		}
-		receive(t, client, back)
-	}
-}
-
-func receive(t *testing.T, conn *net.UDPConn, want []byte) {
-	t.Helper()
-	b := make([]byte, 1<<16)
-	n, err := conn.Read(b)
-	if err != nil {
-		t.Fatalf("no datagram of %d bytes came: %v", len(want), err)
-	}
-	if !bytes.Equal(b[:n], want) {
-		t.Fatalf("a datagram of %d bytes came as %d others", len(want), n)
 	}
 }
