@@ -4,7 +4,7 @@
 # Usage: scripts/build-guest.sh [--bench]
 #
 # Builds what runs in the virtual machine (or, with sudo test/selftest.sh, on a real host) into build/guest/: the commands under cmd/, test/ and adapter/,
-# one test binary for each Go package under test/, the examples in C and what loads the module; with --bench only the benchmark's program, which is a Go module of its own. All static,
+# one test binary for each Go package under test/, and for each of pkg/ and adapter/ with tests of a device, the examples in C and what loads the module; with --bench only the benchmark's program, which is a Go module of its own. All static,
 # so that they need nothing from the guest.
 
 set -eu
@@ -34,10 +34,14 @@ build_all() {
 	done
 	# A test that has been removed must not live on as a binary.
 	find "$out" -name '*.test' | while read -r test; do
-		[ -d "$TOP/test/$(basename "$test" .test)" ] || [ -d "$TOP/pkg/$(basename "$test" .test)" ] || rm -f "$test"
+		for dir in test pkg adapter; do
+			[ ! -d "$TOP/$dir/$(basename "$test" .test)" ] || continue 2
+		done
+		rm -f "$test"
 	done
-	for dir in $(device_tests) $(packages_with 'module_*_test.go' pkg); do
-		"$go" test -c -tags "$TAGS" -o "$out/$(basename "$dir").test" "$dir" || die "the tests in ${dir#"$TOP"/} do not build"
+	for dir in $(device_tests) $(packages_with 'module_*_test.go' pkg) $(packages_with 'module_*_test.go' adapter); do
+		# -C: an adapter is a module of its own
+		"$go" test -C "$dir" -c -tags "$TAGS" -o "$out/$(basename "$dir").test" . || die "the tests in ${dir#"$TOP"/} do not build"
 	done
 	build_examples
 	cp "$TOP/kmod/load.sh" "$out/"

@@ -54,7 +54,7 @@ go_vet() {
 	local dir
 	"$TOP/scripts/go.sh" vet -tags "$TAGS" ./... || return 1
 	for dir in $MODULES; do
-		(cd "$dir" && "$TOP/scripts/go.sh" vet ./...) || return 1
+		(cd "$dir" && "$TOP/scripts/go.sh" vet -tags "$TAGS" ./...) || return 1
 	done
 }
 
@@ -75,7 +75,7 @@ go_staticcheck() {
 	"$TOP/scripts/go.sh" run "$STATICCHECK" -version >/dev/null 2>&1
 	"$TOP/scripts/go.sh" run "$STATICCHECK" -tags "$TAGS" ./... || return 1
 	for dir in $MODULES; do
-		(cd "$dir" && "$TOP/scripts/go.sh" run "$STATICCHECK" ./...) || return 1
+		(cd "$dir" && "$TOP/scripts/go.sh" run "$STATICCHECK" -tags "$TAGS" ./...) || return 1
 	done
 }
 
