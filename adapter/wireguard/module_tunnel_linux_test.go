@@ -91,7 +91,7 @@ func segments(t *testing.T, a, b *end, address netip.Addr) {
 }
 
 // superPackets sends a stream each way, one after the other, and makes sure that packets were together when they went
-// to a wireguard-go and came from one.
+// to a wireguard-go and, if it had them from another, came from one: what it hears from the kernel's WireGuard may come alone.
 func superPackets(t *testing.T, a, b *end) {
 	t.Helper()
 	left, right := device.DialTCP(t, b.ns, b.inner4)
@@ -110,7 +110,7 @@ func superPackets(t *testing.T, a, b *end) {
 // checkJoined: a stream needs more packets than that if each has a packet's size.
 func (e *end) checkJoined(t *testing.T, direction string, packets uint64) {
 	t.Helper()
-	if e.dev == nil {
+	if e.dev == nil || direction == "from" && e.peer.dev == nil {
 		return
 	}
 	single := uint64(streamSize / wg.DefaultMTU)
