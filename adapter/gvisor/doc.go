@@ -14,5 +14,7 @@
 // nobody computes the checksums of what does not leave the machine. Where mytun's module is
 // not, the device is stock tun's, by package mytunev's other backend.
 //
+// The example serves HTTP on an address that no interface of the machine has.
+//
 // It is a Go module of its own, so that gVisor's stack reaches nobody who does not use it.
 package gvisor

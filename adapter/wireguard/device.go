@@ -25,6 +25,7 @@ type Device struct {
 	events *events
 
 	reading, writing sync.Mutex
+	buffers          bufferPlaces
 	reader           reader
 	writer           writer
 }
@@ -35,6 +36,19 @@ var _ tun.Device = (*Device)(nil)
 // MTU, as function CreateTUN of wireguard-go's package tun does. It takes
 // CAP_NET_ADMIN. What fails is described by an error of [mytunev.Open].
 func CreateTUN(name string, mtu int) (tun.Device, error) {
+	dev, err := create(name, mtu)
+	if err != nil {
+		return nil, err
+	}
+	d, err := New(dev)
+	if err != nil {
+		return nil, errors.Join(err, dev.Close())
+	}
+	return d, nil
+}
+
+// create opens a device for Writes that are joined, with that MTU.
+func create(name string, mtu int) (*mytunev.Device, error) {
 	dev, err := open(mytunev.Open, name)
 	if err != nil {
 		return nil, err
@@ -42,7 +56,7 @@ func CreateTUN(name string, mtu int) (tun.Device, error) {
 	if err := dev.SetMTU(mtu); err != nil {
 		return nil, errors.Join(err, dev.Close())
 	}
-	return New(dev)
+	return dev, nil
 }
 
 // open opens a device with all offloads that the kernel has for it: stock tun has those of

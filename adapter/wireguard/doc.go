@@ -14,5 +14,7 @@
 // into the caller's buffers. A Write joins what is consecutive of a flow into super-packets
 // in the ring, and shows all to the kernel at once.
 //
+// For Tailscale's fork of wireguard-go, whose tun.Device is another, there is [CreateTailscaleTUN].
+//
 // It is a Go module of its own, so that wireguard-go reaches nobody who does not use it.
 package wireguard
