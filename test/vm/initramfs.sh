@@ -32,7 +32,7 @@ TOOLS="bash awk grep sed find xargs kmod lsmod insmod rmmod modprobe modinfo
 # Good to have for people who look around, if the host happens to have them.
 EXTRAS="bpftool gdbserver less nano perf strace tcpdump vi"
 
-# What test/programs and test/cases/wireguard.sh run, those that are scripts, and what one of them loads by itself. They come from PROGRAMS, not from the host.
+# What test/programs and test/cases/mytun-wireguard.sh run, those that are scripts, and what one of them loads by itself. They come from PROGRAMS, not from the host.
 PROGRAMS="openvpn socat ssh ssh-keygen sshd tincd tunctl vde_plug vde_switch wg wireguard-go"
 SCRIPTS="wg-quick"
 PLUGINS="/usr/lib/x86_64-linux-gnu/vdeplug/libvdeplug_vde.so"
