@@ -31,7 +31,7 @@ vm() {
 icount() {
 	local log=$1
 	shift
-	vm "$log" --icount --timeout 1200 test/vm/bench.sh -clock icount "$@"
+	vm "$log" --icount --timeout 1500 test/vm/bench.sh -clock icount "$@"
 }
 
 # show FILE TABLE: the rows as a table of that kind.
