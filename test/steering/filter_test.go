@@ -22,8 +22,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestFilterKeepsDropsAndCuts by the number that it returns.
-func TestFilterKeepsDropsAndCuts(t *testing.T) {
+// testFilterKeepsDropsAndCuts by the number that it returns.
+func testFilterKeepsDropsAndCuts(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode mytunev.Mode) {
 		r := newRig(t, mytunev.Config{Mode: mode})
 		frame := r.packet(addrPort("10.99.0.1:1"), addrPort("10.99.0.2:2"), make([]byte, 100)...)
@@ -65,9 +65,9 @@ func prefixes(list ...string) (all []netip.Prefix) {
 	return all
 }
 
-// TestPrefixFilterDropsNothingElse: of a thousand frames, those that are listed are
+// testPrefixFilterDropsNothingElse: of a thousand frames, those that are listed are
 // counted as dropped, and all others come, in their order.
-func TestPrefixFilterDropsNothingElse(t *testing.T) {
+func testPrefixFilterDropsNothingElse(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode mytunev.Mode) {
 		for _, policy := range []tunbpf.Policy{tunbpf.Deny, tunbpf.Allow} {
 			r := newRig(t, mytunev.Config{Mode: mode})
@@ -125,9 +125,9 @@ func tagAll(t testing.TB, index int) {
 	}))
 }
 
-// TestTaggedFrames: both kinds of program look behind a tag. When a queue is chosen
+// testTaggedFrames: both kinds of program look behind a tag. When a queue is chosen
 // it is not in the frame yet; the filter, and the process, see it there.
-func TestTaggedFrames(t *testing.T) {
+func testTaggedFrames(t *testing.T) {
 	device.Sandbox(t)
 	r := newRig(t, mytunev.Config{Mode: mytunev.TAP, Queues: 4})
 	f := newPrefixFilter(t, tunbpf.PrefixConfig{Mode: mytunev.TAP}, "10.1.0.0/16")
@@ -157,9 +157,9 @@ func TestTaggedFrames(t *testing.T) {
 	}
 }
 
-// TestPrefixesChangeUnderTraffic: the prefix of one half of the frames comes and
+// testPrefixesChangeUnderTraffic: the prefix of one half of the frames comes and
 // goes, with many others, while they are sent. The other half all come.
-func TestPrefixesChangeUnderTraffic(t *testing.T) {
+func testPrefixesChangeUnderTraffic(t *testing.T) {
 	device.Sandbox(t)
 	r := newRig(t, mytunev.Config{})
 	f := newPrefixFilter(t, tunbpf.PrefixConfig{})

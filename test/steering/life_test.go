@@ -110,8 +110,8 @@ func waitGone(t testing.TB, all []trace) {
 	}
 }
 
-// TestProgramsOutliveTheirHandles, and go with the device, whatever ends it.
-func TestProgramsOutliveTheirHandles(t *testing.T) {
+// testProgramsOutliveTheirHandles, and go with the device, whatever ends it.
+func testProgramsOutliveTheirHandles(t *testing.T) {
 	for name, end := range map[string]func(r *rig){
 		"close": func(r *rig) { r.close() },
 		"queue after queue": func(r *rig) {
@@ -150,8 +150,8 @@ func TestProgramsOutliveTheirHandles(t *testing.T) {
 	}
 }
 
-// TestDeviceThatIsGone says so.
-func TestDeviceThatIsGone(t *testing.T) {
+// testDeviceThatIsGone says so.
+func testDeviceThatIsGone(t *testing.T) {
 	device.Sandbox(t)
 	r := newRig(t, mytunev.Config{Queues: 2})
 	device.Delete(t, r.Name())
@@ -171,9 +171,9 @@ func setPersist(t testing.TB, d *mytunev.Device, on int) {
 	must(t, err)
 }
 
-// TestPersistentDeviceKeepsItsPrograms from one process to the next, until they are
+// testPersistentDeviceKeepsItsPrograms from one process to the next, until they are
 // detached or it goes.
-func TestPersistentDeviceKeepsItsPrograms(t *testing.T) {
+func testPersistentDeviceKeepsItsPrograms(t *testing.T) {
 	device.Sandbox(t)
 	c := mytunev.Config{Name: "kept0", Queues: 2}
 	r := newRig(t, c)
@@ -195,9 +195,9 @@ func TestPersistentDeviceKeepsItsPrograms(t *testing.T) {
 	waitGone(t, all)
 }
 
-// TestProgramsComeAndGoUnderTraffic: frames meet one program or none, and none of
+// testProgramsComeAndGoUnderTraffic: frames meet one program or none, and none of
 // them is lost.
-func TestProgramsComeAndGoUnderTraffic(t *testing.T) {
+func testProgramsComeAndGoUnderTraffic(t *testing.T) {
 	device.Sandbox(t)
 	r := newRig(t, mytunev.Config{Queues: 3})
 	programs := []*ebpf.Program{returns(t, 1), returns(t, 2)}

@@ -22,9 +22,9 @@ func vxlan(from, to string, packet []byte) []byte {
 	return udp(ends[0], ends[1], slices.Concat([]byte{8, 0, 0, 0, 0, 0, 42, 0}, ethernet(packet)))
 }
 
-// TestFlowsOfATunnelAreSpread, where without the program they are one flow; and
+// testFlowsOfATunnelAreSpread, where without the program they are one flow; and
 // both directions of each meet.
-func TestFlowsOfATunnelAreSpread(t *testing.T) {
+func testFlowsOfATunnelAreSpread(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode mytunev.Mode) {
 		r := newRig(t, mytunev.Config{Mode: mode, Queues: 4})
 		there := func(f [2]netip.AddrPort) int {
@@ -60,8 +60,8 @@ func TestFlowsOfATunnelAreSpread(t *testing.T) {
 	})
 }
 
-// TestSendersGoByTheirCPU, and by another queue as soon as the map says so.
-func TestSendersGoByTheirCPU(t *testing.T) {
+// testSendersGoByTheirCPU, and by another queue as soon as the map says so.
+func testSendersGoByTheirCPU(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode mytunev.Mode) {
 		r := newRig(t, mytunev.Config{Mode: mode, Queues: 4})
 		s, err := tunbpf.NewCPUSteering()
@@ -83,9 +83,9 @@ func TestSendersGoByTheirCPU(t *testing.T) {
 	})
 }
 
-// TestCPUsChangeUnderTraffic: no frame is lost, or comes by a queue that was never
+// testCPUsChangeUnderTraffic: no frame is lost, or comes by a queue that was never
 // set, while a program changes the map all the time.
-func TestCPUsChangeUnderTraffic(t *testing.T) {
+func testCPUsChangeUnderTraffic(t *testing.T) {
 	device.Sandbox(t)
 	r := newRig(t, mytunev.Config{Queues: 4})
 	s, err := tunbpf.NewCPUSteering()

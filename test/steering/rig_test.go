@@ -47,7 +47,6 @@ type arrival struct {
 // newRig opens a device. It is closed at the end of the test.
 func newRig(t testing.TB, c mytunev.Config) *rig {
 	t.Helper()
-	c.Backend = mytunev.BackendMytun
 	d, err := mytunev.Open(c)
 	if err != nil {
 		t.Fatal(err)
