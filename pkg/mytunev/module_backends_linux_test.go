@@ -71,6 +71,12 @@ func TestModuleCloseUnderTraffic(t *testing.T) { onBoth(t, testDeviceCloseUnderT
 
 func TestModuleLeakedDevice(t *testing.T) { onBoth(t, testDeviceLeakedDevice) }
 
+func TestModuleTAP(t *testing.T) { onBoth(t, testDeviceTAP) }
+
+func TestModuleTAPSends(t *testing.T) { onBoth(t, testDeviceTAPSends) }
+
+func TestModuleStream(t *testing.T) { onBoth(t, testDeviceStream) }
+
 // TestModuleBackend: which one is chosen by itself, by Config and by what exists.
 func TestModuleBackend(t *testing.T) {
 	loadTun(t)
