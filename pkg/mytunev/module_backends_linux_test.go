@@ -77,6 +77,14 @@ func TestModuleTAPSends(t *testing.T) { onBoth(t, testDeviceTAPSends) }
 
 func TestModuleStream(t *testing.T) { onBoth(t, testDeviceStream) }
 
+func TestModuleQueues(t *testing.T) { onBoth(t, testDeviceQueues) }
+
+func TestModulePersistent(t *testing.T) { onBoth(t, testDevicePersistent) }
+
+func TestModuleOwner(t *testing.T) { onBoth(t, testDeviceOwner) }
+
+func TestModuleOfAnotherKind(t *testing.T) { onBoth(t, testDeviceOfAnotherKind) }
+
 // TestModuleBackend: which one is chosen by itself, by Config and by what exists.
 func TestModuleBackend(t *testing.T) {
 	loadTun(t)

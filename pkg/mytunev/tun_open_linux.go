@@ -89,6 +89,9 @@ func (o *tunOpener) openQueue(c Config, name string, exclusive bool) (p port, at
 	if attached, err = attach(fd, c, name, flags); err != nil {
 		return p, "", err
 	}
+	if err = c.checkJoined(fd, attached, flags); err != nil {
+		return p, "", err
+	}
 	if err = o.configure(fd, c, attached); err != nil {
 		return p, "", err
 	}
@@ -135,6 +138,27 @@ func (c Config) tunFlags(fd int, exclusive bool) (uint16, error) {
 		return 0, fmt.Errorf("this kernel's tun driver knows no Config.Backpressure: %w", ErrNotSupported)
 	}
 	return flags | tunBackpressure, nil
+}
+
+// checkJoined refuses a device that others have open and that is of another kind. Stock
+// tun lets a further queue join it whatever its flags, and goes by the first queue's: what
+// stands in front of a frame would be taken for the frame.
+func (c Config) checkJoined(fd int, name string, flags uint16) error {
+	ifr, err := unix.NewIfreq(name)
+	if err == nil {
+		err = unix.IoctlIfreq(fd, unix.TUNGETIFF, ifr)
+	}
+	if err != nil {
+		return opError("get the flags of", name, err, "")
+	}
+	differ := ifr.Uint16() ^ flags
+	switch {
+	case differ&(unix.IFF_NO_PI|unix.IFF_VNET_HDR) != 0:
+		return opError("attach to", name, unix.EINVAL, attachHint(unix.EINVAL, c))
+	case c.Backpressure && differ&tunBackpressure != 0:
+		return opError("attach to", name, unix.EINVAL, "others have it open without Config.Backpressure")
+	}
+	return nil
 }
 
 // configure is Config.configure for stock tun.
