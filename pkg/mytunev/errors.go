@@ -54,7 +54,7 @@ var (
 	errNested        = errors.New("mytunev: this would wait for a Handler from within another function that a queue called (call it from a goroutine of its own)")
 	errNoFunction    = errors.New("mytunev: the function is nil")
 	errNoContext     = errors.New("mytunev: the context is nil")
-	errSegmentation  = sentinel("mytunev: the kernel's tun driver is too old for such a super-packet (cut it up: package gso)", errors.ErrUnsupported)
+	errSegmentation  = sentinel("mytunev: the kernel's tun driver does not take such a super-packet (cut it up: package gso)", errors.ErrUnsupported)
 	errExpired       = errors.New("mytunev: Batch or Tx used after its function returned")
 )
 

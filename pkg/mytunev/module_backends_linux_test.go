@@ -83,6 +83,8 @@ func TestModulePersistent(t *testing.T) { onBoth(t, testDevicePersistent) }
 
 func TestModuleOwner(t *testing.T) { onBoth(t, testDeviceOwner) }
 
+func TestModuleTunnel(t *testing.T) { onBoth(t, testDeviceTunnel) }
+
 func TestModuleOfAnotherKind(t *testing.T) { onBoth(t, testDeviceOfAnotherKind) }
 
 // TestModuleBackend: which one is chosen by itself, by Config and by what exists.
@@ -112,28 +114,6 @@ func TestModuleBackend(t *testing.T) {
 			t.Errorf("%+v: opened", c)
 			d.Close()
 		}
-	}
-}
-
-// TestModuleTunOffload: what the kernel's tun does not know is refused, or works.
-func TestModuleTunOffload(t *testing.T) {
-	loadTun(t)
-	for _, o := range []Offload{OffloadTx, OffloadTSO4 | OffloadTSO6, AllOffloads, AllOffloads | OffloadUDPTunnel | OffloadUDPTunnelChecksum} {
-		d, err := Open(Config{Backend: BackendTun, Offload: o})
-		if err != nil {
-			t.Logf("%v: %v", o, err)
-			if !errors.Is(err, ErrNotSupported) || o&OffloadUSO4 == 0 {
-				t.Errorf("%v: %v", o, err)
-			}
-			continue
-		}
-		setUp(t, d)
-		wait := start(t.Context(), d, echo)
-		if err := ping("10.9.0.2:7", 100, 1200); err != nil {
-			t.Errorf("%v: %v", o, err)
-		}
-		d.Close()
-		wait()
 	}
 }
 

@@ -40,7 +40,7 @@ const (
 
 // A tunOpener opens the queues of one device of stock tun.
 type tunOpener struct {
-	probed       bool // the first queue has asked what the kernel knows:
+	probed       bool // the first queue has asked what the kernel takes:
 	uso, tunnels bool // super-packets of UDP, and within UDP tunnels
 }
 
@@ -135,7 +135,7 @@ func (c Config) tunFlags(fd int, exclusive bool) (uint16, error) {
 	}
 	var features uint32
 	if err := ioctl(fd, unix.TUNGETFEATURES, &features); err != nil || features&tunBackpressure == 0 {
-		return 0, fmt.Errorf("this kernel's tun driver knows no Config.Backpressure: %w", ErrNotSupported)
+		return 0, fmt.Errorf("this kernel's tun driver knows no Config.Backpressure, which is of Linux 7.3: %w", ErrNotSupported)
 	}
 	return flags | tunBackpressure, nil
 }
@@ -164,7 +164,7 @@ func (c Config) checkJoined(fd int, name string, flags uint16) error {
 // configure is Config.configure for stock tun.
 func (o *tunOpener) configure(fd int, c Config, name string) error {
 	if c.Offload != 0 {
-		if err := o.configureHeader(fd); err != nil {
+		if err := o.configureHeader(fd, c.Mode); err != nil {
 			return opError("set the vnet header of", name, err, "")
 		}
 	}
@@ -185,8 +185,10 @@ func (o *tunOpener) configure(fd int, c Config, name string) error {
 
 // configureHeader chooses the header in front of frames, and finds out what it can say:
 // with the first queue, before there are frames that the offloads of a moment could do
-// anything to.
-func (o *tunOpener) configureHeader(fd int) error {
+// anything to. Tunnels' super-packets are for TAP devices alone: tun wants room for an
+// Ethernet header in front of the tunnel's headers, and so refuses on a TUN device what it
+// hands out there.
+func (o *tunOpener) configureHeader(fd int, mode Mode) error {
 	size, littleEndian := uint32(tunHeader), uint32(1)
 	if err := ioctl(fd, unix.TUNSETVNETHDRSZ, &size); err != nil {
 		return err
@@ -196,8 +198,9 @@ func (o *tunOpener) configureHeader(fd int) error {
 	}
 	if !o.probed {
 		o.probed = true
-		o.tunnels = unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, tunProbeTunnels) == nil
-		o.uso = o.tunnels || unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, tunProbeUSO) == nil
+		known := unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, tunProbeTunnels) == nil
+		o.tunnels = known && mode == TAP
+		o.uso = known || unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, tunProbeUSO) == nil
 	}
 	return nil
 }
