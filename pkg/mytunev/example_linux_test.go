@@ -15,6 +15,7 @@ import (
 	"github.com/mytun/mytun/pkg/mytuntest"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
 
@@ -31,22 +32,31 @@ func newPair(t *testing.T, c mytunev.Config) (*mytunev.Device, *mytuntest.Kernel
 	return d, k
 }
 
-// ping is an echo request from 10.1.0.1 to 10.1.0.2.
-func ping() []byte {
+// ping is an echo request from 10.1.0.1 to 10.1.0.2 with an identifier.
+func ping(ident uint16) []byte {
 	p := make([]byte, header.IPv4MinimumSize+header.ICMPv4MinimumSize)
 	header.IPv4(p).Encode(&header.IPv4Fields{TotalLength: uint16(len(p)), TTL: 64, Protocol: uint8(header.ICMPv4ProtocolNumber),
 		SrcAddr: tcpip.AddrFrom4([4]byte{10, 1, 0, 1}), DstAddr: tcpip.AddrFrom4([4]byte{10, 1, 0, 2})})
 	header.IPv4(p).SetChecksum(^header.IPv4(p).CalculateChecksum())
 	icmp := header.ICMPv4(p[header.IPv4MinimumSize:])
 	icmp.SetType(header.ICMPv4Echo)
+	icmp.SetIdent(ident)
 	icmp.SetChecksum(header.ICMPv4Checksum(icmp, 0))
 	return p
 }
 
-// checkAnswered has a kernel ask, and looks at the answer.
+// checkAnswered has a kernel ask, and looks at the answer: with checksums that a change of the
+// type runs past the end of, and others.
 func checkAnswered(t *testing.T, k *mytuntest.Kernel) {
 	t.Helper()
-	if err := k.Send(0, ping()); err != nil {
+	for _, ident := range []uint16{0, 1, 0xefff, 0xf7fe, 0xf7ff, 0xf800, 0xffff} {
+		checkAnswer(t, k, ident)
+	}
+}
+
+func checkAnswer(t *testing.T, k *mytuntest.Kernel, ident uint16) {
+	t.Helper()
+	if err := k.Send(0, ping(ident)); err != nil {
 		t.Fatal(err)
 	}
 	p, err := k.Receive(t.Context())
@@ -56,7 +66,7 @@ func checkAnswered(t *testing.T, k *mytuntest.Kernel) {
 	ip := header.IPv4(p.Data)
 	icmp := header.ICMPv4(ip.Payload())
 	if ip.SourceAddress() != tcpip.AddrFrom4([4]byte{10, 1, 0, 2}) || !ip.IsChecksumValid() ||
-		icmp.Type() != header.ICMPv4EchoReply || header.ICMPv4Checksum(icmp, 0) != icmp.Checksum() {
+		icmp.Type() != header.ICMPv4EchoReply || icmp.Ident() != ident || checksum.Checksum(icmp, 0) != 0xffff {
 		t.Errorf("the answer is % x", p.Data)
 	}
 }
