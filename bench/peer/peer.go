@@ -29,6 +29,10 @@ type Config struct {
 	Hold    bool   // hold senders up instead of losing packets, by contestants that can
 
 	BusyPoll time.Duration // look at an empty ring for so long before sleeping, by contestants that can
+
+	// Poller has Receive wait where sockets wait too, so that what it has handed to another goroutine runs at once. A contestant that
+	// cannot is unable to.
+	Poller bool
 }
 
 func (c Config) queues() int {

@@ -8,7 +8,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/mytun/mytun/bench/result"
 	"github.com/mytun/mytun/pkg/eventfd"
@@ -41,8 +43,9 @@ const tunPath = "/dev/net/tun"
 // A tunDevice is stock tun, or its like, with one read or write a packet. The descriptors do not block, so these are raw system calls that the scheduler
 // of Go is not told of; only when there is nothing to read, a call that may block is made.
 type tunDevice struct {
-	name string
-	fds  []int // one a queue
+	name  string
+	fds   []int      // one a queue
+	files []*os.File // with Poller: they own the descriptors
 }
 
 // openTun makes a tun or tap interface of a device node. Flags are added to those that c asks for.
@@ -61,6 +64,9 @@ func openTun(path string, c Config, flags uint16) (*tunDevice, error) {
 			return nil, errors.Join(err, d.Close())
 		}
 		d.fds = append(d.fds, fd)
+		if c.Poller {
+			d.files = append(d.files, os.NewFile(uintptr(fd), path))
+		}
 	}
 	return d, nil
 }
@@ -85,6 +91,9 @@ func attachTun(path, name string, flags uint16) (int, error) {
 func (d *tunDevice) Name() string { return d.name }
 
 func (d *tunDevice) Receive(ctx context.Context, queue int, visit Visitor) error {
+	if d.files != nil {
+		return d.receivePolled(ctx, d.files[queue], visit)
+	}
 	w, err := newWaiter(ctx, d.fds[queue])
 	if err != nil {
 		return err
@@ -102,6 +111,23 @@ func (d *tunDevice) Receive(ctx context.Context, queue int, visit Visitor) error
 			return fmt.Errorf("read from %s: %w", d.name, errno)
 		case w.wait() != nil || ctx.Err() != nil:
 			return w.err
+		}
+	}
+}
+
+// receivePolled reads as Go reads a socket.
+func (d *tunDevice) receivePolled(ctx context.Context, file *os.File, visit Visitor) error {
+	defer context.AfterFunc(ctx, func() { file.SetReadDeadline(time.Unix(1, 0)) })()
+	buffer := make([]byte, maxPacket)
+	for {
+		n, err := file.Read(buffer)
+		switch {
+		case err != nil && ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded):
+			return nil
+		case err != nil:
+			return fmt.Errorf("read from %s: %w", d.name, err)
+		case !visit(buffer[:n]):
+			return nil
 		}
 	}
 }
@@ -125,8 +151,12 @@ func (d *tunDevice) FDs() []int { return d.fds }
 
 func (d *tunDevice) Close() error {
 	var err error
-	for _, fd := range d.fds {
-		err = errors.Join(err, unix.Close(fd))
+	for i, fd := range d.fds {
+		if d.files != nil {
+			err = errors.Join(err, d.files[i].Close())
+		} else {
+			err = errors.Join(err, unix.Close(fd))
+		}
 	}
 	return err
 }

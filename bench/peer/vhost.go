@@ -90,6 +90,9 @@ func openVhost(c Config) (Device, error) {
 	if c.queues() > 1 {
 		return nil, fmt.Errorf("this client of vhost-net has one pair of queues: %w", ErrUnable)
 	}
+	if c.Poller {
+		return nil, fmt.Errorf("this client of vhost-net waits in poll: %w", ErrUnable)
+	}
 	c.TAP = true
 	tap, err := openTun(tunPath, c, unix.IFF_VNET_HDR)
 	if err != nil {

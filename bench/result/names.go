@@ -32,6 +32,7 @@ const (
 	WorkloadOverlayTCP  = "overlay-tcp-1" // one TCP flow the same way
 	WorkloadPing        = "ping"          // on an idle machine
 	WorkloadPingLoad    = "ping-load"     // beside other traffic
+	WorkloadHandOff     = "hand-off"      // ping through another goroutine; the number of Ps follows
 	WorkloadOverload    = "overload"      // twice the rate that the program can take
 )
 

@@ -37,7 +37,7 @@ var ping = Workload{
 	Name:  result.WorkloadPing,
 	Sizes: []int{0},
 	Run: func(e *Env, p peer.Peer, _ int, _ float64) ([]Sample, error) {
-		return pingRun(e, p, func() (func() error, error) { return func() error { return nil }, nil })
+		return pingRun(e, p, peer.Config{}, reflect, nothing)
 	},
 }
 
@@ -45,8 +45,21 @@ var pingLoad = Workload{
 	Name:   result.WorkloadPingLoad,
 	Sizes:  []int{0},
 	Clocks: []string{result.Wall},
-	Run:    func(e *Env, p peer.Peer, _ int, _ float64) ([]Sample, error) { return pingRun(e, p, startDatagrams) },
+	Run: func(e *Env, p peer.Peer, _ int, _ float64) ([]Sample, error) {
+		return pingRun(e, p, peer.Config{}, reflect, startDatagrams)
+	},
 }
+
+// A responder answers with what edit makes of the packets that come, until ctx is done.
+type responder func(ctx context.Context, dev peer.Device, edit peer.Visitor) error
+
+// reflect is the contestant's own way.
+func reflect(ctx context.Context, dev peer.Device, edit peer.Visitor) error {
+	return dev.Reflect(ctx, edit)
+}
+
+// nothing is what goes on beside the echo requests on an idle machine.
+func nothing() (stop func() error, err error) { return func() error { return nil }, nil }
 
 // startDatagrams makes a helper send some datagrams of 1400 bytes now and then, and returns what ends it.
 func startDatagrams() (stop func() error, err error) {
@@ -62,9 +75,10 @@ func startDatagrams() (stop func() error, err error) {
 	return func() error { return errors.Join(l.stop(), sender.close()) }, nil
 }
 
-// pingRun makes the contestant answer pings, beside what start starts.
-func pingRun(e *Env, p peer.Peer, start func() (stop func() error, err error)) (s []Sample, err error) {
-	dev, err := p.Open(peer.Config{Name: "bench0", TAP: p.Ethernet})
+// pingRun makes the contestant answer pings, with an interface made as c says besides its name and kind, beside what start starts.
+func pingRun(e *Env, p peer.Peer, c peer.Config, respond responder, start func() (stop func() error, err error)) (s []Sample, err error) {
+	c.Name, c.TAP = "bench0", p.Ethernet
+	dev, err := p.Open(c)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +92,7 @@ func pingRun(e *Env, p peer.Peer, start func() (stop func() error, err error)) (
 	if p.Ethernet {
 		edit = answerEthernet
 	}
-	go func() { end <- dev.Reflect(ctx, edit) }()
+	go func() { end <- respond(ctx, dev, edit) }()
 	defer func() {
 		cancel()
 		err = errors.Join(err, <-end)

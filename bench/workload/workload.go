@@ -54,7 +54,7 @@ func (w Workload) Has(clock string) bool {
 // All returns the workloads in the order that they are run in.
 func All() []Workload {
 	return slices.Concat([]Workload{receive, receiveUDP, send, receiveSuper, sendSuper, forwardUDP, forwardTCP1, forwardTCP8, overlayUDP, overlayTCP,
-		ping, pingLoad, overload}, rxVariants, vpnsOfAll())
+		ping, pingLoad, handOffWith(1), handOffWith(2), overload}, rxVariants, vpnsOfAll())
 }
 
 // ByName returns the workload of that name: one of All, or of those of a VPN, which mean something by
