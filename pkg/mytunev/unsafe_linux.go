@@ -48,14 +48,20 @@ func ioctl[T argument](fd int, request uintptr, arg *T) error {
 	}
 }
 
+// memoryFile makes a file of memory that cannot be executed: a system may refuse any other
+// (vm.memfd_noexec). Before Linux 6.3 nobody knows that seal.
+func memoryFile(create func(name string, flags int) (int, error)) (int, error) {
+	fd, err := create("mytun", unix.MFD_CLOEXEC|unix.MFD_NOEXEC_SEAL)
+	if err == unix.EINVAL {
+		fd, err = create("mytun", unix.MFD_CLOEXEC)
+	}
+	return fd, err
+}
+
 // mapTwice makes an area of memory that is mapped twice, back to back. size is a multiple
 // of the page's.
 func mapTwice(size int) (area []byte, unmap func() error, err error) {
-	// without the seal, a system may refuse (vm.memfd_noexec); before Linux 6.3 nobody knows it
-	fd, err := unix.MemfdCreate("mytun", unix.MFD_CLOEXEC|unix.MFD_NOEXEC_SEAL)
-	if err == unix.EINVAL {
-		fd, err = unix.MemfdCreate("mytun", unix.MFD_CLOEXEC)
-	}
+	fd, err := memoryFile(unix.MemfdCreate)
 	if err != nil {
 		return nil, nil, err
 	}
