@@ -25,6 +25,7 @@ help:
 	@echo "  make soak              both directions, processes killed, queues and rings changed, all frames checked: SOAK_MINUTES=10 SOAK_SEED=1"
 	@echo "  make fuzz-go           the Go packages' fuzz targets, FUZZ_SECONDS (120) each; TESTS=PATTERN chooses"
 	@echo "  make lint              gofmt, go vet, staticcheck, sparse, checkpatch, shellcheck"
+	@echo "  make vulncheck         govulncheck on each Go module, with the day's database of known vulnerabilities"
 	@echo "    KERNEL=6.12|6.1|7.3  which kernel demo and shell boot; KERNELS='6.12' limits the tests, or has others: '7.2'"
 	@echo "  make bench             every way to be an interface at every workload: table and build/bench.json; HOST=1: on this machine, root;"
 	@echo "                         WORKLOADS='rx:64,tx' PEERS='tun,mytun' ROUNDS=1 choose"
@@ -89,6 +90,9 @@ soak:
 lint:
 	@KERNELS="$(KERNELS)" scripts/lint.sh
 
+vulncheck:
+	@scripts/vulncheck.sh
+
 # The program that shows rows is built on each use: it must be as new as its source.
 BENCH_REPORT = scripts/go.sh build -C bench -o ../build/bench-report ./cmd/bench-report && build/bench-report
 BENCH_MEASURED = -program build/guest/mytun-bench -module build/kmod-$(KERNEL)/mytun.ko
@@ -152,4 +156,4 @@ clean:
 distclean: clean
 	cd "$${MYTUN_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/mytun}" 2>/dev/null || exit 0; rm -rf kernels roots apt qemu qemu-arm64 programs debug native checkpatch memory-model go kvm-* *.new .lock-*
 
-.PHONY: help demo demo-vpn shell test test-all test-go test-race test-ring test-modules test-vm test-litmus test-debug test-kasan test-kasan-short test-kcsan test-rt test-package test-host fuzz fuzz-conform fuzz-go soak lint bench bench-quick bench-native bench-native-doc bench-plot bench-doc bench-check bench-baseline modules install uninstall tools install-tools uninstall-tools deb dist load unload clean distclean
+.PHONY: help demo demo-vpn shell test test-all test-go test-race test-ring test-modules test-vm test-litmus test-debug test-kasan test-kasan-short test-kcsan test-rt test-package test-host fuzz fuzz-conform fuzz-go soak lint vulncheck bench bench-quick bench-native bench-native-doc bench-plot bench-doc bench-check bench-baseline modules install uninstall tools install-tools uninstall-tools deb dist load unload clean distclean
