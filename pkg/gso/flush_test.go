@@ -170,8 +170,8 @@ func TestFlushLetsGo(t *testing.T) {
 				t.Errorf("%+v: frame %d is kept", tx, i)
 			}
 		}
-		if c.splitter.frame != nil || c.Len() != 0 {
-			t.Errorf("%+v: the Splitter keeps a frame, or %d are left", tx, c.Len())
+		if c.splitter.frame != nil || c.Len() != 0 || len(c.frames) != 0 {
+			t.Errorf("%+v: the Splitter keeps a frame, or %d of %d are left", tx, c.Len(), len(c.frames))
 		}
 		all := coalesce(t, c, mytunev.VNetHeader{}, frames[2])
 		mustKeep(t, r.mode, frames[2:], all)
