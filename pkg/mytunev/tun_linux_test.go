@@ -31,6 +31,11 @@ type fakeTun struct {
 // newFakeTun returns a queue over one end of a pair of sockets, and the other end. header
 // is that of tunQueue, size that of both rings.
 func newFakeTun(t testing.TB, header uint32, size int) (*Queue, *fakeTun) {
+	return newFakeTunOf(t, header, size, false)
+}
+
+// newFakeTunOf is newFakeTun for goroutines that keep their threads or not.
+func newFakeTunOf(t testing.TB, header uint32, size int, locked bool) (*Queue, *fakeTun) {
 	watchdog.Watch(t, watchdog.Bound)
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -46,7 +51,7 @@ func newFakeTun(t testing.TB, header uint32, size int) (*Queue, *fakeTun) {
 		t.Fatal(err)
 	}
 	p := tq.port(tunFile{file, tq})
-	if err := s.makeTunSleepers(pair[0], &p); err != nil {
+	if err := s.makeTunSleepers(pair[0], locked, &p); err != nil {
 		t.Fatal(err)
 	}
 	p.close = sync.OnceValue(s.close)

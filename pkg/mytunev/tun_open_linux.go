@@ -104,7 +104,7 @@ func (o *tunOpener) openQueue(c Config, name string, exclusive bool) (p port, at
 	}
 	p = q.port(tunFile{file, q})
 	p.unfit = o.unfit
-	if err = s.makeTunSleepers(fd, &p); err != nil {
+	if err = s.makeTunSleepers(fd, c.locked(), &p); err != nil {
 		return p, "", err
 	}
 	p.close = sync.OnceValue(s.close)
@@ -235,8 +235,10 @@ func (s *setup) makeTunRings(q *tunQueue, c Config) error {
 	return nil
 }
 
-func (s *setup) makeTunSleepers(fd int, p *port) error {
-	frames, err := newTunSleeper(fd, p.state)
+// makeTunSleepers makes what waits for frames, for goroutines that keep their threads or
+// not, and for room.
+func (s *setup) makeTunSleepers(fd int, locked bool, p *port) error {
+	frames, err := newTunSleeper(fd, p.state, locked)
 	if err != nil {
 		return err
 	}
