@@ -63,8 +63,9 @@ func New(dev *mytunev.Device) (*Endpoint, error) {
 	return e, nil
 }
 
-// Attach starts receiving. With nil it ends that, and returns when no packet is on its way to the
-// dispatcher before.
+// Attach starts receiving. With nil it ends that: what comes from then on waits in the device. It
+// does not wait for a packet that is on its way to the dispatcher, for the stack, which
+// calls this with locks that packets need, would hang: Wait does.
 func (e *Endpoint) Attach(dispatcher stack.NetworkDispatcher) {
 	e.detach()
 	if dispatcher == nil {
@@ -76,12 +77,14 @@ func (e *Endpoint) Attach(dispatcher stack.NetworkDispatcher) {
 	e.dispatcher, e.stop = dispatcher, stop
 	e.receiving.Go(func() {
 		err := e.dev.Run(ctx, func(b *mytunev.Batch) error {
-			deliver(dispatcher, b, e.offload)
-			return nil
+			if ctx.Err() == nil {
+				deliver(dispatcher, b, e.offload)
+			}
+			return ctx.Err()
 		})
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		e.err = err
+		if ctx.Err() == nil {
+			e.fail(err)
+		}
 	})
 }
 
@@ -92,7 +95,15 @@ func (e *Endpoint) detach() {
 	e.mu.Unlock()
 	if stop != nil {
 		stop()
-		e.receiving.Wait()
+	}
+}
+
+// fail keeps the first reason why nothing is received any more.
+func (e *Endpoint) fail(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.err == nil {
+		e.err = err
 	}
 }
 
@@ -103,10 +114,11 @@ func (e *Endpoint) IsAttached() bool {
 	return e.dispatcher != nil
 }
 
-// Wait waits until nothing is received any more: after Close, or because the device is gone.
+// Wait waits until nothing is received any more: after Close or Attach(nil), or because the device
+// is gone.
 func (e *Endpoint) Wait() { e.receiving.Wait() }
 
-// Err tells why nothing is received any more, nil as long as something may be:
+// Err tells why nothing can be received any more, nil as long as something can:
 // [mytunev.ErrDetached], for one, if somebody has deleted the device.
 func (e *Endpoint) Err() error {
 	e.mu.Lock()
@@ -118,6 +130,7 @@ func (e *Endpoint) Err() error {
 // stack: Wait does.
 func (e *Endpoint) Close() {
 	e.dev.Close()
+	e.fail(mytunev.ErrClosed)
 	e.mu.Lock()
 	action := e.onClose
 	e.onClose = nil

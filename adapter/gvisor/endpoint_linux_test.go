@@ -318,6 +318,39 @@ func TestDetach(t *testing.T) {
 	}
 }
 
+// TestDetachWhileAPacketIsDelivered: the stack may hold what the packet waits for.
+func TestDetachWhileAPacketIsDelivered(t *testing.T) {
+	for name, detach := range map[string]func(h *host){
+		"Attach": func(h *host) { h.endpoint.Attach(nil) },
+		"Close":  func(h *host) { h.endpoint.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t, mytunev.Config{}, v4[0])
+			got := make(chan tcpip.NetworkProtocolNumber)
+			h.endpoint.Attach(dispatcher{got: got})
+			for range 2 {
+				if err := h.kernel.Send(0, []byte{0x60, 1}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			<-got // the second waits, or will
+			detach(h)
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				h.endpoint.Wait()
+			}()
+			for waiting := true; waiting; {
+				select {
+				case <-got:
+				case <-ended:
+					waiting = false
+				}
+			}
+		})
+	}
+}
+
 type dispatcher struct {
 	stack.NetworkDispatcher
 	got chan tcpip.NetworkProtocolNumber
