@@ -3,8 +3,8 @@
 package mytunev
 
 import (
+	"reflect"
 	"runtime"
-	"strings"
 	"sync"
 	"weak"
 )
@@ -15,8 +15,9 @@ import (
 // on its own stack have taken: nobody waits while having what another waits for.
 //
 // Which functions these are, nothing but the stack can tell. Each has a number
-// while it runs, and is called through functions whose names are the number's
-// digits. Only those who have to wait look.
+// while it runs, and is called through one function for each of the number's
+// digits. Only those who have to wait look. They know the functions by their
+// entries, whatever these are called, and none of them is inlined.
 
 // A callback calls one function of the program at a time: a Handler with a Batch, or
 // else a function with a Tx. These are handed down instead of being kept here, so
@@ -74,8 +75,34 @@ func pathOf(number uint32) uint32 {
 	return end | number
 }
 
+// marks tells what a function on the stack says, by its entry.
+var marks map[uintptr]mark
+
+func init() {
+	marks = map[uintptr]mark{entryOf((*callback).function): theFunction, entryOf((*callback).descend): aStep}
+	for digit, f := range []func(*callback, uint32, Handler, *Batch, func(*Tx) error) error{
+		(*callback).digit0, (*callback).digit1, (*callback).digit2, (*callback).digit3,
+		(*callback).digit4, (*callback).digit5, (*callback).digit6, (*callback).digit7,
+	} {
+		marks[entryOf(f)] = mark(digit)
+	}
+}
+
+// entryOf returns where a function begins.
+func entryOf(f any) uintptr { return runtime.FuncForPC(reflect.ValueOf(f).Pointer()).Entry() }
+
+// A mark is a digit, or one of these.
+type mark int
+
+const (
+	theFunction mark = iota + digitMask + 1 // calls the program
+	aStep                                   // between digits
+)
+
 // descend puts the digits of rest on the stack, the lowest first, and calls the
 // function.
+//
+//go:noinline
 func (c *callback) descend(rest uint32, h Handler, b *Batch, fn func(*Tx) error) error {
 	if rest == 1 {
 		return c.function(h, b, fn)
@@ -155,16 +182,15 @@ type stackNumbers struct {
 	found  []uint32
 }
 
-// add takes the name of the next function.
-func (n *stackNumbers) add(name string) {
-	method, ours := strings.CutPrefix(name[strings.LastIndexByte(name, '/')+1:], "mytunev.(*callback).")
-	digit, isDigit := strings.CutPrefix(method, "digit")
+// add takes the entry of the next function.
+func (n *stackNumbers) add(entry uintptr) {
+	m, ours := marks[entry]
 	switch {
-	case ours && method == "function":
+	case ours && m == theFunction:
 		n.number, n.inside = 0, true
-	case !n.inside || ours && method == "descend":
-	case ours && isDigit:
-		n.number = n.number<<digitBits | uint32(digit[0]-'0')
+	case !n.inside || ours && m == aStep:
+	case ours:
+		n.number = n.number<<digitBits | uint32(m)
 	default:
 		n.found = append(n.found, n.number)
 		n.inside = false
@@ -180,7 +206,9 @@ func ownCallbacks() []*callback {
 	for skip := 2; ; skip += len(pcs) {
 		n := runtime.Callers(skip, pcs[:])
 		for _, pc := range pcs[:n] {
-			numbers.add(runtime.FuncForPC(pc - 1).Name())
+			if f := runtime.FuncForPC(pc - 1); f != nil {
+				numbers.add(f.Entry())
+			}
 		}
 		if n < len(pcs) {
 			return findCallbacks(numbers.found)
