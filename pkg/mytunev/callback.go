@@ -247,7 +247,3 @@ func letGo() (inside bool, err error) {
 	}
 	return len(own) != 0, err
 }
-
-// insideCallback reports whether the calling goroutine is inside a function that
-// was given to Run or SendBatch.
-func insideCallback() bool { return len(ownCallbacks()) != 0 }

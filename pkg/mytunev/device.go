@@ -202,10 +202,10 @@ func (d *Device) Stats() (Stats, error) {
 	return sum, nil
 }
 
-// Close closes every queue, as Queue.Close does. When it returns, a device that
-// is not persistent is gone from the system, unless Close was called from within
-// a Handler: then it goes when the Handler has returned. A second Close returns
-// ErrClosed.
+// Close closes every queue, as Queue.Close does: it waits for no function of the program. A
+// device that is not persistent is gone from the system once Close and each Run, ReadBatch
+// and SendBatch have returned: wait for them before you open another of the same name. A
+// second Close returns ErrClosed.
 func (d *Device) Close() error {
 	d.cleanup.Stop()
 	var open []*Queue
@@ -217,16 +217,8 @@ func (d *Device) Close() error {
 	if len(open) == 0 {
 		return ErrClosed
 	}
-	if insideCallback() {
-		go tearDownAll(open)
-		return nil
-	}
-	return tearDownAll(open)
-}
-
-func tearDownAll(queues []*Queue) error {
 	var err error
-	for _, q := range queues {
+	for _, q := range open {
 		err = errors.Join(err, q.tearDown())
 	}
 	return err

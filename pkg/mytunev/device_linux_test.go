@@ -160,7 +160,7 @@ func TestDeviceClose(t *testing.T) {
 	}
 }
 
-// TestCloseOfHandlersThatCloseEachOther would deadlock if either Close waited.
+// TestCloseOfHandlersThatCloseEachOther would deadlock if either Close waited for the other.
 func TestCloseOfHandlersThatCloseEachOther(t *testing.T) {
 	a, ka := newFake(t)
 	b, kb := newFake(t)

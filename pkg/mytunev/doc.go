@@ -102,7 +102,15 @@
 // # Closing
 //
 // Close and the end of a context make Run return promptly. Neither interrupts a
-// Handler, and the rings stay mapped until none runs. After Close every method
-// returns [ErrClosed], but slices of ring memory that a program kept against the
-// rules are gone: to touch one crashes the program.
+// Handler or waits for one, so both may be called from anywhere, a Handler included; the
+// rings stay mapped until none runs. When Run has returned no Handler runs any more, and when
+// Close has too, the device is gone:
+//
+//	go func() { ended <- dev.Run(ctx, handler) }()
+//	...
+//	err := dev.Close()
+//	<-ended
+//
+// After Close every method returns [ErrClosed], but slices of ring memory that a program kept
+// against the rules are gone: to touch one crashes the program.
 package mytunev

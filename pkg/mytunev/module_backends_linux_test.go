@@ -69,6 +69,34 @@ func TestModuleNoRights(t *testing.T) { onBoth(t, testDeviceNoRights) }
 
 func TestModuleCloseUnderTraffic(t *testing.T) { onBoth(t, testDeviceCloseUnderTraffic) }
 
+// TestModuleCloseFromAnywhere: the device is gone when Run has returned, wherever a Handler has
+// closed it from, and its name is free.
+func TestModuleCloseFromAnywhere(t *testing.T) {
+	onBoth(t, func(t *testing.T) {
+		for name, closing := range closings {
+			d := openDevice(t, Config{Name: "anywhere0", Exclusive: true})
+			setUp(t, d)
+			wait := start(t.Context(), d, func(b *Batch) error {
+				_, err := b.Reserve(100)
+				closing(t, b.Queue())
+				return err
+			})
+			if c, err := net.Dial("udp", "10.9.0.2:7"); err != nil {
+				t.Error(err)
+			} else {
+				c.Write([]byte{1})
+				c.Close()
+			}
+			if err := wait(); err != ErrClosed {
+				t.Errorf("%s: %v, want ErrClosed", name, err)
+			}
+			if exists("anywhere0") {
+				t.Errorf("%s: the device is still there", name)
+			}
+		}
+	})
+}
+
 func TestModuleLeakedDevice(t *testing.T) { onBoth(t, testDeviceLeakedDevice) }
 
 func TestModuleTAP(t *testing.T) { onBoth(t, testDeviceTAP) }
@@ -163,7 +191,7 @@ func TestModuleTunBurst(t *testing.T) {
 		return nil
 	})
 	asleep(&q.framesGate)
-	q.rxTurn.take()
+	takeTurn(t, &q.rxTurn)
 	before := q.counters.snapshot()
 	c, err := net.Dial("udp", "10.9.0.2:7")
 	if err != nil {

@@ -259,7 +259,9 @@ func TestCloseInsideReadBatch(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	until(t, "unmapping", k.unmapped.Load)
+	if !k.unmapped.Load() {
+		t.Error("ReadBatch returned before the rings were unmapped")
+	}
 	if err := q.ReadBatch(takeAll); err != ErrClosed {
 		t.Errorf("%v, want ErrClosed", err)
 	}

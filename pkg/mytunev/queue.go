@@ -67,6 +67,8 @@ type Queue struct {
 	readDeadline, writeDeadline deadline
 	open                        atomic.Bool
 	done                        chan struct{} // closed when open is cleared
+	rings                       atomic.Int32  // those whose turn has not ended
+	freed                       chan error    // what port.close returned, once it was called
 	counters                    counters
 
 	// Order: framesGate's turn, rxTurn, spaceGate's turn, txTurn. No lock is held
@@ -91,15 +93,16 @@ var (
 
 func newQueue(dev *Device, index int, p port) *Queue {
 	q := &Queue{
-		dev:    dev,
-		index:  index,
-		port:   p,
-		done:   make(chan struct{}),
-		rxTurn: newTurn(),
-		rx:     newConsumer(p.rx, p.maxFrame),
-		txTurn: newTurn(),
-		tx:     newProducer(p.tx, p.maxFrame),
+		dev:   dev,
+		index: index,
+		port:  p,
+		done:  make(chan struct{}),
+		freed: make(chan error, 1),
+		rx:    newConsumer(p.rx, p.maxFrame),
+		tx:    newProducer(p.tx, p.maxFrame),
 	}
+	q.rings.Store(2)
+	q.rxTurn, q.txTurn = newTurn(q.left), newTurn(q.left)
 	q.framesGate.init(p.frames)
 	q.spaceGate.init(p.space)
 	q.rx.ahead = p.ahead
@@ -157,7 +160,7 @@ func (q *Queue) Run(ctx context.Context, h Handler) error {
 	defer leave()
 	defer context.AfterFunc(ctx, q.kick)()
 	b := newBatch(q, ctx)
-	nested := insideCallback()
+	nested := len(ownCallbacks()) != 0
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -379,22 +382,18 @@ func (q *Queue) kick() {
 	q.port.space.kick()
 }
 
-// Close ends every Run, ReadBatch, Read and Send of q with ErrClosed, waits until no
-// Handler and no function given to SendBatch is running, unmaps the rings and
-// closes the file. Slices from frames or Reserve must not be touched afterwards.
+// Close ends every Run, ReadBatch, Read and Send of q with ErrClosed, and frees what they
+// used: it unmaps the rings and closes the file. A second Close returns ErrClosed.
 //
-// Called from within such a function, of any queue, Close does not wait: the
-// rest is done in the background as soon as the last of them has returned. A
-// function that waits for another goroutine that calls Close deadlocks.
-//
-// A second Close returns ErrClosed.
+// Close waits for no function of the program, so it may be called from anywhere, a Handler
+// of q included, and a Handler that is running when q is closed is not interrupted. As of a
+// file that is being read, the last to leave frees: where a Handler is running, or a function
+// given to SendBatch that has ring memory, the rings stay until it has returned, and are freed
+// before the Run, ReadBatch or SendBatch that called it returns. So nothing of q is left, and
+// none of its Handlers runs, once Close and each Run and ReadBatch have returned.
 func (q *Queue) Close() error {
 	if !q.shutdown() {
 		return ErrClosed
-	}
-	if insideCallback() {
-		go q.tearDown()
-		return nil
 	}
 	return q.tearDown()
 }
@@ -410,12 +409,25 @@ func (q *Queue) shutdown() bool {
 	return true
 }
 
-// tearDown waits for everyone who uses q and frees what they used. The turns
-// that it takes it keeps.
+// tearDown waits for everyone who uses q but the functions of the program, and frees what
+// they used, unless it leaves that to the last of those. What is in its way is in this
+// package, and ends because q is closed. The turns that it takes it keeps.
 func (q *Queue) tearDown() error {
 	q.framesGate.turn <- struct{}{}
-	q.rxTurn.take()
 	q.spaceGate.turn <- struct{}{}
-	q.txTurn.take()
-	return q.port.close()
+	q.rxTurn.end()
+	q.txTurn.end()
+	select {
+	case err := <-q.freed:
+		return err
+	default:
+		return nil
+	}
+}
+
+// left is called when the turn of a ring has ended.
+func (q *Queue) left() {
+	if q.rings.Add(-1) == 0 {
+		q.freed <- q.port.close()
+	}
 }

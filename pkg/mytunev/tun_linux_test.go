@@ -124,7 +124,7 @@ func TestTunBurst(t *testing.T) {
 		})
 		asleep(&q.framesGate)
 		first := k.reads.Load()
-		q.rxTurn.take() // the queue wakes up, and cannot look before all is there
+		takeTurn(t, &q.rxTurn) // the queue wakes up, and cannot look before all is there
 		for range burst {
 			k.send([]byte{0x45})
 		}
@@ -504,7 +504,7 @@ func TestTunReadersWakeEachOther(t *testing.T) {
 		result <- err
 	}()
 	asleep(&q.framesGate)
-	q.rxTurn.take()
+	takeTurn(t, &q.rxTurn)
 	for i := range byte(5) {
 		k.send([]byte{i})
 	}

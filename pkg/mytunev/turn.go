@@ -11,10 +11,12 @@ import (
 
 // The states of a turn.
 const (
-	free   uint32 = iota
-	brief         // had for the time of a copy
-	lent          // had while a function of the program runs, for as long as it likes
-	passed        // on its way to one of those who wait
+	free    uint32 = iota
+	brief          // had for the time of a copy
+	lent           // had while a function of the program runs, for as long as it likes
+	passed         // on its way to one of those who wait
+	leaving        // lent, and ended when it is given back
+	ended          // nobody gets it any more
 )
 
 // A turn is the right to use one ring: a lock that can be waited for with a context
@@ -28,16 +30,20 @@ type turn struct {
 	state   atomic.Uint32
 	waiters atomic.Int32
 	wake    chan struct{}
+	left    func() // called once, when the turn has ended
 }
 
-func newTurn() turn { return turn{wake: make(chan struct{}, 1)} }
+func newTurn(left func()) turn { return turn{wake: make(chan struct{}, 1), left: left} }
 
 // try takes the turn if it is free.
 func (t *turn) try(as uint32) bool { return t.state.CompareAndSwap(free, as) }
 
 // release gives the turn back.
 func (t *turn) release() {
-	t.state.Store(free)
+	if t.state.Swap(free) == leaving {
+		t.end()
+		return
+	}
 	if t.waiters.Load() > 0 && t.state.CompareAndSwap(free, passed) {
 		t.wake <- struct{}{}
 	}
@@ -67,14 +73,20 @@ func (t *turn) wait(as uint32, q *Queue, ctx context.Context, d *deadline) error
 	return nil
 }
 
-// take takes the turn, however long that lasts.
-func (t *turn) take() {
+// end ends the turn, and waits for no function of the program: if it is lent, it ends when it
+// is given back. The queue is closed, so who takes it now gives it back without having lent
+// it to anybody.
+func (t *turn) end() {
 	t.waiters.Add(1)
 	defer t.waiters.Add(-1)
-	if !t.try(brief) {
+	if !t.try(ended) {
+		if t.state.CompareAndSwap(lent, leaving) {
+			return
+		}
 		<-t.wake
-		t.state.Store(brief)
+		t.state.Store(ended)
 	}
+	t.left()
 }
 
 // insist takes the turn for a caller that has what others may be waiting for. It

@@ -10,6 +10,12 @@ import (
 	"time"
 )
 
+// takeTurn takes a turn that is about to be free, for as long as a test likes.
+func takeTurn(t *testing.T, turn *turn) {
+	t.Helper()
+	until(t, "the turn", func() bool { return turn.try(brief) })
+}
+
 // lentTo runs f while a function given to SendBatch has q's tx ring.
 func lentTo(t *testing.T, q *Queue, f func()) {
 	t.Helper()

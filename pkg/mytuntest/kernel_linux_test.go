@@ -90,6 +90,34 @@ func TestEcho(t *testing.T) {
 	}
 }
 
+// TestCloseWhileAHandlerRuns: by a goroutine that the Handler waits for; what it has committed
+// is sent.
+func TestCloseWhileAHandlerRuns(t *testing.T) {
+	d, k := newPair(t, mytunev.Config{})
+	if err := k.Send(0, []byte{1}); err != nil {
+		t.Fatal(err)
+	}
+	err := d.Run(t.Context(), func(b *mytunev.Batch) error {
+		slot, err := b.Reserve(1)
+		if err != nil {
+			t.Error(err)
+		}
+		closed := make(chan error)
+		go func() { closed <- d.Close() }()
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+		slot[0] = 2
+		return b.Commit(1)
+	})
+	if err != mytunev.ErrClosed {
+		t.Errorf("%v, want ErrClosed", err)
+	}
+	if p, err := k.Receive(t.Context()); err != nil || string(p.Data) != "\x02" {
+		t.Errorf("%x, %v", p.Data, err)
+	}
+}
+
 // TestClose ends what waits.
 func TestClose(t *testing.T) {
 	d, _ := newPair(t, mytunev.Config{Queues: 2})

@@ -25,8 +25,7 @@ const ledgerFile = 3
 type worker struct {
 	*ledger
 	name    string
-	devices []*mytunev.Device // the first serves the flows of up
-	running sync.WaitGroup    // Run of all devices
+	devices []served // the first serves the flows of up
 	senders sync.WaitGroup
 	stop    chan struct{} // closed when the senders are to end
 	files   int           // open descriptors, without a device
@@ -34,6 +33,12 @@ type worker struct {
 		sync.Mutex
 		sequence
 	}
+}
+
+// A served is a device, and what is closed when its Run has ended.
+type served struct {
+	*mytunev.Device
+	ended chan struct{}
 }
 
 func workerMain(name string) error {
@@ -101,12 +106,14 @@ func (w *worker) add(text string) error {
 	if err != nil {
 		return err
 	}
-	w.devices = append(w.devices, d)
-	w.running.Go(func() {
+	ended := make(chan struct{})
+	w.devices = append(w.devices, served{d, ended})
+	go func() {
+		defer close(ended)
 		if err := d.Run(todo, w.receive); !errors.Is(err, mytunev.ErrClosed) {
 			fail("Run of %s ended: %v", w.name, err)
 		}
-	})
+	}()
 	return nil
 }
 
@@ -115,6 +122,7 @@ func (w *worker) remove() error {
 	last := len(w.devices) - 1
 	d := w.devices[last]
 	w.devices = w.devices[:last]
+	defer func() { <-d.ended }()
 	return d.Close()
 }
 
@@ -127,7 +135,6 @@ func (w *worker) close() error {
 			return err
 		}
 	}
-	w.running.Wait()
 	return w.checkFiles()
 }
 
