@@ -15,9 +15,10 @@ type Kernel interface {
 
 // A Device is one that Open has made.
 type Device struct {
-	Value  any             // *mytunev.Device
-	Wake   func(queue int) // Next has a frame again
-	Delete func()          // as deleting the network device does
+	Value  any                          // *mytunev.Device
+	Wake   func(queue int)              // Next has a frame again
+	Delete func()                       // as deleting the network device does
+	Change func(change func(state any)) // as an administrator does: of a *mytunev.Link
 }
 
 // Open makes a device as a mytunev.Config says. Package mytunev puts it here; it is nil where there can be none.

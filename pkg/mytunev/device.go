@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -16,7 +17,7 @@ import (
 // Read, Write, Send, the deadlines and SyscallConn are those of its first queue;
 // Read needs the device to have no other, for the kernel spreads frames over all.
 type Device struct {
-	name    string
+	name    *atomic.Pointer[string] // the last that is known
 	mode    Mode
 	queues  []*Queue
 	backend Backend
@@ -66,7 +67,8 @@ func (d *Device) setLoops(c Config) {
 
 // newDevice makes a Device of open ports. It owns them.
 func newDevice(name string, mode Mode, ports []port) *Device {
-	d := &Device{name: name, mode: mode}
+	d := &Device{name: new(atomic.Pointer[string]), mode: mode}
+	d.name.Store(&name)
 	closers := make([]func() error, len(ports))
 	for i, p := range ports {
 		d.queues = append(d.queues, newQueue(d, i, p))
@@ -82,8 +84,20 @@ func closeAll(closers []func() error) {
 	}
 }
 
-// Name returns the name that the network device had when it was opened.
-func (d *Device) Name() string { return d.name }
+// Name returns the name of the network device. It asks the kernel, for the device may have been
+// renamed; after Close, and once the device is gone, it is the last that Name has returned,
+// or that of Open.
+func (d *Device) Name() string {
+	if d.name == nil {
+		return ""
+	}
+	if q := d.first(); q.port.file != nil {
+		if name, err := q.port.file.deviceName(); err == nil {
+			d.name.Store(&name)
+		}
+	}
+	return *d.name.Load()
+}
 
 // Mode returns TUN or TAP.
 func (d *Device) Mode() Mode { return d.mode }
@@ -122,8 +136,7 @@ func (d *Device) SetMTU(mtu int) error {
 }
 
 // Index asks the kernel for the device's index, by which netlink and package net know
-// it. It stays what it is when the device is renamed, which Name does not follow. Index
-// fails as MTU does.
+// it. It stays what it is when the device is renamed. Index fails as MTU does.
 func (d *Device) Index() (int, error) {
 	q := d.first()
 	if q.port.file == nil {
@@ -162,7 +175,7 @@ func (d *Device) Run(ctx context.Context, h Handler) error {
 // Read is Queue.Read of the only queue. It fails if there are several.
 func (d *Device) Read(p []byte) (int, error) {
 	if n := len(d.queues); n > 1 {
-		return 0, fmt.Errorf("mytunev: Read from %s, which has %d queues (read from each of Queues, or use Run)", d.name, n)
+		return 0, fmt.Errorf("mytunev: Read from %s, which has %d queues (read from each of Queues, or use Run)", d.Name(), n)
 	}
 	return d.first().Read(p)
 }

@@ -99,6 +99,11 @@
 // an eBPF program choose the queues, and [Device.AttachFilter] lets one drop frames
 // before they come into a ring; package tunbpf has some.
 //
+// # The network device
+//
+// [Open] leaves it down and without an address. [Device.WatchLink] tells when somebody sets it up
+// or down, gives it another MTU or another name, or deletes it.
+//
 // # Closing
 //
 // Close and the end of a context make Run return promptly. Neither interrupts a

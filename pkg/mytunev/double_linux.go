@@ -29,8 +29,7 @@ func openDouble(c Config, k double.Kernel) (*double.Device, error) {
 	if err := c.checkTunRings(name); err != nil {
 		return nil, err
 	}
-	link := &doubleLink{}
-	link.mtu.Store(1500)
+	link := &doubleLink{state: Link{Name: name, MTU: 1500, Up: true}, changed: make(chan struct{})}
 	var ports []port
 	for i := range c.Queues {
 		p, err := link.openQueue(c, i, k)
@@ -43,7 +42,8 @@ func openDouble(c Config, k double.Kernel) (*double.Device, error) {
 	link.ports = ports
 	d := newDevice(name, c.Mode, ports)
 	d.setLoops(c)
-	return &double.Device{Value: d, Wake: func(queue int) { ports[queue].frames.kick() }, Delete: link.delete}, nil
+	return &double.Device{Value: d, Wake: func(queue int) { ports[queue].frames.kick() },
+		Delete: link.delete, Change: func(change func(state any)) { link.change(func(state *Link) { change(state) }) }}, nil
 }
 
 func closersOf(ports []port) (closers []func() error) {
@@ -55,9 +55,28 @@ func closersOf(ports []port) (closers []func() error) {
 
 // A doubleLink is a network device that is none.
 type doubleLink struct {
-	mtu   atomic.Int64 // in bytes
-	gone  atomic.Bool
-	ports []port
+	mu      sync.Mutex
+	state   Link
+	changed chan struct{} // closed at the next change
+	gone    atomic.Bool
+	ports   []port
+}
+
+// change changes the state, and tells those who watch.
+func (l *doubleLink) change(change func(state *Link)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	change(&l.state)
+	l.state.Index = 0
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// look returns the state, and what is closed when it changes.
+func (l *doubleLink) look() (Link, <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.state, l.changed
 }
 
 // openQueue makes a queue's rings, and the other side of them.
@@ -120,6 +139,7 @@ func (l *doubleLink) delete() {
 		p.state.Or(stateDetached)
 		p.frames.kick()
 	}
+	l.change(func(*Link) {})
 }
 
 // A doubleFile is the file behind a queue that has none.
@@ -151,14 +171,51 @@ func (f *doubleFile) mtu() (int, error) {
 	if err := f.usable(); err != nil {
 		return 0, err
 	}
-	return int(f.link.mtu.Load()), nil
+	state, _ := f.link.look()
+	return state.MTU, nil
 }
+
+func (f *doubleFile) deviceName() (string, error) {
+	if err := f.usable(); err != nil {
+		return "", err
+	}
+	state, _ := f.link.look()
+	return state.Name, nil
+}
+
+func (f *doubleFile) watchLink() (linkWatch, error) {
+	return &doubleWatch{file: f, ended: make(chan struct{})}, f.usable()
+}
+
+// A doubleWatch is a linkWatch of a device that is none.
+type doubleWatch struct {
+	file    *doubleFile
+	changed <-chan struct{} // nil before the first look
+	ended   chan struct{}
+	once    sync.Once
+}
+
+func (w *doubleWatch) next() (state Link, err error) {
+	if w.changed != nil {
+		select {
+		case <-w.changed:
+		case <-w.ended:
+			return Link{}, ErrClosed
+		}
+	}
+	state, w.changed = w.file.link.look()
+	return state, w.file.usable()
+}
+
+func (w *doubleWatch) cancel() { w.once.Do(func() { close(w.ended) }) }
+
+func (w *doubleWatch) close() {}
 
 func (f *doubleFile) setMTU(mtu int) error {
 	if err := f.usable(); err != nil {
 		return err
 	}
-	f.link.mtu.Store(int64(mtu))
+	f.link.change(func(state *Link) { state.MTU = mtu })
 	return nil
 }
 

@@ -144,6 +144,13 @@ func (f fakeFile) index() (int, error) {
 	return 7, err
 }
 
+func (f fakeFile) deviceName() (string, error) { return "", ErrNotSupported }
+
+func (f fakeFile) watchLink() (linkWatch, error) {
+	_, err := f.mtu()
+	return newFakeWatch(Link{}), err
+}
+
 func (f fakeFile) control(use func(fd uintptr)) error {
 	if err := f.err(); err != nil {
 		return err

@@ -90,7 +90,7 @@ func (d *Device) SetOffload(o Offload) error {
 		return ErrClosed
 	}
 	if !q.port.vnet && o.rx() {
-		return opError("set the offloads of", d.name, ErrNotSupported, "open it with Config.Offload, of OffloadTx at least")
+		return opError("set the offloads of", d.Name(), ErrNotSupported, "open it with Config.Offload, of OffloadTx at least")
 	}
 	return q.port.file.setOffload(o)
 }

@@ -70,11 +70,11 @@ func (d *Device) DetachFilter() error { return d.setProgram(filterSlot, -1) }
 
 func (d *Device) attachProgram(slot programSlot, p Program) error {
 	if isNil(p) {
-		return fmt.Errorf("mytunev: attach to %s: the %v is nil (to have none, detach it)", d.name, slot)
+		return fmt.Errorf("mytunev: attach to %s: the %v is nil (to have none, detach it)", d.Name(), slot)
 	}
 	fd := p.FD()
 	if fd < 0 { // for the kernel that would mean none
-		return fmt.Errorf("mytunev: attach to %s: the %v is closed (close it after it was attached)", d.name, slot)
+		return fmt.Errorf("mytunev: attach to %s: the %v is closed (close it after it was attached)", d.Name(), slot)
 	}
 	defer runtime.KeepAlive(p)
 	return d.setProgram(slot, fd)
@@ -98,7 +98,7 @@ func (d *Device) setProgram(slot programSlot, program int) error {
 		case err == ErrDetached:
 			return err
 		case err != nil:
-			return opError("set the "+slot.String()+" of", d.name, err, programHint(program))
+			return opError("set the "+slot.String()+" of", d.Name(), err, programHint(program))
 		}
 		return nil
 	}

@@ -33,6 +33,8 @@ type kernelFile interface {
 	setMTU(mtu int) error
 	setOffload(o Offload) error
 	index() (int, error)
+	deviceName() (string, error)
+	watchLink() (linkWatch, error)
 	control(f func(fd uintptr)) error
 }
 

@@ -61,7 +61,18 @@ var deviceUses = map[string]func(d *Device) error{
 	"Device.SetWriteDeadline": func(d *Device) error { return d.SetWriteDeadline(time.Now()) },
 	"Device.Stats":            func(d *Device) error { _, err := d.Stats(); return err },
 	"Device.SyscallConn":      func(d *Device) error { _, err := d.SyscallConn(); return err },
+	"Device.WatchLink":        watchOnce,
 	"Device.Write":            func(d *Device) error { _, err := d.Write([]byte{1}); return err },
+}
+
+func takeLink(Link) error { return errStop }
+
+// watchOnce wants one state.
+func watchOnce(d *Device) error {
+	if err := d.WatchLink(context.Background(), takeLink); err != errStop {
+		return err
+	}
+	return nil
 }
 
 // txUses are those of a Tx that can fail.
@@ -104,15 +115,17 @@ var noContext context.Context
 // nothings are the functions that take a pointer, a function or an interface, called
 // with nil.
 var nothings = map[string]func(d *Device) error{
-	"Device.AttachFilter":   func(d *Device) error { return d.AttachFilter(nil) },
-	"Device.AttachSteering": func(d *Device) error { return d.AttachSteering(nil) },
-	"Device.Run":            func(d *Device) error { return d.Run(context.Background(), nil) },
-	"Device.Run, context":   func(d *Device) error { return d.Run(noContext, takeAll) },
-	"Queue.ReadBatch":       func(d *Device) error { return d.queues[0].ReadBatch(nil) },
-	"Queue.Run":             func(d *Device) error { return d.queues[0].Run(context.Background(), nil) },
-	"Queue.Run, context":    func(d *Device) error { return d.queues[0].Run(noContext, takeAll) },
-	"Queue.Send":            func(d *Device) error { return d.queues[0].Send(nil) },
-	"Queue.SendBatch":       func(d *Device) error { return d.queues[0].SendBatch(nil) },
+	"Device.AttachFilter":       func(d *Device) error { return d.AttachFilter(nil) },
+	"Device.AttachSteering":     func(d *Device) error { return d.AttachSteering(nil) },
+	"Device.Run":                func(d *Device) error { return d.Run(context.Background(), nil) },
+	"Device.Run, context":       func(d *Device) error { return d.Run(noContext, takeAll) },
+	"Device.WatchLink":          func(d *Device) error { return d.WatchLink(context.Background(), nil) },
+	"Device.WatchLink, context": func(d *Device) error { return d.WatchLink(noContext, takeLink) },
+	"Queue.ReadBatch":           func(d *Device) error { return d.queues[0].ReadBatch(nil) },
+	"Queue.Run":                 func(d *Device) error { return d.queues[0].Run(context.Background(), nil) },
+	"Queue.Run, context":        func(d *Device) error { return d.queues[0].Run(noContext, takeAll) },
+	"Queue.Send":                func(d *Device) error { return d.queues[0].Send(nil) },
+	"Queue.SendBatch":           func(d *Device) error { return d.queues[0].SendBatch(nil) },
 	"Queue.SyscallConn": func(d *Device) error {
 		c, err := d.queues[0].SyscallConn()
 		if err != nil {
@@ -186,7 +199,7 @@ func TestUseOfWhatIsClosed(t *testing.T) {
 // TestUseAfterDetach: what carries frames says that the device is gone, or the ring
 // broken; the rest works.
 func TestUseAfterDetach(t *testing.T) {
-	link := []string{"Index", "MTU", "SetMTU", "SetOffload"}
+	link := []string{"Index", "MTU", "SetMTU", "SetOffload", "WatchLink"}
 	carries := []string{"Read", "ReadBatch", "Run", "Send", "SendBatch", "SendBatchContext", "SendContext", "SendHash", "SendVNet", "Write"}
 	for bits, want := range map[uint32]error{stateDetached: ErrDetached, stateBroken: ErrRingBroken} {
 		useAll(t, func() *Device {

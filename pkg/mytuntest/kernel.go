@@ -148,6 +148,14 @@ func (k *Kernel) Delete() {
 	k.device.Delete()
 }
 
+// ChangeLink does to the network device what an administrator does: change is called with its
+// state, and what it makes of that is the state from then on. The device is up at first, and a
+// program may send and receive when it is down; its index is 0, and stays so. change must not
+// call methods of the Kernel or the Device.
+func (k *Kernel) ChangeLink(change func(l *mytunev.Link)) {
+	k.device.Change(func(state any) { change(state.(*mytunev.Link)) })
+}
+
 // tell leaves the token.
 func (k *Kernel) tell() {
 	select {

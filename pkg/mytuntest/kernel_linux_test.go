@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -310,5 +311,60 @@ func TestErrors(t *testing.T) {
 	}
 	if !errors.Is(err, mytunev.ErrNotSupported) {
 		t.Errorf("%v, want ErrNotSupported: there is no descriptor", err)
+	}
+}
+
+// TestChangeLink: a program is told what becomes of its device, and asks for it too.
+func TestChangeLink(t *testing.T) {
+	d, k := newPair(t, mytunev.Config{Name: "vpn0"})
+	first := mytunev.Link{Name: "vpn0", MTU: 1500, Up: true}
+	down := mytunev.Link{Name: "vpn0", MTU: 1500}
+	short := mytunev.Link{Name: "vpn0", MTU: 1280}
+	renamed := mytunev.Link{Name: "vpn1", MTU: 1280, Up: true}
+	var got []mytunev.Link
+	steps := []func(){
+		func() { k.ChangeLink(func(l *mytunev.Link) { l.Up = false }) },
+		func() {
+			if err := d.SetMTU(1280); err != nil {
+				t.Error(err)
+			}
+		},
+		func() { k.ChangeLink(func(l *mytunev.Link) { l.Name, l.Up, l.Index = "vpn1", true, 7 }) },
+		k.Delete,
+	}
+	err := d.WatchLink(t.Context(), func(l mytunev.Link) error {
+		got = append(got, l)
+		if n := len(got); n <= len(steps) {
+			steps[n-1]()
+		}
+		if name := d.Name(); len(got) == 3 && name != "vpn1" {
+			t.Errorf("the name is %q", name)
+		}
+		return nil
+	})
+	if err != mytunev.ErrDetached || !slices.Equal(got, []mytunev.Link{first, down, short, renamed}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if name := d.Name(); name != "vpn1" {
+		t.Errorf("the name of what was deleted is %q", name)
+	}
+}
+
+// TestWatchLinkEnds: with Close from another goroutine, from the callback, and with its context.
+func TestWatchLinkEnds(t *testing.T) {
+	for name, c := range map[string]struct {
+		end  func(d *mytunev.Device, cancel func()) error
+		want error
+	}{
+		"Close":        {func(d *mytunev.Device, _ func()) error { go d.Close(); return nil }, mytunev.ErrClosed},
+		"Close inside": {func(d *mytunev.Device, _ func()) error { return d.Close() }, mytunev.ErrClosed},
+		"context":      {func(_ *mytunev.Device, cancel func()) error { cancel(); return nil }, context.Canceled},
+	} {
+		d, _ := newPair(t, mytunev.Config{})
+		ctx, cancel := context.WithCancel(t.Context())
+		if err := d.WatchLink(ctx, func(mytunev.Link) error { return c.end(d, cancel) }); err != c.want {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+		cancel()
 	}
 }

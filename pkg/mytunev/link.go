@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+
+package mytunev
+
+import "context"
+
+// A Link is the state of the network device that an administrator, or the program, may
+// change while it is open.
+type Link struct {
+	Name  string
+	Index int  // as Device.Index
+	MTU   int  // bytes, Ethernet header excluded
+	Up    bool // the device was set up, as by ip link set up
+}
+
+// WatchLink calls h with the state of the network device, and after that with each new one:
+// when the device goes up or down, gets another MTU or another name. Of changes that follow
+// each other faster than h returns, some may not be told; the last always is. h is
+// called on the caller's goroutine, never twice with the same state.
+//
+// It returns a non-nil error always: the first one of h, ctx.Err() after ctx is done, ErrClosed
+// after Close, ErrDetached when the device is gone. Of a device that was moved to another
+// network namespace nothing is told: WatchLink then fails with an error that wraps
+// ErrNotSupported. Like Run, it waits in the runtime's poller. No right is needed.
+func (d *Device) WatchLink(ctx context.Context, h func(Link) error) error {
+	switch {
+	case ctx == nil:
+		return errNoContext
+	case h == nil:
+		return errNoFunction
+	}
+	q := d.first()
+	if q.port.file == nil || !q.open.Load() {
+		return ErrClosed
+	}
+	w, err := q.port.file.watchLink()
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-q.done:
+			cancel(ErrClosed)
+		case <-ctx.Done():
+		}
+		w.cancel()
+	}()
+	return watchLink(ctx, w, h)
+}
+
+// A linkWatch tells of one network device.
+type linkWatch interface {
+	// next waits for what may be news: the first time it returns the present state.
+	next() (Link, error)
+
+	// cancel makes next fail, now and later. It is safe for concurrent use, also after close.
+	cancel()
+
+	// close frees what next uses.
+	close()
+}
+
+// watchLink calls h until something fails. If ctx is done, that is the reason.
+func watchLink(ctx context.Context, w linkWatch, h func(Link) error) error {
+	for known, first := (Link{}), true; ; {
+		now, err := w.next()
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case err != nil:
+			return err
+		case !first && now == known:
+			continue
+		}
+		known, first = now, false
+		if err := h(now); err != nil {
+			return err
+		}
+	}
+}
