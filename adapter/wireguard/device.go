@@ -78,15 +78,7 @@ func New(dev *mytunev.Device) (*Device, error) {
 	if dev.Mode() != mytunev.TUN {
 		return nil, fmt.Errorf("mytun for wireguard: %s is a %v device and has to be a TUN device", dev.Name(), dev.Mode())
 	}
-	index, err := dev.Index()
-	if err != nil {
-		return nil, err
-	}
-	events, err := newEvents(index)
-	if err != nil {
-		return nil, fmt.Errorf("mytun for wireguard: watch %s: %w", dev.Name(), err)
-	}
-	d := &Device{dev: dev, queue: dev.Queues()[0], events: events}
+	d := &Device{dev: dev, queue: dev.Queues()[0], events: newEvents(dev)}
 	d.reader.init()
 	d.writer.init()
 	return d, nil
@@ -96,7 +88,7 @@ func New(dev *mytunev.Device) (*Device, error) {
 // would do with it.
 func (d *Device) File() *os.File { return nil }
 
-// Name returns the name that the device had when it was opened.
+// Name returns the device's name, also after it was renamed.
 func (d *Device) Name() (string, error) { return d.dev.Name(), nil }
 
 // MTU asks the kernel for the device's MTU.
