@@ -11,7 +11,7 @@ import (
 // configure sets what c asks of an attached queue and its device, and undoes what
 // an earlier owner of a persistent device may have asked for.
 func (c Config) configure(fd int, features uint64, name string) error {
-	if c.Offload != 0 && features&featureOffload != 0 {
+	if features&featureOffload != 0 {
 		err := unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, int(c.Offload.kernelFlags()))
 		if err != nil {
 			return opError("set the offloads of", name, err, "Config.Offload is "+c.Offload.String())

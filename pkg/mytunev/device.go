@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"sync/atomic"
 	"syscall"
@@ -52,6 +53,41 @@ func Open(c Config) (*Device, error) {
 		return nil, err
 	}
 	d, err := open(c)
+	if err != nil {
+		return nil, err
+	}
+	d.setLoops(c)
+	return d, nil
+}
+
+// OpenFile opens a device by files of /dev/net/mytun or /dev/net/tun, one for each queue, that
+// somebody else has opened: a process that has the right to, a service manager, the program itself
+// before it was restarted. The Device has duplicates: what the caller does with its files, which
+// it may close at once, does not change the Device, but the network device lives until both
+// are closed. Files become non-blocking.
+//
+// A file that is attached to a network device already (TUNSETIFF) takes no right. That device
+// tells the name and the Mode; one of stock tun's has to have IFF_NO_PI, and Config.Offload needs
+// IFF_VNET_HDR. One that is not attached is attached as Open does it, to the device of the files
+// before it if there are any. Config.Queues and Config.Path mean nothing; Config.Backend, if it is not
+// BackendAuto, has to be what the files are.
+//
+// A file of mytun's may have its rings already (MYTUN_IOC_SET_RINGS): they stay, whatever
+// Config.RxRing, TxRing and FlowHash say, and with them the frames that nobody has taken, so that
+// a program that is restarted loses none. Config.Headroom and Config.Tailroom have to be theirs.
+// Who had them before must not use them any more.
+//
+// OpenFile fails as Open does, and with EINVAL, ENOTTY or another error of TUNGETIFF for other files.
+func OpenFile(c Config, files ...*os.File) (*Device, error) {
+	if len(files) == 0 {
+		return nil, errNoFile
+	}
+	c.Queues = len(files)
+	c, err := c.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	d, err := openFiles(c, files)
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,8 @@ func open(c Config) (*Device, error) {
 	return nil, ErrNotSupported
 }
 
+func openFiles(Config, []*os.File) (*Device, error) { return nil, ErrNotSupported }
+
 func pinThread(int) (undo func() error, err error) { return nil, ErrNotSupported }
 
 func setProgram(int, programSlot, int) error { return ErrNotSupported }

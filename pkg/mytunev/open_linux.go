@@ -56,19 +56,25 @@ func (s *setup) close() error {
 
 // openQueue opens one queue and returns the name of the device it belongs to.
 func openQueue(c Config, name string, exclusive bool) (p port, attached string, err error) {
+	fd, err := openNode(c.Path, openError)
+	if err != nil {
+		return p, "", err
+	}
+	return setUpQueue(fd, c, func() (string, error) { return attach(fd, c, name, attachFlags(c, exclusive)) })
+}
+
+// setUpQueue makes a port of a file of the module's, which it owns, once attach has made it
+// a queue of the device whose name that returns.
+func setUpQueue(fd int, c Config, attach func() (string, error)) (p port, attached string, err error) {
 	s := &setup{}
 	defer func() {
 		if err != nil {
 			s.close()
 		}
 	}()
-	fd, err := openNode(c.Path, openError)
-	if err != nil {
-		return p, "", err
-	}
 	file := &openFile{fd: fd}
 	s.add(file.close)
-	if attached, err = attach(fd, c, name, attachFlags(c, exclusive)); err != nil {
+	if attached, err = attach(); err != nil {
 		return p, "", err
 	}
 	info, err := makeRings(fd, c, attached)
@@ -164,13 +170,17 @@ func (c Config) describe() string {
 	return text
 }
 
-// makeRings chooses the sizes of the rings and what is in them, and learns where they are.
+// makeRings chooses the sizes of the rings and what is in them, and learns where they are. A
+// file that somebody has used before may have its rings already.
 func makeRings(fd int, c Config, name string) (*abiInfo, error) {
 	info := &abiInfo{}
 	if ioctl(fd, iocGetInfo, info) == nil { // else ringHint says why
 		if err := c.check(info.features, name); err != nil {
 			return nil, err
 		}
+	}
+	if info.rx.size != 0 || info.tx.size != 0 {
+		return info, c.takeRings(info, name)
 	}
 	rings := c.rings(info.features)
 	if err := ioctl(fd, iocSetRings, &rings); err != nil {

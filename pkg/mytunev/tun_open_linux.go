@@ -70,40 +70,56 @@ func (c Config) checkTunRings(name string) error {
 
 // openQueue is the function openQueue for stock tun.
 func (o *tunOpener) openQueue(c Config, name string, exclusive bool) (p port, attached string, err error) {
+	fd, err := openNode(c.Path, tunError)
+	if err != nil {
+		return p, "", err
+	}
+	return o.setUpQueue(fd, c, func() (string, bool, error) {
+		attached, err := c.attachTun(fd, name, exclusive)
+		return attached, c.Offload != 0, err
+	})
+}
+
+// attachTun is attach for stock tun.
+func (c Config) attachTun(fd int, name string, exclusive bool) (string, error) {
+	flags, err := c.tunFlags(fd, exclusive)
+	if err != nil {
+		return "", opError("configure", cmp.Or(name, "a new device"), err, "have mytun's module, or ask for less")
+	}
+	attached, err := attach(fd, c, name, flags)
+	if err != nil {
+		return "", err
+	}
+	return attached, c.checkJoined(fd, attached, flags)
+}
+
+// setUpQueue is the function setUpQueue for stock tun; attach also tells whether there is a
+// vnet header in front of frames.
+func (o *tunOpener) setUpQueue(fd int, c Config, attach func() (string, bool, error)) (p port, attached string, err error) {
 	s := &setup{}
 	defer func() {
 		if err != nil {
 			s.close()
 		}
 	}()
-	fd, err := openNode(c.Path, tunError)
-	if err != nil {
-		return p, "", err
-	}
 	file := &openFile{fd: fd}
 	s.add(file.close)
-	flags, err := c.tunFlags(fd, exclusive)
+	attached, vnet, err := attach()
 	if err != nil {
-		return p, "", opError("configure", cmp.Or(name, "a new device"), err, "have mytun's module, or ask for less")
-	}
-	if attached, err = attach(fd, c, name, flags); err != nil {
 		return p, "", err
 	}
-	if err = c.checkJoined(fd, attached, flags); err != nil {
-		return p, "", err
-	}
-	if err = o.configure(fd, c, attached); err != nil {
+	if err = o.configure(fd, c, attached, vnet); err != nil {
 		return p, "", err
 	}
 	q := &tunQueue{fd: fd, tap: c.Mode == TAP, awaited: true, state: new(atomic.Uint32), readFD: unix.Read, writeFD: unix.Write}
-	if c.Offload != 0 {
+	if vnet {
 		q.header = tunHeader
 	}
 	if err = s.makeTunRings(q, c); err != nil {
 		return p, "", opError("make the rings of", attached, err, memoryHint(err))
 	}
 	p = q.port(tunFile{file, q})
-	p.unfit = o.unfit
+	p.unfit, p.vnet = o.unfit, c.Offload != 0
 	if err = s.makeTunSleepers(fd, c.locked(), &p); err != nil {
 		return p, "", err
 	}
@@ -162,8 +178,8 @@ func (c Config) checkJoined(fd int, name string, flags uint16) error {
 }
 
 // configure is Config.configure for stock tun.
-func (o *tunOpener) configure(fd int, c Config, name string) error {
-	if c.Offload != 0 {
+func (o *tunOpener) configure(fd int, c Config, name string, vnet bool) error {
+	if vnet {
 		if err := o.configureHeader(fd, c.Mode); err != nil {
 			return opError("set the vnet header of", name, err, "")
 		}
