@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"runtime"
@@ -279,7 +280,7 @@ func testDeviceInterface(t *testing.T) {
 				t.Errorf("%s: MTU %d, %v, %v, want %d", name, got, err, e, mtu)
 			}
 		}
-		for _, mtu := range []int{-1, 0, 67, 65536, 1<<32 + 1500} {
+		for _, mtu := range []int{-1, 0, 67, 65536, math.MinInt + 1500} { // whose lower half is right
 			if err := d.SetMTU(mtu); !errors.Is(err, syscall.EINVAL) || !strings.Contains(err.Error(), "68 to 65535") {
 				t.Errorf("%s: MTU %d: %v, want EINVAL", name, mtu, err)
 			}

@@ -5,6 +5,7 @@ package mytunev
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"strings"
 	"testing"
 	"unsafe"
@@ -99,7 +100,7 @@ func TestRoomThatIsNotThere(t *testing.T) {
 	c := roomyConsumer(4096, 0, 16, 8)
 	putRoomy(c, pattern(100, 3))
 	f := mustPeek(t, c, pattern(100, 3))
-	for _, ask := range [][2]int{{17, 0}, {0, 9}, {-1, 0}, {0, -1}, {1 << 62, 0}, {0, 1<<63 - 1}} {
+	for _, ask := range [][2]int{{17, 0}, {0, 9}, {-1, 0}, {0, -1}, {math.MaxInt/2 + 1, 0}, {0, math.MaxInt}} {
 		text := panicOf(func() { f.Extend(ask[0], ask[1]) })
 		if !strings.Contains(text, "Config.Headroom is 16 and Config.Tailroom 8") {
 			t.Errorf("Extend(%d, %d): %q", ask[0], ask[1], text)

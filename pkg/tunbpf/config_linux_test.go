@@ -3,6 +3,7 @@
 package tunbpf
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -11,12 +12,13 @@ import (
 )
 
 func TestConfigErrors(t *testing.T) {
+	tooMany := int64(1<<31 + 1) // or, where an int has 32 bits, less than 0
 	for want, c := range map[string]PrefixConfig{
-		"Mode is Mode(7)":                {Mode: 7},
-		"PrefixConfig.Match is 2":        {Match: 2},
-		"PrefixConfig.Policy is -1":      {Policy: -1},
-		"PrefixConfig.Max is -1":         {Max: -1},
-		"PrefixConfig.Max is 2147483649": {Max: 1<<31 + 1},
+		"Mode is Mode(7)":                                {Mode: 7},
+		"PrefixConfig.Match is 2":                        {Match: 2},
+		"PrefixConfig.Policy is -1":                      {Policy: -1},
+		"PrefixConfig.Max is -1":                         {Max: -1},
+		fmt.Sprint("PrefixConfig.Max is ", int(tooMany)): {Max: int(tooMany)},
 	} {
 		if _, err := NewPrefixFilter(c); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %q", c, err, want)
