@@ -45,7 +45,7 @@ var vpnAimed = []string{result.WorkloadVPNUDP, result.WorkloadVPNVXLAN}
 
 const vpnLegend = "Two network namespaces, joined by a veth pair, and wireguard-go at each end, over its own stock tun and over mytun: the same program" +
 	" but for that. ratio: mytun divided by stock. A packet of TCP is a full one. The time of all CPUs has the senders and the sinks in it." +
-	" In an emulator the cipher, which is the same for both, takes a larger part than on a machine."
+	" By the wall clock the figures follow what else runs on the emulator's host; instructions do not. In an emulator the cipher, which is the same for both, takes a larger part than on a machine."
 
 // VPN writes rows of the VPN's workloads as one table: stock tun beside mytun, and below what was aimed at.
 func VPN(w io.Writer, rows []result.Row, format Format) error {

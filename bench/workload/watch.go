@@ -19,7 +19,7 @@ type watch struct {
 }
 
 func newWatch(n *namespace, c snmp) (w *watch, err error) {
-	w = &watch{counter: c, stall: time.Second}
+	w = &watch{counter: c, stall: 5 * time.Second}
 	return w, n.do(func() (err error) {
 		w.file, err = os.Open("/proc/thread-self/net/snmp")
 		return err
