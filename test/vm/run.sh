@@ -95,8 +95,9 @@ guest_command() {
 
 # command_line: an oops ends the run at once, for what a wounded kernel does afterwards proves nothing. The log goes to the second serial line
 # as it happens, last words included. A kernel that counts ticks to see whether they come takes an emulator on a busy host for broken hardware.
+# The system is unpacked into a ramfs: a tmpfs would take half of the memory at most, beside the packed one.
 command_line() {
-	echo "console=$CONSOLE loglevel=7 panic=-1 oops=panic log_buf_len=4M $([ -n "$FAST" ] || checkers)" \
+	echo "console=$CONSOLE rootfstype=ramfs loglevel=7 panic=-1 oops=panic log_buf_len=4M $([ -n "$FAST" ] || checkers)" \
 		"nokaslr mitigations=off $([ "$ARCH" != amd64 ] || echo tsc=reliable no_timer_check) cryptomgr.notests ${SHELL_MODE:+mytun.shell} $APPEND"
 }
 
