@@ -71,6 +71,10 @@ func TestWatchExpect(t *testing.T) {
 	if n, err := w.expect(5, func() error { f.add(4); return nil }); n != 4 || err != nil {
 		t.Errorf("%d, %v, want 4", n, err)
 	}
+	w.stall = 0 // as if it had not run for longer than that since it sent
+	if n, err := w.expect(5, func() error { f.add(4); return nil }); n != 4 || err != nil {
+		t.Errorf("%d, %v, want the 4 that came meanwhile", n, err)
+	}
 	if _, err := w.expect(5, func() error { return os.ErrClosed }); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("%v for a sender that fails", err)
 	}

@@ -44,16 +44,21 @@ func (w *watch) expect(count int, send func() error) (arrived int, err error) {
 	if err := send(); err != nil {
 		return 0, err
 	}
-	for moved := time.Now(); arrived < count && time.Since(moved) < w.stall; time.Sleep(look) {
+	for moved := time.Now(); ; time.Sleep(look) {
+		looked := time.Now() // before it is read: who did not run for long has not seen that nothing came
 		now, err := w.read()
-		if err != nil {
+		switch {
+		case err != nil:
 			return arrived, err
-		}
-		if now-before > arrived {
+		case now-before > arrived:
 			arrived, moved = now-before, time.Now()
+		case looked.Sub(moved) >= w.stall:
+			return arrived, nil
+		}
+		if arrived >= count {
+			return arrived, nil
 		}
 	}
-	return arrived, nil
 }
 
 func (w *watch) close() error { return w.file.Close() }
