@@ -23,32 +23,68 @@ type Link struct {
 // network namespace nothing is told: WatchLink then fails with an error that wraps
 // ErrNotSupported. Like Run, it waits in the runtime's poller. No right is needed.
 func (d *Device) WatchLink(ctx context.Context, h func(Link) error) error {
+	if err := checkWatcher(ctx, h); err != nil {
+		return err
+	}
+	w, err := d.NewLinkWatch()
+	if err != nil {
+		return err
+	}
+	return w.Run(ctx, h)
+}
+
+// A LinkWatch is a WatchLink that has begun.
+type LinkWatch struct {
+	queue *Queue
+	watch linkWatch
+}
+
+// NewLinkWatch begins what WatchLink does: Run on any goroutine does the rest. It looks for the device
+// in the network namespace of the calling thread. So a program whose threads are in several begins on
+// the one that it has opened the device on. It fails with ErrClosed after Close, with ErrDetached when the device
+// is gone, and with the kernel's error where the device is not in that namespace.
+func (d *Device) NewLinkWatch() (*LinkWatch, error) {
+	q := d.first()
+	if q.port.file == nil || !q.open.Load() {
+		return nil, ErrClosed
+	}
+	w, err := q.port.file.watchLink()
+	if err != nil {
+		return nil, err
+	}
+	return &LinkWatch{q, w}, nil
+}
+
+// Run does what WatchLink has left to do. It may be called once, and frees what w has.
+func (w *LinkWatch) Run(ctx context.Context, h func(Link) error) error {
+	if err := checkWatcher(ctx, h); err != nil {
+		return err
+	}
+	if w.watch == nil {
+		return ErrClosed
+	}
+	defer w.watch.close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-w.queue.done:
+			cancel(ErrClosed)
+		case <-ctx.Done():
+		}
+		w.watch.cancel()
+	}()
+	return watchLink(ctx, w.watch, h)
+}
+
+func checkWatcher(ctx context.Context, h func(Link) error) error {
 	switch {
 	case ctx == nil:
 		return errNoContext
 	case h == nil:
 		return errNoFunction
 	}
-	q := d.first()
-	if q.port.file == nil || !q.open.Load() {
-		return ErrClosed
-	}
-	w, err := q.port.file.watchLink()
-	if err != nil {
-		return err
-	}
-	defer w.close()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	go func() {
-		select {
-		case <-q.done:
-			cancel(ErrClosed)
-		case <-ctx.Done():
-		}
-		w.cancel()
-	}()
-	return watchLink(ctx, w, h)
+	return nil
 }
 
 // A linkWatch tells of one network device.

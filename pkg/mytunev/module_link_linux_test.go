@@ -204,3 +204,39 @@ func otherNamespace(t *testing.T) netns.NsHandle {
 	must(t, netns.Set(here))
 	return there
 }
+
+// TestModuleLinkElsewhere: what is begun on a thread of the device's namespace hears of it from a goroutine of another.
+func TestModuleLinkElsewhere(t *testing.T) {
+	onBoth(t, func(t *testing.T) {
+		var (
+			link  netlink.Link
+			state Link
+			begun *LinkWatch
+			there = otherNamespace(t)
+		)
+		within := func(f func()) {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			here, err := netns.Get()
+			must(t, err, netns.Set(there))
+			defer here.Close()
+			defer netns.Set(here)
+			f()
+		}
+		within(func() {
+			d := openDevice(t, Config{})
+			link, state = linkOf(t, d)
+			var err error
+			begun, err = d.NewLinkWatch()
+			must(t, err)
+		})
+		w := &watcher{t: t, states: make(chan Link, 100), result: make(chan error, 1)}
+		go func() { w.result <- begun.Run(t.Context(), func(l Link) error { w.states <- l; return nil }) }()
+		w.want("at first", state)
+		within(func() { must(t, netlink.LinkSetUp(link)) })
+		state.Up = true
+		w.want("up", state)
+		within(func() { must(t, netlink.LinkDel(link)) })
+		w.end(ErrDetached)
+	})
+}

@@ -51,6 +51,7 @@ var deviceUses = map[string]func(d *Device) error{
 	"Device.DetachSteering":   (*Device).DetachSteering,
 	"Device.Index":            func(d *Device) error { _, err := d.Index(); return err },
 	"Device.MTU":              func(d *Device) error { _, err := d.MTU(); return err },
+	"Device.NewLinkWatch":     runWatch,
 	"Device.Read":             func(d *Device) error { _, err := d.Read(make([]byte, 10)); return err },
 	"Device.Run":              func(d *Device) error { return d.Run(context.Background(), takeAll) },
 	"Device.Send":             func(d *Device) error { return d.Send([]byte{1}) },
@@ -70,6 +71,18 @@ func takeLink(Link) error { return errStop }
 // watchOnce wants one state.
 func watchOnce(d *Device) error {
 	if err := d.WatchLink(context.Background(), takeLink); err != errStop {
+		return err
+	}
+	return nil
+}
+
+// runWatch does the same in two steps.
+func runWatch(d *Device) error {
+	w, err := d.NewLinkWatch()
+	if err != nil {
+		return err
+	}
+	if err := w.Run(context.Background(), takeLink); err != errStop {
 		return err
 	}
 	return nil
@@ -103,6 +116,7 @@ var values = map[string]func() bool{
 	"Frame.NeedsChecksum": func() bool { return !Frame{}.NeedsChecksum() },
 	"Frame.SegmentSize":   func() bool { return Frame{}.SegmentSize() == 0 },
 	"Frame.VNet":          func() bool { return Frame{}.VNet() == VNetHeader{} },
+	"LinkWatch.Run":       func() bool { return (&LinkWatch{}).Run(context.Background(), takeLink) == ErrClosed },
 	"Mode.String":         func() bool { return Mode(0).String() == "TUN" },
 	"Offload.String":      func() bool { return Offload(0).String() == "none" },
 	"Queue.Device":        func() bool { return (&Queue{}).Device() == nil },
@@ -121,6 +135,8 @@ var nothings = map[string]func(d *Device) error{
 	"Device.Run, context":       func(d *Device) error { return d.Run(noContext, takeAll) },
 	"Device.WatchLink":          func(d *Device) error { return d.WatchLink(context.Background(), nil) },
 	"Device.WatchLink, context": func(d *Device) error { return d.WatchLink(noContext, takeLink) },
+	"LinkWatch.Run":             func(d *Device) error { return (&LinkWatch{}).Run(context.Background(), nil) },
+	"LinkWatch.Run, context":    func(d *Device) error { return (&LinkWatch{}).Run(noContext, takeLink) },
 	"Queue.ReadBatch":           func(d *Device) error { return d.queues[0].ReadBatch(nil) },
 	"Queue.Run":                 func(d *Device) error { return d.queues[0].Run(context.Background(), nil) },
 	"Queue.Run, context":        func(d *Device) error { return d.queues[0].Run(noContext, takeAll) },
@@ -199,7 +215,7 @@ func TestUseOfWhatIsClosed(t *testing.T) {
 // TestUseAfterDetach: what carries frames says that the device is gone, or the ring
 // broken; the rest works.
 func TestUseAfterDetach(t *testing.T) {
-	link := []string{"Index", "MTU", "SetMTU", "SetOffload", "WatchLink"}
+	link := []string{"Index", "MTU", "NewLinkWatch", "SetMTU", "SetOffload", "WatchLink"}
 	carries := []string{"Read", "ReadBatch", "Run", "Send", "SendBatch", "SendBatchContext", "SendContext", "SendHash", "SendVNet", "Write"}
 	for bits, want := range map[uint32]error{stateDetached: ErrDetached, stateBroken: ErrRingBroken} {
 		useAll(t, func() *Device {
