@@ -78,7 +78,11 @@ func New(dev *mytunev.Device) (*Device, error) {
 	if dev.Mode() != mytunev.TUN {
 		return nil, fmt.Errorf("mytun for wireguard: %s is a %v device and has to be a TUN device", dev.Name(), dev.Mode())
 	}
-	d := &Device{dev: dev, queue: dev.Queues()[0], events: newEvents(dev)}
+	events, err := newEvents(dev)
+	if err != nil {
+		return nil, fmt.Errorf("mytun for wireguard: watch %s: %w", dev.Name(), err)
+	}
+	d := &Device{dev: dev, queue: dev.Queues()[0], events: events}
 	d.reader.init()
 	d.writer.init()
 	return d, nil
@@ -101,7 +105,8 @@ func (d *Device) Backend() (b mytunev.Backend, why string) { return d.dev.Backen
 func (d *Device) BatchSize() int { return batchSize }
 
 // Events returns the channel on which wireguard-go hears that the interface goes up or down, or
-// changes its MTU. It is closed by Close.
+// changes its MTU. It is closed by Close. An interface that is moved to another network namespace
+// counts as up from then on.
 func (d *Device) Events() <-chan tun.Event { return d.events.channel }
 
 // Close closes the device and ends Reads and Writes with an error that wraps [os.ErrClosed].

@@ -4,6 +4,7 @@ package wireguard
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/mytun/mytun/pkg/mytunev"
@@ -19,19 +20,28 @@ type events struct {
 	ended   chan struct{} // nobody sends to channel any more
 }
 
-// newEvents watches a device.
-func newEvents(dev *mytunev.Device) *events {
+// newEvents watches a device, from now on: the thread of a goroutine that begins later may be in another network
+// namespace.
+func newEvents(dev *mytunev.Device) (*events, error) {
+	w, err := dev.NewLinkWatch()
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	e := &events{channel: make(chan tun.Event, 8), cancel: cancel, ended: make(chan struct{})}
-	go e.watch(ctx, dev)
-	return e
+	go e.watch(ctx, w.Run)
+	return e, nil
 }
 
-// watch ends with the device, or with close.
-func (e *events) watch(ctx context.Context, dev *mytunev.Device) {
+// A linkWatch tells of a device until something ends it: a LinkWatch's Run.
+type linkWatch func(ctx context.Context, h func(mytunev.Link) error) error
+
+// watch ends with the device, or with close. Of a device that was moved to another network
+// namespace nobody is told any more: it is up from then on, as a tunnel that waits for a word would be dead.
+func (e *events) watch(ctx context.Context, watch linkWatch) {
 	defer close(e.ended)
 	var last mytunev.Link
-	dev.WatchLink(ctx, func(now mytunev.Link) error {
+	tell := func(now mytunev.Link) error {
 		for _, event := range between(last, now) {
 			select {
 			case e.channel <- event:
@@ -41,7 +51,12 @@ func (e *events) watch(ctx context.Context, dev *mytunev.Device) {
 		}
 		last = now
 		return nil
-	})
+	}
+	if err := watch(ctx, tell); errors.Is(err, mytunev.ErrNotSupported) {
+		now := last
+		now.Up = true
+		tell(now)
+	}
 }
 
 // between returns what there is to tell. A device that is found to be down, as that which last is

@@ -3,6 +3,9 @@
 package wireguard
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -55,6 +58,43 @@ func TestEvents(t *testing.T) {
 	}
 	if event, ok := <-d.Events(); ok {
 		t.Errorf("event %v after Close", event)
+	}
+}
+
+// TestEventsOfADeviceThatWasMoved: nobody tells whether it is up, so it is; of one that nobody can watch for
+// another reason nothing is said.
+func TestEventsOfADeviceThatWasMoved(t *testing.T) {
+	moved := fmt.Errorf("moved: %w", mytunev.ErrNotSupported)
+	down, up := mytunev.Link{MTU: 1420}, mytunev.Link{MTU: 1420, Up: true}
+	for name, c := range map[string]struct {
+		told []mytunev.Link
+		err  error
+		want []tun.Event
+	}{
+		"down":    {[]mytunev.Link{down}, moved, []tun.Event{tun.EventUp}},
+		"was up":  {[]mytunev.Link{up, down}, moved, []tun.Event{tun.EventUp, tun.EventDown, tun.EventUp}},
+		"is up":   {[]mytunev.Link{up}, moved, []tun.Event{tun.EventUp}},
+		"at once": {nil, moved, []tun.Event{tun.EventUp}},
+		"deleted": {[]mytunev.Link{down}, mytunev.ErrDetached, nil},
+		"failed":  {[]mytunev.Link{down}, errors.New("cable"), nil},
+	} {
+		e := &events{channel: make(chan tun.Event, 8), ended: make(chan struct{})}
+		e.watch(t.Context(), func(_ context.Context, h func(mytunev.Link) error) error {
+			for _, l := range c.told {
+				if err := h(l); err != nil {
+					return err
+				}
+			}
+			return c.err
+		})
+		close(e.channel)
+		var got []tun.Event
+		for event := range e.channel {
+			got = append(got, event)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
 	}
 }
 

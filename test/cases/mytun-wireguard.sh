@@ -54,6 +54,29 @@ tunnel() {
 	ns_run "$2" wg show "$2" transfer | awk '{ print } $2 < 100000 || $3 < 100000 { exit 1 }'
 }
 
+# An interface that is set up in another namespace than the one that its process and the encrypted packets are in, as in a container: the
+# process is not told, and has to carry all the same.
+test_moved_to_another_namespace() {
+	local program name keys
+	need wg
+	program=$(need_program mytun-wireguard)
+	keys=$(mktemp -d)
+	wire wgn1 wgn2
+	ns_add wgn3
+	for name in wgn1 wgn2; do
+		(umask 077 && wg genkey >"$keys/$name")
+		ns_run "$name" "$program" "$name"
+	done
+	ip -n wgn1 link set wgn1 netns wgn3
+	configure wgn3 wgn1 "$keys/wgn1" "$keys/wgn2" 10.1.0.2 10.2.0.1
+	configure wgn2 wgn2 "$keys/wgn2" "$keys/wgn1" 10.1.0.1 10.2.0.2
+	ns_run wgn3 ping -q -c 3 -i 0.2 -W 10 10.2.0.2
+	ip -n wgn3 link delete wgn1
+	wait_for 10 gone wgn1
+	ip -n wgn2 link delete wgn2
+	wait_for 10 gone wgn2
+}
+
 # driver_of NAMESPACE INTERFACE
 driver_of() {
 	ns_run "$1" ethtool -i "$2" | sed -n 's/^driver: //p'
