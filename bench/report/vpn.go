@@ -47,17 +47,25 @@ const vpnLegend = "Two network namespaces, joined by a veth pair, and wireguard-
 	" but for that. ratio: mytun divided by stock. A packet of TCP is a full one. The time of all CPUs has the senders and the sinks in it." +
 	" By the wall clock the figures follow what else runs on the emulator's host; instructions do not. In an emulator the cipher, which is the same for both, takes a larger part than on a machine."
 
+// vpnAdapterLegend explains a column that is there on demand.
+const vpnAdapterLegend = " adapter: mytun's adapter over stock tun, which wireguard-go's own device could do as well."
+
 // VPN writes rows of the VPN's workloads as one table: stock tun beside mytun, and below what was aimed at.
 func VPN(w io.Writer, rows []result.Row, format Format) error {
 	var b strings.Builder
 	_, rows = split(rows)
-	for _, s := range sections(rows) {
+	all := sections(rows)
+	for _, s := range all {
 		fmt.Fprintf(&b, "%s\n%s\n%s%s\n", s.title(format), s.renderVPN(format), s.footer(format), s.vpnAims(format))
 	}
 	if b.Len() == 0 {
 		return fmt.Errorf("there are no rows of a VPN: make demo-vpn measures them")
 	}
-	b.WriteString(paragraph(vpnLegend, format))
+	legend := vpnLegend
+	if slices.ContainsFunc(all, (*section).hasVPNAdapter) {
+		legend += vpnAdapterLegend
+	}
+	b.WriteString(paragraph(legend, format))
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -66,8 +74,17 @@ func (s *section) renderVPN(format Format) string {
 	t := table.NewWriter()
 	t.SetStyle(style())
 	t.SuppressTrailingSpaces()
-	t.SetColumnConfigs([]table.ColumnConfig{{Number: 1}, alignRight(2), alignRight(3), alignRight(4)})
-	t.AppendHeader(table.Row{"", "stock", "mytun", "ratio"})
+	header, configs := table.Row{""}, []table.ColumnConfig{{Number: 1}}
+	columns := s.vpnColumns()
+	for _, c := range columns {
+		header = append(header, c.title)
+	}
+	header = append(header, "ratio")
+	for i := range header[1:] {
+		configs = append(configs, alignRight(i+2))
+	}
+	t.SetColumnConfigs(configs)
+	t.AppendHeader(header)
 	last := ""
 	for _, l := range s.lines {
 		title, known := vpnTitles[l.workload]
@@ -82,12 +99,36 @@ func (s *section) renderVPN(format Format) string {
 			t.AppendRow(table.Row{emphasis(title, format)})
 			last = title
 		}
-		t.AppendRow(table.Row{"  " + label, l.vpnFigure(result.PeerWireGuard), l.vpnFigure(result.PeerMytun), l.vpnRatioText()})
+		row := table.Row{"  " + label}
+		for _, c := range columns {
+			row = append(row, l.vpnFigure(c.peer))
+		}
+		t.AppendRow(append(row, l.vpnRatioText()))
 	}
 	if format == Markdown {
 		return t.RenderMarkdown()
 	}
 	return t.Render()
+}
+
+// A vpnColumn has the figures of a peer.
+type vpnColumn struct{ title, peer string }
+
+// vpnColumns are the two that everybody wants, and the adapter over stock tun where somebody has measured it.
+func (s *section) vpnColumns() []vpnColumn {
+	columns := []vpnColumn{{"stock", result.PeerWireGuard}, {"adapter", result.PeerTun}, {"mytun", result.PeerMytun}}
+	if !s.hasVPNAdapter() {
+		columns = slices.Delete(columns, 1, 2)
+	}
+	return columns
+}
+
+func (s *section) hasVPNAdapter() bool {
+	return slices.ContainsFunc(s.lines, func(l *line) bool {
+		_, known := vpnTitles[l.workload]
+		_, measured := l.cells[result.PeerTun]
+		return known && measured
+	})
 }
 
 func alignRight(column int) table.ColumnConfig {

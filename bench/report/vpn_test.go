@@ -86,6 +86,25 @@ func TestVPNMarkdown(t *testing.T) {
 	}
 }
 
+// TestVPNAdapter: the adapter over stock tun has a column where it was measured with a VPN, and is named below.
+func TestVPNAdapter(t *testing.T) {
+	const explained = "adapter: mytun's adapter"
+	rows := append(vpnRows(), timed(result.WorkloadVPNUDP, 1400, result.PeerTun, result.MetricCPUPackets, "packets/s", 1250))
+	got := fields(writeVPN(t, rows, Text))
+	for _, want := range []string{"stock adapter mytun ratio\n", "packets a CPU second, all CPUs 1000 1250 1500 1.50\n", "throughput, Gb/s 0.5 - 1.25 2.50\n", explained} {
+		if !strings.Contains(strings.ReplaceAll(got, "mytun's\nadapter", "mytun's adapter"), want) {
+			t.Errorf("%q is not in\n%s", want, got)
+		}
+	}
+	got = fields(writeVPN(t, append(vpnRows(), timed(result.WorkloadRx, 64, result.PeerTun, result.MetricThroughput, "Gb/s", 1)), Text))
+	if !strings.Contains(got, "stock mytun ratio\n") || strings.Contains(got, "adapter") {
+		t.Errorf("stock tun without a VPN has a column:\n%s", got)
+	}
+	if alone := fields(writeVPN(t, rows[len(rows)-1:], Text)); !strings.Contains(alone, "all CPUs - 1250 - -\n") {
+		t.Errorf("alone it is\n%s", alone)
+	}
+}
+
 // TestVPNIncomplete: who has one side only gets no ratio, and no verdict on an aim.
 func TestVPNIncomplete(t *testing.T) {
 	got := fields(writeVPN(t, vpnRows()[3:4], Text))
