@@ -72,8 +72,10 @@ func carry(ctx context.Context, opened tun.Device, listener net.Listener, logger
 	d := device.NewDevice(opened, conn.NewDefaultBind(), logger)
 	defer d.Close()
 	defer listener.Close()
+	requests, end := context.WithCancel(context.Background())
+	defer end() // before d.Close, which waits for them
 	closed := make(chan error, 1)
-	go func() { closed <- answer(listener, d) }()
+	go func() { closed <- answer(requests, listener, d) }()
 	if err := ready(); err != nil {
 		return err
 	}
@@ -88,13 +90,17 @@ func carry(ctx context.Context, opened tun.Device, listener net.Listener, logger
 	return nil
 }
 
-// answer serves each connection by itself, until there are no more.
-func answer(listener net.Listener, d *device.Device) error {
+// answer serves each connection by itself, until there are no more. Those that are left end with ctx.
+func answer(ctx context.Context, listener net.Listener, d *device.Device) error {
 	for {
 		connection, err := listener.Accept()
 		if err != nil {
 			return err
 		}
-		go d.IpcHandle(connection)
+		stop := context.AfterFunc(ctx, func() { connection.Close() })
+		go func() {
+			defer stop()
+			d.IpcHandle(connection)
+		}()
 	}
 }

@@ -127,6 +127,58 @@ func TestEnds(t *testing.T) {
 	t.Run("unwanted", func(t *testing.T) { newTunnel(t, io.ErrClosedPipe).check(t, io.ErrClosedPipe) })
 }
 
+// A pipeListener is a socket whose clients know what was read of what they have written.
+type pipeListener struct {
+	connections chan net.Conn
+	closed      chan struct{}
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.connections:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Addr() net.Addr { return nil }
+
+func (l *pipeListener) Close() error {
+	close(l.closed)
+	return nil
+}
+
+// TestEndsAmidARequest: a client that does not end its request does not keep the interface.
+func TestEndsAmidARequest(t *testing.T) {
+	dev, _, err := mytuntest.New(mytunev.Config{Offload: mytunev.AllOffloads})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, err := wireguard.New(dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, server := net.Pipe()
+	defer client.Close()
+	socket := &pipeListener{make(chan net.Conn, 1), make(chan struct{})}
+	socket.connections <- server
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- carry(ctx, opened, socket, device.NewLogger(device.LogLevelSilent, ""), func() error { return nil })
+	}()
+	for _, line := range []string{"set=1\n", "listen_port=0\n"} { // the second is read by who holds the device's lock
+		if _, err := io.WriteString(client, line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestServeFails: a device that can't be had is the error, and nothing is told.
 func TestServeFails(t *testing.T) {
 	t.Setenv("MYTUN_BACKEND", "nonsense")
