@@ -192,7 +192,10 @@ func newProducer(m ringMemory, maxFrame uint32) producer {
 		maxFrame = limit
 	}
 	at := m.producer.Load() &^ (frameAlign - 1)
-	return producer{ringMemory: m, maxFrame: maxFrame, published: at, head: at, tail: at}
+	// A ring that is taken over may hold frames that the kernel has not taken yet. One
+	// that seems to hold more than it can has no room, and refresh finds it broken.
+	waiting := min(at-m.consumer.Load(), m.size)
+	return producer{ringMemory: m, maxFrame: maxFrame, published: at, head: at, tail: at - waiting}
 }
 
 // refresh reads the kernel's index. It must lie between what it was and what

@@ -675,3 +675,43 @@ func TestRingAllocs(t *testing.T) {
 		t.Errorf("%v allocations a batch, want 0", allocs)
 	}
 }
+
+// TestTakenOverWithFrames: a producer that begins at a ring with frames that were not taken yet leaves
+// them as they are, and has the room beside them.
+func TestTakenOverWithFrames(t *testing.T) {
+	const size, n = 4096, 1000
+	m := heapRing(size, 1<<32-2048)
+	before, c := newProducer(m, testMaxFrame), newConsumer(m, testMaxFrame)
+	mustCommit(t, &before, pattern(n, 1))
+	mustCommit(t, &before, pattern(n, 2))
+	before.publish()
+	p := newProducer(m, testMaxFrame)
+	if got, want := p.room(), size-2*frameSize(n); got != want {
+		t.Errorf("room for %d bytes, want %d", got, want)
+	}
+	mustCommit(t, &p, pattern(n, 3))
+	if _, err := p.reserve(2 * n); err != ErrFull {
+		t.Errorf("%v, want ErrFull", err)
+	}
+	p.publish()
+	mustPeek(t, &c, pattern(n, 1))
+	c.release()
+	mustCommit(t, &p, pattern(n, 4))
+	p.publish()
+	for seed := byte(2); seed <= 4; seed++ {
+		mustPeek(t, &c, pattern(n, seed))
+	}
+	mustBeEmpty(t, &c)
+}
+
+// TestTakenOverBroken: of a ring that seems to hold more than it can nothing is written over.
+func TestTakenOverBroken(t *testing.T) {
+	for _, ahead := range []uint32{1 << 18, 1 << 31, 1<<32 - frameAlign} {
+		m := heapRing(4096, 4096)
+		m.producer.Store(4096 + ahead)
+		p := newProducer(m, testMaxFrame)
+		if _, err := p.reserve(1); err != ErrRingBroken {
+			t.Errorf("%d bytes ahead: %v, want ErrRingBroken", ahead, err)
+		}
+	}
+}
