@@ -2,7 +2,10 @@
 
 package mytunev
 
-import "context"
+import (
+	"context"
+	"runtime"
+)
 
 // A Link is the state of the network device that an administrator, or the program, may
 // change while it is open.
@@ -63,18 +66,20 @@ func (w *LinkWatch) Run(ctx context.Context, h func(Link) error) error {
 	if w.watch == nil {
 		return ErrClosed
 	}
+	q := w.queue
+	defer runtime.KeepAlive(q.dev) // what is watched has not leaked
 	defer w.watch.close()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	returned := make(chan struct{})
+	defer close(returned)
 	go func() {
 		select {
-		case <-w.queue.done:
-			cancel(ErrClosed)
+		case <-q.done:
 		case <-ctx.Done():
+		case <-returned:
 		}
 		w.watch.cancel()
 	}()
-	return watchLink(ctx, w.watch, h)
+	return q.watchLink(ctx, w.watch, h)
 }
 
 func checkWatcher(ctx context.Context, h func(Link) error) error {
@@ -99,13 +104,18 @@ type linkWatch interface {
 	close()
 }
 
-// watchLink calls h until something fails. If ctx is done, that is the reason.
-func watchLink(ctx context.Context, w linkWatch, h func(Link) error) error {
+// watchLink calls h until something fails. If ctx is done or q closed, that is the reason.
+func (q *Queue) watchLink(ctx context.Context, w linkWatch, h func(Link) error) error {
 	for known, first := (Link{}), true; ; {
+		if _, err := letGo(); err != nil {
+			return err
+		}
 		now, err := w.next()
 		switch {
 		case ctx.Err() != nil:
-			return context.Cause(ctx)
+			return ctx.Err()
+		case !q.open.Load():
+			return ErrClosed
 		case err != nil:
 			return err
 		case !first && now == known:

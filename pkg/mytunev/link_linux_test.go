@@ -7,9 +7,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"os"
+	"runtime"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -84,6 +87,82 @@ func TestWatchLink(t *testing.T) {
 		if !slices.Equal(got, want) || !w.closed {
 			t.Errorf("%s: %+v, closed %v, want %+v", name, got, w.closed, want)
 		}
+	}
+}
+
+// TestWatchLinkTellsTheContextsError: as Run does, whatever the cause of the context's end.
+func TestWatchLinkTellsTheContextsError(t *testing.T) {
+	d, _ := newFakeDevice(t, 1)
+	d.queues[0].port.file = fileOfWatch{w: newFakeWatch(Link{})}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	within(t, "WatchLink", func() {
+		if err := d.WatchLink(ctx, func(Link) error { cancel(errStop); return nil }); err != context.Canceled {
+			t.Errorf("%v, want context.Canceled", err)
+		}
+	})
+}
+
+// TestWatchedDeviceIsNotLeaked keeps nothing of a device but a WatchLink that waits.
+func TestWatchedDeviceIsNotLeaked(t *testing.T) {
+	k := newFakeKernel(t, heapRing(fakeRing, 0), heapRing(fakeRing, 0), new(atomic.Uint32))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	waiting, result := make(chan struct{}), make(chan error)
+	go func() {
+		d := newDevice("fake0", TUN, []port{k.port(nil)})
+		d.queues[0].port.file = fileOfWatch{w: newFakeWatch(Link{})}
+		result <- d.WatchLink(ctx, func(Link) error { close(waiting); return nil })
+	}()
+	<-waiting
+	for range 10 {
+		runtime.GC()
+		time.Sleep(time.Millisecond)
+	}
+	if k.unmapped.Load() {
+		t.Error("freed while WatchLink waits")
+	}
+	cancel()
+	if err := <-result; err != context.Canceled {
+		t.Error(err)
+	}
+}
+
+// TestWatchLinkLetsGo: inside a Handler that has sent, WatchLink waits without the ring; what cannot be
+// given up it does not wait with.
+func TestWatchLinkLetsGo(t *testing.T) {
+	d, kernels := newFakeDevice(t, 1)
+	d.queues[0].port.file = fileOfWatch{w: newFakeWatch(Link{})}
+	ctx, cancel := context.WithCancel(t.Context())
+	err := d.queues[0].SendBatch(func(tx *Tx) error {
+		if _, err := tx.Reserve(1); err != nil {
+			return err
+		}
+		if err := d.WatchLink(ctx, takeLink); err != errReserved {
+			t.Errorf("%v, want %v", err, errReserved)
+		}
+		d.queues[0].port.file = fileOfWatch{w: newFakeWatch(Link{})}
+		if err := tx.Send([]byte{1}); err != nil {
+			return err
+		}
+		return d.WatchLink(ctx, func(Link) error {
+			go func() {
+				if err := d.Send([]byte{2}); err != nil {
+					t.Error(err)
+				}
+				cancel()
+			}()
+			return tx.Send([]byte{3})
+		})
+	})
+	if err != context.Canceled {
+		t.Errorf("%v, want context.Canceled", err)
+	}
+	var sum byte
+	for range 3 {
+		sum += kernels[0].take()[0]
+	}
+	if sum != 6 {
+		t.Error("the kernel has other frames")
 	}
 }
 
