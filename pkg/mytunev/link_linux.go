@@ -33,7 +33,10 @@ const netlinkBuffer = 64 << 10
 // watchLink implements kernelFile.
 func (o *openFile) watchLink() (linkWatch, error) {
 	index, err := o.index()
-	if err != nil {
+	switch {
+	case errors.Is(err, unix.ENODEV):
+		return nil, o.gone()
+	case err != nil:
 		return nil, err
 	}
 	w, err := newNetlinkWatch(o, index)
@@ -142,7 +145,7 @@ func (w *netlinkWatch) read(m syscall.NetlinkMessage) (link Link, ours bool, err
 		return Link{}, false, nil
 	}
 	if m.Header.Type == unix.RTM_DELLINK {
-		return Link{}, false, w.gone()
+		return Link{}, false, w.device.gone()
 	}
 	link = Link{Index: w.index, Up: binary.NativeEndian.Uint32(m.Data[8:])&unix.IFF_UP != 0}
 	attributes, err := syscall.ParseNetlinkRouteAttr(&m)
@@ -169,19 +172,19 @@ func (w *netlinkWatch) refused(answer []byte) error {
 	case 0:
 		return nil
 	case unix.ENODEV:
-		return w.gone()
+		return w.device.gone()
 	default:
 		return opError("ask for", fmt.Sprintf("network device %d", w.index), errno, "")
 	}
 }
 
-// gone tells why the device is not there any more.
-func (w *netlinkWatch) gone() error {
-	name, err := w.device.deviceName()
+// gone tells why the device is not there, or not any more.
+func (o *openFile) gone() error {
+	name, err := o.deviceName()
 	if err != nil {
 		return err
 	}
-	return opError("watch", name, ErrNotSupported, "it was moved to another network namespace")
+	return opError("watch", name, ErrNotSupported, "it is in another network namespace")
 }
 
 // cancel implements linkWatch.
