@@ -153,32 +153,32 @@ func (d *Device) first() *Queue {
 // MTU asks the kernel for the device's MTU in bytes, Ethernet header excluded. It
 // fails with ErrClosed after Close, and with ErrDetached once the device is gone.
 func (d *Device) MTU() (int, error) {
-	q := d.first()
-	if q.port.file == nil {
-		return 0, ErrClosed
+	file, err := d.first().file()
+	if err != nil {
+		return 0, err
 	}
-	return q.port.file.mtu()
+	return file.mtu()
 }
 
 // SetMTU sets the device's MTU in bytes, Ethernet header excluded. It needs CAP_NET_ADMIN
 // and fails with EPERM without, with EINVAL for an MTU that the device does not take, and
 // else as MTU does. Frames that the process sends may be longer.
 func (d *Device) SetMTU(mtu int) error {
-	q := d.first()
-	if q.port.file == nil {
-		return ErrClosed
+	file, err := d.first().file()
+	if err != nil {
+		return err
 	}
-	return q.port.file.setMTU(mtu)
+	return file.setMTU(mtu)
 }
 
 // Index asks the kernel for the device's index, by which netlink and package net know
 // it. It stays what it is when the device is renamed. Index fails as MTU does.
 func (d *Device) Index() (int, error) {
-	q := d.first()
-	if q.port.file == nil {
-		return 0, ErrClosed
+	file, err := d.first().file()
+	if err != nil {
+		return 0, err
 	}
-	return q.port.file.index()
+	return file.index()
 }
 
 // Run calls Run on every queue, each on a goroutine of its own, and returns when

@@ -48,10 +48,11 @@ type LinkWatch struct {
 // is gone, and with the kernel's error where the device is not in that namespace.
 func (d *Device) NewLinkWatch() (*LinkWatch, error) {
 	q := d.first()
-	if q.port.file == nil || !q.open.Load() {
-		return nil, ErrClosed
+	file, err := q.file()
+	if err != nil {
+		return nil, err
 	}
-	w, err := q.port.file.watchLink()
+	w, err := file.watchLink()
 	if err != nil {
 		return nil, err
 	}

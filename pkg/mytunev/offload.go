@@ -86,13 +86,14 @@ func (d *Device) SetOffload(o Offload) error {
 		return err
 	}
 	q := d.first()
-	if q.port.file == nil {
-		return ErrClosed
+	file, err := q.file()
+	if err != nil {
+		return err
 	}
 	if !q.port.vnet && o.rx() {
 		return opError("set the offloads of", d.Name(), ErrNotSupported, "open it with Config.Offload, of OffloadTx at least")
 	}
-	return q.port.file.setOffload(o)
+	return file.setOffload(o)
 }
 
 // validate finds what the kernel would refuse.

@@ -89,8 +89,11 @@ func isNil(p Program) bool {
 // setProgram asks the first queue that is open.
 func (d *Device) setProgram(slot programSlot, program int) error {
 	for _, q := range d.queues {
-		var err error
-		switch e := q.port.file.control(func(fd uintptr) { err = setProgram(int(fd), slot, program) }); {
+		file, err := q.file()
+		if err != nil {
+			continue
+		}
+		switch e := file.control(func(fd uintptr) { err = setProgram(int(fd), slot, program) }); {
 		case errors.Is(e, ErrClosed):
 			continue
 		case e != nil:

@@ -369,13 +369,23 @@ func (q *Queue) SetWriteDeadline(t time.Time) error {
 // Stats returns the counters of q. It costs a system call. After Close it fails with
 // ErrClosed, and returns what was counted on this side.
 func (q *Queue) Stats() (Stats, error) {
-	if q.port.file == nil {
-		return Stats{}, ErrClosed
+	var kernel KernelStats
+	file, err := q.file()
+	if err == nil {
+		kernel, err = file.stats()
 	}
-	kernel, err := q.port.file.stats()
 	s := q.counters.snapshot()
 	s.KernelStats = kernel
 	return s, err
+}
+
+// file returns the file of q. After Close a Handler may keep it open for a while, but
+// that is for the Handler's sake.
+func (q *Queue) file() (kernelFile, error) {
+	if q.port.file == nil || !q.open.Load() {
+		return nil, ErrClosed
+	}
+	return q.port.file, nil
 }
 
 // kick makes every sleeper of q look around.

@@ -183,6 +183,28 @@ func useAll(t *testing.T, newDevice func() *Device, check func(name string, err 
 	}
 }
 
+// closedWithin returns a device that was closed and is open for the sake of a Handler alone, which
+// runs until the test ends.
+func closedWithin(t *testing.T) *Device {
+	d, kernels := newFakeDevice(t, 1)
+	entered, leave := make(chan struct{}), make(chan struct{})
+	wait := start(t.Context(), d, func(*Batch) error {
+		close(entered)
+		<-leave
+		return nil
+	})
+	t.Cleanup(func() {
+		close(leave)
+		wait()
+	})
+	kernels[0].send([]byte{1})
+	<-entered
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	return d
+}
+
 func TestUseOfWhatIsClosed(t *testing.T) {
 	for state, newDevice := range map[string]func() *Device{
 		"zero": func() *Device { return &Device{} },
@@ -191,6 +213,7 @@ func TestUseOfWhatIsClosed(t *testing.T) {
 			d.Close()
 			return d
 		},
+		"closed while a Handler runs": func() *Device { return closedWithin(t) },
 		"copy of a closed one": func() *Device {
 			d, _ := newFakeDevice(t, 1)
 			c := *d
