@@ -183,7 +183,8 @@ func (d *Device) Index() (int, error) {
 
 // Run calls Run on every queue, each on a goroutine of its own, and returns when
 // all have ended: the first that does ends the others. Its error is returned; it
-// is never nil.
+// is never nil. A Handler that ends its goroutine (runtime.Goexit, testing.T.FailNow)
+// ends Run, too.
 func (d *Device) Run(ctx context.Context, h Handler) error {
 	if len(d.queues) < 2 {
 		return d.first().Run(ctx, h)
@@ -198,7 +199,11 @@ func (d *Device) Run(ctx context.Context, h Handler) error {
 	defer cancel()
 	errs := make(chan error, len(d.queues))
 	for _, q := range d.queues {
-		go func() { errs <- q.Run(ctx, h) }()
+		go func() {
+			err := errGoexit
+			defer func() { errs <- err }()
+			err = q.Run(ctx, h)
+		}()
 	}
 	first := <-errs
 	cancel()

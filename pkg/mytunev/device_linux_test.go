@@ -252,3 +252,33 @@ func TestSyscallConn(t *testing.T) {
 		t.Errorf("Write: %v", err)
 	}
 }
+
+// TestHandlerThatExits: of one queue it takes the caller of Run along, of several it ends Run.
+func TestHandlerThatExits(t *testing.T) {
+	for _, queues := range []int{1, 3} {
+		d, kernels := newFakeDevice(t, queues)
+		kernels[0].send([]byte{1})
+		result := make(chan error, 1)
+		within(t, "Run", func() {
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				result <- d.Run(t.Context(), func(*Batch) error { runtime.Goexit(); return nil })
+			}()
+			<-ended
+		})
+		if len(result) == 1 != (queues > 1) {
+			t.Errorf("%d queues: Run returned: %v", queues, len(result) == 1)
+		} else if queues > 1 && <-result != errGoexit {
+			t.Errorf("%d queues: not %v", queues, errGoexit)
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+		for i, k := range kernels {
+			if !k.unmapped.Load() {
+				t.Errorf("%d queues: the rings of %d are still mapped", queues, i)
+			}
+		}
+	}
+}

@@ -53,6 +53,7 @@ var (
 	errReserved      = errors.New("mytunev: this would wait for others, who may wait for an open reservation (Commit it first, or a Commit of 0 to drop it)")
 	errNested        = errors.New("mytunev: this would wait for a Handler from within another function that a queue called (call it from a goroutine of its own)")
 	errNoFunction    = errors.New("mytunev: the function is nil")
+	errGoexit        = errors.New("mytunev: a Handler ended the goroutine that it was called on (runtime.Goexit)")
 	errNoFile        = errors.New("mytunev: OpenFile without a file")
 	errNoContext     = errors.New("mytunev: the context is nil")
 	errSegmentation  = sentinel("mytunev: the kernel's tun driver does not take such a super-packet (cut it up: package gso)", errors.ErrUnsupported)
