@@ -31,7 +31,8 @@ func openFiles(c Config, files []*os.File) (*Device, error) {
 		c.Name, c.Mode = first.name, first.mode()
 	}
 	if first.backend == BackendTun {
-		if err := c.checkTunRings(cmp.Or(c.Name, files[0].Name())); err != nil {
+		c.Name = c.tunName()
+		if err := c.checkTunRings(c.Name); err != nil {
 			return nil, err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -104,6 +105,18 @@ func TestModuleFile(t *testing.T) {
 				}
 				openInheritedDevice(t, c.config, f).carries(t, "file0")
 			})
+		}
+	})
+}
+
+// TestModuleFileName: a file that is not attached gets a device of the name that Open gives it.
+func TestModuleFileName(t *testing.T) {
+	onBoth(t, func(t *testing.T) {
+		for mode, prefix := range map[Mode]string{TUN: "mytun", TAP: "mytap"} {
+			d := openInheritedDevice(t, Config{Mode: mode}, openNodeFile(t))
+			if !strings.HasPrefix(d.Name(), prefix) {
+				t.Errorf("%v: the name is %s, want one that begins with %s", mode, d.Name(), prefix)
+			}
 		}
 	})
 }

@@ -45,16 +45,22 @@ type tunOpener struct {
 }
 
 func openTun(c Config) (*Device, error) {
-	if c.Name == "" {
-		c.Name = "mytun%d"
-		if c.Mode == TAP {
-			c.Name = "mytap%d"
-		}
-	}
+	c.Name = c.tunName()
 	if err := c.checkTunRings(c.Name); err != nil {
 		return nil, err
 	}
 	return openQueues(c, (&tunOpener{}).openQueue)
+}
+
+// tunName is the name to ask stock tun for, which has another default.
+func (c Config) tunName() string {
+	switch {
+	case c.Name != "":
+		return c.Name
+	case c.Mode == TAP:
+		return "mytap%d"
+	}
+	return "mytun%d"
 }
 
 // checkTunRings refuses what the module would.
