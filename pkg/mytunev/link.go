@@ -24,7 +24,8 @@ type Link struct {
 // It returns a non-nil error always: the first one of h, ctx.Err() after ctx is done, ErrClosed
 // after Close, ErrDetached when the device is gone. Of a device that was moved to another
 // network namespace nothing is told: WatchLink then fails with an error that wraps
-// ErrNotSupported. Like Run, it waits in the runtime's poller. No right is needed.
+// ErrNotSupported. Like Run, it waits in the runtime's poller. No right is needed, but without
+// CAP_NET_ADMIN another device that has the same name in this namespace is taken for one that was moved.
 func (d *Device) WatchLink(ctx context.Context, h func(Link) error) error {
 	if err := checkWatcher(ctx, h); err != nil {
 		return err

@@ -190,6 +190,23 @@ func TestModuleLinkMoved(t *testing.T) {
 	})
 }
 
+// TestModuleLinkNamesake: another device that has the name here is not taken for the one that has it
+// elsewhere.
+func TestModuleLinkNamesake(t *testing.T) {
+	onBoth(t, func(t *testing.T) {
+		d := openDevice(t, Config{Name: "same0"})
+		link, _ := linkOf(t, d)
+		must(t, netlink.LinkSetNsFd(link, int(otherNamespace(t))))
+		namesake := openDevice(t, Config{Name: "same0"})
+		if err := d.WatchLink(t.Context(), takeLink); !errors.Is(err, ErrNotSupported) {
+			t.Errorf("%v, want ErrNotSupported", err)
+		}
+		if err := namesake.WatchLink(t.Context(), takeLink); err != errStop {
+			t.Errorf("%v of the namesake", err)
+		}
+	})
+}
+
 // otherNamespace makes a network namespace that nobody is in.
 func otherNamespace(t *testing.T) netns.NsHandle {
 	t.Helper()
