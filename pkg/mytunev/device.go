@@ -151,7 +151,8 @@ func (d *Device) first() *Queue {
 }
 
 // MTU asks the kernel for the device's MTU in bytes, Ethernet header excluded. It
-// fails with ErrClosed after Close, and with ErrDetached once the device is gone.
+// fails with ErrClosed after Close, with ErrDetached once the device is gone, and with ErrNotSupported
+// of a device that is known to be in another network namespace.
 func (d *Device) MTU() (int, error) {
 	file, err := d.first().file()
 	if err != nil {

@@ -3,6 +3,8 @@
 package mytunev
 
 import (
+	"errors"
+	"runtime"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -89,11 +91,15 @@ func (o *openFile) setMTU(mtu int) error {
 	return err
 }
 
-// link calls f with the device's name. The device may have been renamed: the file knows.
+// link calls f with the device's name. The device may have been renamed: the file knows. In another
+// network namespace the name is that of another device.
 func (o *openFile) link(f func(name string) (int, error)) (int, error) {
 	name, err := o.deviceName()
 	if err != nil {
 		return 0, err
+	}
+	if o.elsewhere() {
+		return 0, opError("find", name, ErrNotSupported, "it is in another network namespace")
 	}
 	value, err := f(name)
 	if err != nil {
@@ -105,6 +111,25 @@ func (o *openFile) link(f func(name string) (int, error)) (int, error) {
 		}
 	}
 	return value, err
+}
+
+// elsewhere reports whether the device is in another network namespace than the calling thread. Who
+// has no right there is not told, and it is false.
+func (o *openFile) elsewhere() (other bool) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	o.use(func(fd int) error {
+		namespace, err := unix.IoctlRetInt(fd, unix.TUNGETDEVNETNS)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(namespace)
+		var here, there unix.Stat_t
+		err = errors.Join(unix.Stat("/proc/thread-self/ns/net", &here), unix.Fstat(namespace, &there))
+		other = err == nil && (here.Dev != there.Dev || here.Ino != there.Ino)
+		return err
+	})
+	return other
 }
 
 func (o *openFile) deviceName() (string, error) {

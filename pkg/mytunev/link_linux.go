@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"syscall"
 	"time"
 
@@ -39,8 +38,6 @@ func (o *openFile) watchLink() (linkWatch, error) {
 		return nil, o.gone()
 	case err != nil:
 		return nil, err
-	case o.elsewhere(): // that is the index of another device
-		return nil, o.gone()
 	}
 	w, err := newNetlinkWatch(o, index)
 	if err != nil {
@@ -188,25 +185,6 @@ func (o *openFile) gone() error {
 		return err
 	}
 	return opError("watch", name, ErrNotSupported, "it is in another network namespace")
-}
-
-// elsewhere reports whether the device is in another network namespace than the calling thread. Who
-// has no right there is not told, and it is false.
-func (o *openFile) elsewhere() (other bool) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	o.use(func(fd int) error {
-		namespace, err := unix.IoctlRetInt(fd, unix.TUNGETDEVNETNS)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(namespace)
-		var here, there unix.Stat_t
-		err = errors.Join(unix.Stat("/proc/thread-self/ns/net", &here), unix.Fstat(namespace, &there))
-		other = err == nil && (here.Dev != there.Dev || here.Ino != there.Ino)
-		return err
-	})
-	return other
 }
 
 // cancel implements linkWatch.

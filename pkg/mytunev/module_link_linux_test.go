@@ -198,8 +198,16 @@ func TestModuleLinkNamesake(t *testing.T) {
 		link, _ := linkOf(t, d)
 		must(t, netlink.LinkSetNsFd(link, int(otherNamespace(t))))
 		namesake := openDevice(t, Config{Name: "same0"})
-		if err := d.WatchLink(t.Context(), takeLink); !errors.Is(err, ErrNotSupported) {
-			t.Errorf("%v, want ErrNotSupported", err)
+		for name, use := range map[string]func(*Device) error{
+			"WatchLink": watchOnce,
+			"Index":     deviceUses["Device.Index"], "MTU": deviceUses["Device.MTU"], "SetMTU": deviceUses["Device.SetMTU"],
+		} {
+			if err := use(d); !errors.Is(err, ErrNotSupported) {
+				t.Errorf("%s: %v, want ErrNotSupported", name, err)
+			}
+		}
+		if mtu, err := namesake.MTU(); mtu != 1500 || err != nil {
+			t.Errorf("the namesake's MTU is %d, %v", mtu, err)
 		}
 		if err := namesake.WatchLink(t.Context(), takeLink); err != errStop {
 			t.Errorf("%v of the namesake", err)
