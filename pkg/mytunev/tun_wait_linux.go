@@ -140,9 +140,9 @@ func (s *tunSleeper) look(uintptr) bool {
 			return true
 		}
 		if !s.armed { // whatever is there already is a change
-			s.armed = true
 			s.err = s.watch(unix.EPOLL_CTL_MOD, s.device, watchedFile, unix.EPOLLIN|unix.EPOLLONESHOT)
-			return s.err != nil
+			s.armed = s.err == nil
+			return !s.armed
 		}
 	}
 	n, err := unix.EpollWait(s.set, s.events[:], 0)

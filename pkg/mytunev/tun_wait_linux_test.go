@@ -60,16 +60,18 @@ func TestTunNoWakeupIsLost(t *testing.T) {
 			}
 			return nil
 		})
-		var ended atomic.Bool
-		kicking := make(chan struct{})
-		go func() {
+		frames, kicking := make(chan int), make(chan struct{})
+		go func() { // a few times a frame: more would only keep the sleeper from its thread
 			defer close(kicking)
-			for !ended.Load() {
-				q.port.frames.kick()
-				runtime.Gosched()
+			for i := range frames {
+				for range i % 4 {
+					q.port.frames.kick()
+					runtime.Gosched()
+				}
 			}
 		}()
 		for i := range 10000 {
+			frames <- i
 			if i%3 != 0 {
 				runtime.Gosched()
 			}
@@ -83,7 +85,7 @@ func TestTunNoWakeupIsLost(t *testing.T) {
 				t.Fatalf("frame %d is %d", i, got)
 			}
 		}
-		ended.Store(true)
+		close(frames)
 		<-kicking
 		q.Close()
 		if err := wait(); err != ErrClosed {
