@@ -5,7 +5,9 @@ package mytunev
 import (
 	"reflect"
 	"runtime"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"weak"
 )
 
@@ -16,15 +18,24 @@ import (
 //
 // Which functions these are, nothing but the stack can tell. Each has a number
 // while it runs, and is called through one function for each of the number's
-// digits. Only those who have to wait look. They know the functions by their
+// digits. Only those who have to wait look, and only while such a function runs
+// anywhere: to read a stack costs microseconds. They know the functions by their
 // entries, whatever these are called, and none of them is inlined.
 
 // A callback calls one function of the program at a time: a Handler with a Batch, or
 // else a function with a Tx. These are handed down instead of being kept here, so
 // that closures need not be in the heap.
 type callback struct {
-	path uint32  // the number, in the digits that descend goes by
-	s    *sender // of the function that is being called
+	path    uint32   // the number, in the digits that descend goes by
+	running *running // of that number
+	s       *sender  // of the function that is being called
+}
+
+// running tells that the function with a number runs. It matters to the goroutine alone that
+// calls it, and has a cache line to itself, as that one writes to it for each batch.
+type running struct {
+	atomic.Bool
+	_ [60]byte
 }
 
 const (
@@ -36,8 +47,12 @@ const (
 var callbacks struct {
 	sync.Mutex
 	byNumber []weak.Pointer[callback]
-	unused   []uint32 // numbers
+	running  []*running // by number
+	unused   []uint32   // numbers
 }
+
+// manyCallbacks is how many numbers cost more to look at than a stack does.
+const manyCallbacks = 64
 
 // idleCallbacks holds those that call nothing now.
 var idleCallbacks = sync.Pool{New: func() any { return newCallback() }}
@@ -54,8 +69,9 @@ func newCallback() *callback {
 	} else {
 		number = uint32(len(callbacks.byNumber))
 		callbacks.byNumber = append(callbacks.byNumber, weak.Make(c))
+		callbacks.running = append(callbacks.running, &running{})
 	}
-	c.path = pathOf(number)
+	c.path, c.running = pathOf(number), callbacks.running[number]
 	runtime.AddCleanup(c, forgetCallback, number)
 	return c
 }
@@ -98,6 +114,13 @@ const (
 	theFunction mark = iota + digitMask + 1 // calls the program
 	aStep                                   // between digits
 )
+
+// call calls h with b, or else fn with the Tx of c.s.
+func (c *callback) call(h Handler, b *Batch, fn func(*Tx) error) error {
+	c.running.Store(true)
+	defer c.running.Store(false)
+	return c.descend(c.path, h, b, fn)
+}
 
 // descend puts the digits of rest on the stack, the lowest first, and calls the
 // function.
@@ -199,6 +222,9 @@ func (n *stackNumbers) add(entry uintptr) {
 
 // ownCallbacks returns those that the calling goroutine is inside of.
 func ownCallbacks() []*callback {
+	if !mayBeInside() {
+		return nil
+	}
 	var (
 		pcs     [64]uintptr
 		numbers stackNumbers
@@ -214,6 +240,17 @@ func ownCallbacks() []*callback {
 			return findCallbacks(numbers.found)
 		}
 	}
+}
+
+// mayBeInside is false where no function of the program runs, so that the calling goroutine is
+// inside of none.
+func mayBeInside() bool {
+	callbacks.Lock()
+	defer callbacks.Unlock()
+	if len(callbacks.running) > manyCallbacks {
+		return true
+	}
+	return slices.ContainsFunc(callbacks.running, func(r *running) bool { return r.Load() })
 }
 
 func findCallbacks(numbers []uint32) (found []*callback) {

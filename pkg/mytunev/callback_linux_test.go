@@ -23,7 +23,7 @@ func TestOwnCallbacks(t *testing.T) {
 		c := newCallback()
 		want = append([]*callback{c}, want...)
 		c.s = newSender(&Queue{}, t.Context())
-		return c.descend(c.path, nil, nil, func(*Tx) (err error) {
+		return c.call(nil, nil, func(*Tx) (err error) {
 			deeper(n%7, func() {
 				if n > 0 {
 					err = enter(n - 1)
@@ -51,4 +51,61 @@ func TestOwnCallbacks(t *testing.T) {
 		t.Error(err)
 	}
 	runtime.KeepAlive(idle)
+}
+
+// TestCallbackThatEndsOtherwise: after a panic, or the end of the goroutine, nobody is inside it.
+func TestCallbackThatEndsOtherwise(t *testing.T) {
+	c := newCallback()
+	c.s = newSender(&Queue{}, t.Context())
+	onlyRunning(t, c.running)
+	for name, end := range map[string]func(){"panic": func() { panic(errStop) }, "exit": runtime.Goexit} {
+		var inside, above int
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			defer func() { recover() }()
+			defer func() { above = len(ownCallbacks()) }()
+			c.call(nil, nil, func(*Tx) error {
+				defer func() { inside = len(ownCallbacks()) }()
+				end()
+				return nil
+			})
+		}()
+		<-done
+		if inside != 1 || above != 0 || c.running.Load() {
+			t.Errorf("%s: inside %d callbacks of 1, above it %d of 0, running: %v", name, inside, above, c.running.Load())
+		}
+	}
+}
+
+// TestMayBeInside: only while a function runs is there anything to look for; of many numbers
+// nobody asks.
+func TestMayBeInside(t *testing.T) {
+	few := []*running{{}, {}, {}}
+	onlyRunning(t, few...)
+	if mayBeInside() {
+		t.Error("inside what does not run")
+	}
+	few[1].Store(true)
+	if !mayBeInside() {
+		t.Error("one runs, and nobody may be inside")
+	}
+	onlyRunning(t, make([]*running, manyCallbacks+1)...)
+	if !mayBeInside() {
+		t.Error("many were looked at")
+	}
+}
+
+// onlyRunning has these be all that mayBeInside knows, until the end of the test.
+func onlyRunning(t *testing.T, all ...*running) {
+	t.Helper()
+	callbacks.Lock()
+	defer callbacks.Unlock()
+	was := callbacks.running
+	callbacks.running = all
+	t.Cleanup(func() {
+		callbacks.Lock()
+		defer callbacks.Unlock()
+		callbacks.running = was
+	})
 }

@@ -228,7 +228,7 @@ func (q *Queue) callHandler(b *Batch, h Handler) (err error) {
 			err = e
 		}
 	}()
-	return b.call.descend(b.call.path, h, b, nil)
+	return b.call.call(h, b, nil)
 }
 
 // takeRx takes the rx ring.

@@ -196,5 +196,5 @@ func (q *Queue) SendBatchContext(ctx context.Context, fn func(tx *Tx) error) (er
 			err = e
 		}
 	}()
-	return c.descend(c.path, nil, nil, fn)
+	return c.call(nil, nil, fn)
 }
