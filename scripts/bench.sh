@@ -6,7 +6,7 @@
 # Runs the benchmark and shows its table. Instructions a packet come from a machine with one emulated processor whose clock counts them; rates
 # and latencies from one with two processors and real time. The rows are in build/bench.json.
 #
-#   --quick    only the instructions of the rows that change with the data path; the rows are in build/bench-quick.json
+#   --quick    only the instructions of the rows that change with the data path, and a ping through a VPN; the rows are in build/bench-quick.json
 #   --vpn      WireGuard through wireguard-go, over stock tun and over mytun, by both clocks; the rows are in build/demo-vpn.json
 #   --host     on this machine itself, with root's rights (sudo, where it is needed): real time alone. What the machine has not is left out
 #
@@ -47,7 +47,7 @@ finish() {
 }
 
 quick() {
-	icount bench-quick -rounds 2 -peers tun,mytun -workloads rx:64,rx-udp:64,tx:64,forward-udp "$@"
+	icount bench-quick -rounds 2 -peers tun,mytun -workloads rx:64,rx-udp:64,tx:64,forward-udp,vpn-ping "$@"
 	finish "$TOP/build/bench-quick.json"
 }
 
