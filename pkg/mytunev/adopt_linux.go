@@ -98,17 +98,11 @@ func inspectFile(file *os.File) (is inherited, err error) {
 }
 
 func inspect(fd int) (is inherited, err error) {
-	ifr, err := unix.NewIfreq("")
-	if err != nil {
+	is.name, is.flags, err = attachment(fd)
+	if err != nil && err != unix.EBADFD {
 		return is, err
 	}
-	switch err := unix.IoctlIfreq(fd, unix.TUNGETIFF, ifr); err {
-	case nil:
-		is.attached, is.name, is.flags = true, ifr.Name(), ifr.Uint16()
-	case unix.EBADFD:
-	default:
-		return is, err
-	}
+	is.attached = err == nil
 	is.backend = BackendTun
 	if ioctl(fd, iocGetInfo, &abiInfo{}) == nil {
 		is.backend = BackendMytun

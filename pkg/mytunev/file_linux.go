@@ -132,14 +132,14 @@ func (o *openFile) elsewhere() (other bool) {
 	return other
 }
 
-func (o *openFile) deviceName() (string, error) {
-	ifr, err := unix.NewIfreq("")
-	if err != nil {
-		return "", err
-	}
-	switch err := o.use(func(fd int) error { return unix.IoctlIfreq(fd, unix.TUNGETIFF, ifr) }); err {
+func (o *openFile) deviceName() (name string, err error) {
+	err = o.use(func(fd int) (err error) {
+		name, _, err = attachment(fd)
+		return err
+	})
+	switch err {
 	case nil:
-		return ifr.Name(), nil
+		return name, nil
 	case ErrClosed:
 		return "", err
 	case unix.EBADFD:
@@ -209,4 +209,15 @@ func (o *openFile) close() error {
 		return opError("close", "queue", err, "")
 	}
 	return nil
+}
+
+// attachment tells the name of the network device that a file is attached to, and the flags of its
+// TUNSETIFF. It fails with EBADFD for a file that is attached to none.
+func attachment(fd int) (name string, flags uint16, err error) {
+	ifr, err := unix.NewIfreq("")
+	if err != nil {
+		return "", 0, err
+	}
+	err = unix.IoctlIfreq(fd, unix.TUNGETIFF, ifr)
+	return ifr.Name(), ifr.Uint16(), err
 }

@@ -166,14 +166,11 @@ func (c Config) tunFlags(fd int, exclusive bool) (uint16, error) {
 // tun lets a further queue join it whatever its flags, and goes by the first queue's: what
 // stands in front of a frame would be taken for the frame.
 func (c Config) checkJoined(fd int, name string, flags uint16) error {
-	ifr, err := unix.NewIfreq(name)
-	if err == nil {
-		err = unix.IoctlIfreq(fd, unix.TUNGETIFF, ifr)
-	}
+	_, has, err := attachment(fd)
 	if err != nil {
 		return opError("get the flags of", name, err, "")
 	}
-	differ := ifr.Uint16() ^ flags
+	differ := has ^ flags
 	switch {
 	case differ&(unix.IFF_NO_PI|unix.IFF_VNET_HDR) != 0:
 		return opError("attach to", name, unix.EINVAL, attachHint(unix.EINVAL, c))
