@@ -40,16 +40,16 @@ func (s *epollSleeper) wait(ready func() bool) error {
 	if ready() {
 		return nil
 	}
-	_, err := epollWait(s.set, s.events[:])
+	_, err := epollWait(s.set, s.events[:], -1)
 	return err
 }
 
-// epollWait waits in a set until something happens, and returns how many events it put into
-// the slice.
-func epollWait(set int, events []unix.EpollEvent) (int, error) {
-	n, err := unix.EpollWait(set, events, -1)
+// epollWait waits in a set until something happens, for so many milliseconds at most, or with -1
+// for ever, and returns how many events it put into the slice.
+func epollWait(set int, events []unix.EpollEvent, most int) (int, error) {
+	n, err := unix.EpollWait(set, events, most)
 	for isRetry(err) {
-		n, err = unix.EpollWait(set, events, -1)
+		n, err = unix.EpollWait(set, events, most)
 	}
 	if err != nil {
 		return 0, opError("wait in", "epoll set", err, "")

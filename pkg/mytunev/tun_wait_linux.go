@@ -115,7 +115,7 @@ func (s *tunSleeper) wait(ready func() bool) error {
 	if ready() {
 		return nil
 	}
-	n, err := epollWait(s.set, s.events[:])
+	n, err := epollWait(s.set, s.events[:], -1)
 	if err != nil {
 		return err
 	}
@@ -145,12 +145,9 @@ func (s *tunSleeper) look(uintptr) bool {
 			return !s.armed
 		}
 	}
-	n, err := unix.EpollWait(s.set, s.events[:], 0)
-	for isRetry(err) {
-		n, err = unix.EpollWait(s.set, s.events[:], 0)
-	}
+	n, err := epollWait(s.set, s.events[:], 0)
 	if err != nil {
-		s.err = opError("look into", "epoll set", err, "")
+		s.err = err
 		return true
 	}
 	s.err = s.see(n)
