@@ -31,20 +31,26 @@ func TestSleeperHasNoP(t *testing.T) {
 		q, k := newFake(t)
 		keepThread(t, q, k, l)
 		wait := start(t.Context(), q, sendBack)
-		until(t, state, func() bool {
-			text := make([]byte, 1<<20)
-			for g := range strings.SplitSeq(string(text[:runtime.Stack(text, true)]), "\n\n") {
-				if strings.Contains(g, "(*Queue).Run(") && strings.Contains(g, state) {
-					return true
-				}
-			}
-			return false
-		})
+		untilRunIs(t, state)
 		q.Close()
 		if err := wait(); err != ErrClosed {
 			t.Error(err)
 		}
 	}
+}
+
+// untilRunIs waits until a Run is in a state, as the beginning of a goroutine's stack tells it.
+func untilRunIs(t *testing.T, state string) {
+	t.Helper()
+	until(t, state, func() bool {
+		text := make([]byte, 1<<20)
+		for g := range strings.SplitSeq(string(text[:runtime.Stack(text, true)]), "\n\n") {
+			if strings.Contains(g, "(*Queue).Run(") && strings.Contains(g, state) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // TestNoWakeupIsLost puts Run to sleep again and again, and hands every frame on.

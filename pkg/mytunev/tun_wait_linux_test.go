@@ -6,7 +6,6 @@ import (
 	"errors"
 	"os"
 	"runtime"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -32,15 +31,7 @@ func TestTunSleeperHasNoP(t *testing.T) {
 		if locked {
 			state = "[syscall"
 		}
-		until(t, state, func() bool {
-			text := make([]byte, 1<<20)
-			for g := range strings.SplitSeq(string(text[:runtime.Stack(text, true)]), "\n\n") {
-				if strings.Contains(g, "(*Queue).Run(") && strings.Contains(g, state) {
-					return true
-				}
-			}
-			return false
-		})
+		untilRunIs(t, state)
 		q.Close()
 		if err := wait(); err != ErrClosed {
 			t.Error(err)
