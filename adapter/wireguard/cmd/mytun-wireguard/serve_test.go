@@ -37,15 +37,21 @@ type tunnel struct {
 
 func newTunnel(t *testing.T, ready error) *tunnel {
 	t.Helper()
+	socket, err := net.Listen("unix", filepath.Join(t.TempDir(), "wg.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newTunnelAt(t, socket, ready)
+}
+
+// newTunnelAt makes one that is configured by socket.
+func newTunnelAt(t *testing.T, socket net.Listener, ready error) *tunnel {
+	t.Helper()
 	dev, _, err := mytuntest.New(mytunev.Config{Offload: mytunev.AllOffloads})
 	if err != nil {
 		t.Fatal(err)
 	}
 	opened, err := wireguard.New(dev)
-	if err != nil {
-		t.Fatal(err)
-	}
-	socket, err := net.Listen("unix", filepath.Join(t.TempDir(), "wg.sock"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,30 +157,18 @@ func (l *pipeListener) Close() error {
 
 // TestEndsAmidARequest: a client that does not end its request does not keep the interface.
 func TestEndsAmidARequest(t *testing.T) {
-	dev, _, err := mytuntest.New(mytunev.Config{Offload: mytunev.AllOffloads})
-	if err != nil {
-		t.Fatal(err)
-	}
-	opened, err := wireguard.New(dev)
-	if err != nil {
-		t.Fatal(err)
-	}
 	client, server := net.Pipe()
 	defer client.Close()
 	socket := &pipeListener{make(chan net.Conn, 1), make(chan struct{})}
 	socket.connections <- server
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() {
-		ended <- carry(ctx, opened, socket, device.NewLogger(device.LogLevelSilent, ""), func() error { return nil })
-	}()
+	x := newTunnelAt(t, socket, nil)
 	for _, line := range []string{"set=1\n", "listen_port=0\n"} { // the second is read by who holds the device's lock
 		if _, err := io.WriteString(client, line); err != nil {
 			t.Fatal(err)
 		}
 	}
-	cancel()
-	if err := <-ended; err != nil {
+	x.cancel()
+	if err := <-x.ended; err != nil {
 		t.Error(err)
 	}
 }
