@@ -20,19 +20,6 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
-const backendVariable = "MYTUN_BACKEND"
-
-// onBoth runs a test over each backend.
-func onBoth(t *testing.T, test func(t *testing.T)) {
-	device.LoadStockTun(t)
-	for _, backend := range []string{"mytun", "tun"} {
-		t.Run(backend, func(t *testing.T) {
-			t.Setenv(backendVariable, backend)
-			test(t)
-		})
-	}
-}
-
 // The addresses of the two stacks of a link: the kernel's and gVisor's.
 var (
 	kernel4, user4 = netip.MustParseAddr("10.9.0.1"), netip.MustParseAddr("10.9.0.2")
@@ -53,7 +40,7 @@ func openDevice(t *testing.T, c mytunev.Config) *mytunev.Device {
 		dev.Close()
 		device.WaitGone(t, dev.Name())
 	})
-	if b, why := dev.Backend(); b.String() != os.Getenv(backendVariable) {
+	if b, why := dev.Backend(); b.String() != os.Getenv(device.BackendVariable) {
 		t.Fatalf("opened over %v: %s", b, why)
 	}
 	device.AddAddress(t, dev.Name(), kernel4.String()+"/24")

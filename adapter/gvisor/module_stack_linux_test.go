@@ -29,7 +29,7 @@ var streamSize = device.Times(1 << 20)
 var configs = map[string]mytunev.Config{"offload": {Offload: mytunev.OffloadTx}, "complete": {}}
 
 func onEach(t *testing.T, test func(t *testing.T, h *host)) {
-	onBoth(t, func(t *testing.T) {
+	device.OnBothBackends(t, func(t *testing.T) {
 		for name, c := range configs {
 			t.Run(name, func(t *testing.T) { test(t, newHost(t, c)) })
 		}
@@ -159,7 +159,7 @@ func TestModuleUDP(t *testing.T) {
 
 // TestModuleExample: what the example serves comes to a client of the kernel's stack.
 func TestModuleExample(t *testing.T) {
-	onBoth(t, func(t *testing.T) {
+	device.OnBothBackends(t, func(t *testing.T) {
 		dev := openDevice(t, mytunev.Config{Offload: mytunev.OffloadTx})
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
@@ -187,7 +187,7 @@ func TestModuleExample(t *testing.T) {
 
 // TestModuleDeleted: the device is deleted under traffic, and the endpoint says so.
 func TestModuleDeleted(t *testing.T) {
-	onBoth(t, func(t *testing.T) {
+	device.OnBothBackends(t, func(t *testing.T) {
 		h := newHost(t, configs["offload"])
 		kernel, user := h.dial(t, kernel4, user4)
 		echoed := make(chan struct{})

@@ -27,8 +27,6 @@ import (
 )
 
 const (
-	backendVariable = "MYTUN_BACKEND"
-
 	tunnel = "wg0"  // the interface of an end
 	wire   = "wire" // the veth of an end
 	wgPort = 51820
@@ -36,14 +34,10 @@ const (
 
 // onBoth runs a test over each backend, in a network namespace of its own.
 func onBoth(t *testing.T, test func(t *testing.T)) {
-	device.LoadStockTun(t)
-	for _, backend := range []string{"mytun", "tun"} {
-		t.Run(backend, func(t *testing.T) {
-			t.Setenv(backendVariable, backend)
-			device.Sandbox(t)
-			test(t)
-		})
-	}
+	device.OnBothBackends(t, func(t *testing.T) {
+		device.Sandbox(t)
+		test(t)
+	})
 }
 
 // An end is one of a tunnel's: a network namespace with a veth to the other's, and an interface of WireGuard's.
@@ -105,7 +99,7 @@ func (e *end) startGo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if driver, want := device.DriverOf(t, tunnel).Name, os.Getenv(backendVariable); driver != want {
+		if driver, want := device.DriverOf(t, tunnel).Name, os.Getenv(device.BackendVariable); driver != want {
 			t.Errorf("%s is of the driver %s, want %s", tunnel, driver, want)
 		}
 		e.dev = wg.NewDevice(tunDevice, conn.NewDefaultBind(), &wg.Logger{Verbosef: wg.DiscardLogf, Errorf: e.logError})

@@ -16,14 +16,10 @@ import (
 // TestModuleTailscale: what the kernel sends at once comes in a slab, what the device writes at once comes to the kernel, and
 // events come in the fork's type.
 func TestModuleTailscale(t *testing.T) {
-	device.LoadStockTun(t)
-	for _, backend := range []string{"mytun", "tun"} {
-		t.Run(backend, func(t *testing.T) {
-			t.Setenv("MYTUN_BACKEND", backend)
-			device.Sandbox(t)
-			testTailscale(t)
-		})
-	}
+	device.OnBothBackends(t, func(t *testing.T) {
+		device.Sandbox(t)
+		testTailscale(t)
+	})
 }
 
 func testTailscale(t *testing.T) {

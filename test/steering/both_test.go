@@ -12,59 +12,51 @@ import (
 	"github.com/mytun/mytun/test/device"
 )
 
-// backendVariable chooses the library's backend, whatever a Config says.
-const backendVariable = "MYTUN_BACKEND"
-
-// onBoth runs a test over mytun and over stock tun, as subtests that are named so.
-func onBoth(t *testing.T, test func(t *testing.T)) {
-	for _, b := range []mytunev.Backend{mytunev.BackendMytun, mytunev.BackendTun} {
-		t.Run(b.String(), func(t *testing.T) {
-			if b == mytunev.BackendTun {
-				device.LoadStockTun(t)
-			}
-			t.Setenv(backendVariable, b.String())
-			test(t)
-		})
-	}
-}
-
 // onTun reports whether the device is stock tun's.
-func onTun() bool { return os.Getenv(backendVariable) == mytunev.BackendTun.String() }
+func onTun() bool { return os.Getenv(device.BackendVariable) == mytunev.BackendTun.String() }
 
-func TestProgramNamesTheQueue(t *testing.T) { onBoth(t, testProgramNamesTheQueue) }
+func TestProgramNamesTheQueue(t *testing.T) { device.OnBothBackends(t, testProgramNamesTheQueue) }
 
-func TestDetachBringsTheHashBack(t *testing.T) { onBoth(t, testDetachBringsTheHashBack) }
+func TestDetachBringsTheHashBack(t *testing.T) { device.OnBothBackends(t, testDetachBringsTheHashBack) }
 
-func TestOtherTypesAreRefused(t *testing.T) { onBoth(t, testOtherTypesAreRefused) }
+func TestOtherTypesAreRefused(t *testing.T) { device.OnBothBackends(t, testOtherTypesAreRefused) }
 
 func TestFramesBeginAsTheProcessSeesThem(t *testing.T) {
-	onBoth(t, testFramesBeginAsTheProcessSeesThem)
+	device.OnBothBackends(t, testFramesBeginAsTheProcessSeesThem)
 }
 
-func TestOneQueueIsNotSteered(t *testing.T) { onBoth(t, testOneQueueIsNotSteered) }
+func TestOneQueueIsNotSteered(t *testing.T) { device.OnBothBackends(t, testOneQueueIsNotSteered) }
 
-func TestQueuesThatAreClosed(t *testing.T) { onBoth(t, testQueuesThatAreClosed) }
+func TestQueuesThatAreClosed(t *testing.T) { device.OnBothBackends(t, testQueuesThatAreClosed) }
 
-func TestFlowsOfATunnelAreSpread(t *testing.T) { onBoth(t, testFlowsOfATunnelAreSpread) }
+func TestFlowsOfATunnelAreSpread(t *testing.T) { device.OnBothBackends(t, testFlowsOfATunnelAreSpread) }
 
-func TestSendersGoByTheirCPU(t *testing.T) { onBoth(t, testSendersGoByTheirCPU) }
+func TestSendersGoByTheirCPU(t *testing.T) { device.OnBothBackends(t, testSendersGoByTheirCPU) }
 
-func TestCPUsChangeUnderTraffic(t *testing.T) { onBoth(t, testCPUsChangeUnderTraffic) }
+func TestCPUsChangeUnderTraffic(t *testing.T) { device.OnBothBackends(t, testCPUsChangeUnderTraffic) }
 
-func TestFilterKeepsDropsAndCuts(t *testing.T) { onBoth(t, testFilterKeepsDropsAndCuts) }
+func TestFilterKeepsDropsAndCuts(t *testing.T) { device.OnBothBackends(t, testFilterKeepsDropsAndCuts) }
 
-func TestPrefixFilterDropsNothingElse(t *testing.T) { onBoth(t, testPrefixFilterDropsNothingElse) }
+func TestPrefixFilterDropsNothingElse(t *testing.T) {
+	device.OnBothBackends(t, testPrefixFilterDropsNothingElse)
+}
 
-func TestTaggedFrames(t *testing.T) { onBoth(t, testTaggedFrames) }
+func TestTaggedFrames(t *testing.T) { device.OnBothBackends(t, testTaggedFrames) }
 
-func TestPrefixesChangeUnderTraffic(t *testing.T) { onBoth(t, testPrefixesChangeUnderTraffic) }
+func TestPrefixesChangeUnderTraffic(t *testing.T) {
+	device.OnBothBackends(t, testPrefixesChangeUnderTraffic)
+}
 
-func TestProgramsOutliveTheirHandles(t *testing.T) { onBoth(t, testProgramsOutliveTheirHandles) }
+func TestProgramsOutliveTheirHandles(t *testing.T) {
+	device.OnBothBackends(t, testProgramsOutliveTheirHandles)
+}
 
-func TestDeviceThatIsGone(t *testing.T) { onBoth(t, testDeviceThatIsGone) }
+func TestDeviceThatIsGone(t *testing.T) { device.OnBothBackends(t, testDeviceThatIsGone) }
 
 func TestPersistentDeviceKeepsItsPrograms(t *testing.T) {
-	onBoth(t, testPersistentDeviceKeepsItsPrograms)
+	device.OnBothBackends(t, testPersistentDeviceKeepsItsPrograms)
 }
 
-func TestProgramsComeAndGoUnderTraffic(t *testing.T) { onBoth(t, testProgramsComeAndGoUnderTraffic) }
+func TestProgramsComeAndGoUnderTraffic(t *testing.T) {
+	device.OnBothBackends(t, testProgramsComeAndGoUnderTraffic)
+}
