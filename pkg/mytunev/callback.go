@@ -29,6 +29,12 @@ type callback struct {
 	path    uint32   // the number, in the digits that descend goes by
 	running *running // of that number
 	s       *sender  // of the function that is being called
+
+	// abandoned is set while the function has not returned: also after a panic, or the end of the
+	// goroutine. Deferred functions then run, for as long as they like, on top of the stack that
+	// was left behind, which still has the number. So c is not to be used again. The same stack
+	// keeps c from being freed, and the number from being another's, until it is gone.
+	abandoned bool
 }
 
 // running tells that the function with a number runs. It matters to the goroutine alone that
@@ -119,7 +125,10 @@ const (
 func (c *callback) call(h Handler, b *Batch, fn func(*Tx) error) error {
 	c.running.Store(true)
 	defer c.running.Store(false)
-	return c.descend(c.path, h, b, fn)
+	c.abandoned = true
+	err := c.descend(c.path, h, b, fn)
+	c.abandoned = false // and so c is on the stack until here
+	return err
 }
 
 // descend puts the digits of rest on the stack, the lowest first, and calls the
@@ -253,6 +262,7 @@ func mayBeInside() bool {
 	return slices.ContainsFunc(callbacks.running, func(r *running) bool { return r.Load() })
 }
 
+// findCallbacks leaves out those that were abandoned.
 func findCallbacks(numbers []uint32) (found []*callback) {
 	if len(numbers) == 0 {
 		return nil
@@ -260,7 +270,9 @@ func findCallbacks(numbers []uint32) (found []*callback) {
 	callbacks.Lock()
 	defer callbacks.Unlock()
 	for _, number := range numbers {
-		found = append(found, callbacks.byNumber[number].Value())
+		if c := callbacks.byNumber[number].Value(); c.running.Load() {
+			found = append(found, c)
+		}
 	}
 	return found
 }

@@ -53,28 +53,33 @@ func TestOwnCallbacks(t *testing.T) {
 	runtime.KeepAlive(idle)
 }
 
-// TestCallbackThatEndsOtherwise: after a panic, or the end of the goroutine, nobody is inside it.
+// TestCallbackThatEndsOtherwise: after a panic, or the end of the goroutine, nobody is inside it,
+// though others run.
 func TestCallbackThatEndsOtherwise(t *testing.T) {
-	c := newCallback()
-	c.s = newSender(&Queue{}, t.Context())
-	onlyRunning(t, c.running)
+	elsewhere := &running{}
+	elsewhere.Store(true)
 	for name, end := range map[string]func(){"panic": func() { panic(errStop) }, "exit": runtime.Goexit} {
-		var inside, above int
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			defer func() { recover() }()
-			defer func() { above = len(ownCallbacks()) }()
-			c.call(nil, nil, func(*Tx) error {
-				defer func() { inside = len(ownCallbacks()) }()
-				end()
-				return nil
-			})
-		}()
-		<-done
-		if inside != 1 || above != 0 || c.running.Load() {
-			t.Errorf("%s: inside %d callbacks of 1, above it %d of 0, running: %v", name, inside, above, c.running.Load())
-		}
+		t.Run(name, func(t *testing.T) {
+			c := newCallback()
+			c.s = newSender(&Queue{}, t.Context())
+			onlyRunning(t, c.running, elsewhere)
+			var inside, above int
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				defer func() { recover() }()
+				defer func() { above = len(ownCallbacks()) }()
+				c.call(nil, nil, func(*Tx) error {
+					defer func() { inside = len(ownCallbacks()) }()
+					end()
+					return nil
+				})
+			}()
+			<-done
+			if inside != 1 || above != 0 || c.running.Load() {
+				t.Errorf("inside %d callbacks of 1, above it %d of 0, running: %v", inside, above, c.running.Load())
+			}
+		})
 	}
 }
 

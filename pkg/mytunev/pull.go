@@ -40,7 +40,7 @@ func (q *Queue) pull(h Handler) (idle bool, err error) {
 		return err == nil, err
 	}
 	defer q.rxTurn.release()
-	if q.pulled == nil {
+	if q.pulled == nil || q.pulled.call.abandoned {
 		q.pulled = newBatch(q, context.Background())
 	}
 	return false, q.callHandler(q.pulled, h)

@@ -191,7 +191,9 @@ func (q *Queue) SendBatchContext(ctx context.Context, fn func(tx *Tx) error) (er
 	c.s = s
 	defer func() {
 		c.s = nil
-		idleCallbacks.Put(c)
+		if !c.abandoned {
+			idleCallbacks.Put(c)
+		}
 		if e := s.finish(); err == nil {
 			err = e
 		}
