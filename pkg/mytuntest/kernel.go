@@ -58,13 +58,14 @@ func New(c mytunev.Config) (*mytunev.Device, *Kernel, error) {
 	if double.Open == nil {
 		return nil, nil, mytunev.ErrNotSupported
 	}
-	k := &Kernel{offload: c.Offload != 0, towards: make([][]Packet, max(c.Queues, 1)), more: make(chan struct{}, 1)}
+	k := &Kernel{offload: c.Offload != 0, more: make(chan struct{}, 1)}
 	d, err := double.Open(c, link{k})
 	if err != nil {
 		return nil, nil, err
 	}
-	k.device = d
-	return d.Value.(*mytunev.Device), k, nil
+	device := d.Value.(*mytunev.Device)
+	k.device, k.towards = d, make([][]Packet, len(device.Queues()))
+	return device, k, nil
 }
 
 // Send sends a frame to the program, through the queue with that index. The frame is copied.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -288,6 +289,7 @@ func TestDelete(t *testing.T) {
 func TestErrors(t *testing.T) {
 	for text, c := range map[string]mytunev.Config{
 		"ring sizes of mytun0": {RxRing: 1 << 10}, "Config.RxRing": {RxRing: 3}, "Config.Queues": {Queues: -1},
+		"Config.Queues is": {Queues: math.MaxInt},
 	} {
 		if _, _, err := New(c); err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("%v, want %q in it", err, text)
