@@ -22,9 +22,9 @@ func openDouble(c Config, k double.Kernel) (*double.Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := strings.Replace(c.Name, "%d", "0", 1)
-	if name == "" {
-		name = "mytun0"
+	name := strings.Replace(c.tunName(), "%d", "0", 1)
+	if len(name) >= unix.IFNAMSIZ {
+		return nil, opError("attach to", name, unix.EINVAL, nameHint)
 	}
 	if err := c.checkTunRings(name); err != nil {
 		return nil, err
@@ -42,6 +42,10 @@ func openDouble(c Config, k double.Kernel) (*double.Device, error) {
 	link.ports = ports
 	d := newDevice(name, c.Mode, ports)
 	d.setLoops(c)
+	d.backend, d.why = BackendMytun, "package mytuntest plays the kernel"
+	if c.Backend == BackendTun {
+		d.backend = BackendTun
+	}
 	return &double.Device{Value: d, Wake: func(queue int) { ports[queue].frames.kick() },
 		Delete: link.delete, Change: func(change func(state any)) { link.change(func(state *Link) { change(state) }) }}, nil
 }
@@ -214,6 +218,10 @@ func (w *doubleWatch) close() {}
 func (f *doubleFile) setMTU(mtu int) error {
 	if err := f.usable(); err != nil {
 		return err
+	}
+	if mtu < mtuMin || mtu > mtuMax {
+		state, _ := f.link.look()
+		return opError("set MTU of", state.Name, unix.EINVAL, mtuHint(unix.EINVAL))
 	}
 	f.link.change(func(state *Link) { state.MTU = mtu })
 	return nil

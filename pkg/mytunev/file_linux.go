@@ -4,6 +4,7 @@ package mytunev
 
 import (
 	"errors"
+	"fmt"
 	"runtime"
 	"sync"
 
@@ -162,15 +163,20 @@ func setLinkMTU(name string, mtu int) (int, error) {
 	if int(int32(mtu)) != mtu {
 		mtu = -1 // which the kernel refuses too
 	}
-	return linkIoctl("set MTU of", name, unix.SIOCSIFMTU, uint32(mtu), func(err error) string {
-		switch err {
-		case unix.EPERM:
-			return "CAP_NET_ADMIN is needed: run as root"
-		case unix.EINVAL:
-			return "the device takes an MTU from 68 to 65535"
-		}
-		return ""
-	})
+	return linkIoctl("set MTU of", name, unix.SIOCSIFMTU, uint32(mtu), mtuHint)
+}
+
+// The MTUs that a device takes.
+const mtuMin, mtuMax = 68, 65535
+
+func mtuHint(err error) string {
+	switch err {
+	case unix.EPERM:
+		return "CAP_NET_ADMIN is needed: run as root"
+	case unix.EINVAL:
+		return fmt.Sprintf("the device takes an MTU from %d to %d", mtuMin, mtuMax)
+	}
+	return ""
 }
 
 // linkIoctl calls an ioctl of network devices that takes or returns a number.

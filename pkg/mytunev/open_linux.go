@@ -110,11 +110,13 @@ func openNode(path string, failure func(path string, err error) error) (int, err
 	}
 }
 
+const nameHint = "a name has at most 15 bytes"
+
 // attach makes fd a queue of the network device and returns the device's name.
 func attach(fd int, c Config, name string, flags uint16) (string, error) {
 	ifr, err := unix.NewIfreq(name)
 	if err != nil {
-		return "", opError("attach to", name, err, "a name has at most 15 bytes")
+		return "", opError("attach to", name, err, nameHint)
 	}
 	ifr.SetUint16(flags)
 	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr); err != nil {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -289,7 +290,7 @@ func TestDelete(t *testing.T) {
 func TestErrors(t *testing.T) {
 	for text, c := range map[string]mytunev.Config{
 		"ring sizes of mytun0": {RxRing: 1 << 10}, "Config.RxRing": {RxRing: 3}, "Config.Queues": {Queues: -1},
-		"Config.Queues is": {Queues: math.MaxInt},
+		"Config.Queues is": {Queues: math.MaxInt}, "at most 15 bytes": {Name: "a-name-of-length"},
 	} {
 		if _, _, err := New(c); err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("%v, want %q in it", err, text)
@@ -313,6 +314,35 @@ func TestErrors(t *testing.T) {
 	}
 	if !errors.Is(err, mytunev.ErrNotSupported) {
 		t.Errorf("%v, want ErrNotSupported: there is no descriptor", err)
+	}
+}
+
+// TestDefaults: what Config leaves open is what Open makes of it.
+func TestDefaults(t *testing.T) {
+	for want, c := range map[string]mytunev.Config{
+		"mytun0 mytun": {}, "mytap0 mytun": {Mode: mytunev.TAP}, "vpn0 mytun": {Name: "vpn%d", Backend: mytunev.BackendMytun},
+		"a-name-as-long0 tun": {Name: "a-name-as-long%d", Backend: mytunev.BackendTun},
+	} {
+		d, _ := newPair(t, c)
+		backend, why := d.Backend()
+		if got := d.Name() + " " + backend.String(); got != want || why == "" {
+			t.Errorf("%s, because %q, want %s", got, why, want)
+		}
+	}
+}
+
+// TestSetMTU: there are no other MTUs than those of a device.
+func TestSetMTU(t *testing.T) {
+	d, _ := newPair(t, mytunev.Config{})
+	for mtu, want := range map[int]error{-1: syscall.EINVAL, 67: syscall.EINVAL, 68: nil, 65535: nil, 65536: syscall.EINVAL, math.MaxInt: syscall.EINVAL} {
+		before, _ := d.MTU()
+		err := d.SetMTU(mtu)
+		if want == nil {
+			before = mtu
+		}
+		if after, _ := d.MTU(); after != before || !errors.Is(err, want) || (err == nil) != (want == nil) {
+			t.Errorf("%d: %v, and the MTU is %d, want %v and %d", mtu, err, after, want, before)
+		}
 	}
 }
 
