@@ -241,20 +241,22 @@ func (d *Device) SetWriteDeadline(t time.Time) error { return d.first().SetWrite
 // SyscallConn is Queue.SyscallConn of the first queue.
 func (d *Device) SyscallConn() (syscall.RawConn, error) { return d.first().SyscallConn() }
 
-// Stats returns the sum of the counters of all queues.
+// Stats returns the sum of the counters of all queues. It fails as Queue.Stats does for the first
+// of them that fails, and returns what there is.
 func (d *Device) Stats() (Stats, error) {
 	var sum Stats
 	if len(d.queues) == 0 {
 		return sum, ErrClosed
 	}
+	var failure error
 	for _, q := range d.queues {
 		s, err := q.Stats()
-		if err != nil {
-			return sum, err
+		if failure == nil {
+			failure = err
 		}
 		sum.add(s)
 	}
-	return sum, nil
+	return sum, failure
 }
 
 // Close closes every queue, as Queue.Close does: it waits for no function of the program. A

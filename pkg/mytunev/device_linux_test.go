@@ -55,6 +55,29 @@ func TestDevice(t *testing.T) {
 	}
 }
 
+// TestStatsAfterClose: what was counted on this side is there still, of all queues.
+func TestStatsAfterClose(t *testing.T) {
+	d, kernels := newFakeDevice(t, 3)
+	for i, k := range kernels {
+		k.send([]byte{1})
+		if _, err := d.Queues()[i].Read(make([]byte, 1)); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := d.Queues()[1].Close(); err != nil {
+		t.Error(err)
+	}
+	if s, err := d.Stats(); err != ErrClosed || s.Frames != 3 || s.RxFrames != 2*7 {
+		t.Errorf("of two queues: %+v, %v", s, err)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	if s, err := d.Stats(); err != ErrClosed || s.Frames != 3 || s.RxFrames != 0 {
+		t.Errorf("of none: %+v, %v", s, err)
+	}
+}
+
 func TestDeviceRun(t *testing.T) {
 	d, kernels := newFakeDevice(t, 3)
 	var sum atomic.Int64
