@@ -276,6 +276,23 @@ func TestSyscallConn(t *testing.T) {
 	}
 }
 
+// TestSyscallConnKeepsDevice: a program may keep nothing else of a device.
+func TestSyscallConnKeepsDevice(t *testing.T) {
+	k := newFakeKernel(t, heapRing(fakeRing, 0), heapRing(fakeRing, 0), new(atomic.Uint32))
+	c, err := newDevice("fake0", TUN, []port{k.port(nil)}).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		runtime.GC()
+		time.Sleep(time.Millisecond)
+	}
+	if err := c.Control(func(uintptr) {}); err != nil {
+		t.Error(err)
+	}
+	c.(rawConn).q.Close()
+}
+
 // TestHandlerThatExits: of one queue it takes the caller of Run along, of several it ends Run.
 func TestHandlerThatExits(t *testing.T) {
 	for _, queues := range []int{1, 3} {

@@ -13,16 +13,17 @@ func (q *Queue) SyscallConn() (syscall.RawConn, error) {
 	if !q.open.Load() {
 		return nil, ErrClosed
 	}
-	return rawConn{q.port.file}, nil
+	return rawConn{q}, nil
 }
 
-type rawConn struct{ file kernelFile }
+// A rawConn has the queue, and so the device, which is not to be freed before.
+type rawConn struct{ q *Queue }
 
 func (c rawConn) Control(f func(fd uintptr)) error {
 	if f == nil {
 		return errNoFunction
 	}
-	return c.file.control(f)
+	return c.q.port.file.control(f)
 }
 
 func (c rawConn) Read(func(fd uintptr) bool) error { return ErrNotSupported }
