@@ -84,6 +84,7 @@ func TestInheritedFits(t *testing.T) {
 
 // TestTakeRings: rings that are there are taken as they are, or not at all.
 func TestTakeRings(t *testing.T) {
+	page := uint32(unix.Getpagesize())
 	for name, c := range map[string]struct {
 		change func(i *abiInfo)
 		config Config
@@ -97,6 +98,8 @@ func TestTakeRings(t *testing.T) {
 		"tailroom":      {func(*abiInfo) {}, Config{Headroom: 50}, unix.EBUSY},
 		"WakeBytes":     {func(*abiInfo) {}, Config{Headroom: 50, Tailroom: 16, WakeBytes: 1 << 29}, unix.EBUSY},
 		"nonsense":      {func(i *abiInfo) { i.rx.dataLength = 1 }, Config{Headroom: 50, Tailroom: 16}, unix.EPROTO},
+		"three pages":   {func(i *abiInfo) { i.rx.size, i.rx.dataLength = 3*page, 6*uint64(page) }, Config{Headroom: 50, Tailroom: 16}, unix.EPROTO},
+		"too large":     {func(i *abiInfo) { i.tx.size, i.tx.dataLength = 2*maxRing, 4*maxRing }, Config{Headroom: 50, Tailroom: 16}, unix.EPROTO},
 		"words overlap": {func(i *abiInfo) { i.rx.producer = i.state }, Config{Headroom: 50, Tailroom: 16}, unix.EPROTO},
 	} {
 		info := goodInfo()
