@@ -150,13 +150,13 @@ func TestAllocsOfWaiting(t *testing.T) {
 	r.q.SetReadDeadline(time.Time{})
 	r.measure("busy poll", 0, func() {
 		r.q.loop.busyPoll = time.Microsecond
-		if r.q.lookOn(r.b.s.ctx, &r.q.readDeadline) {
+		if r.q.lookOn(r.b.s.ctx, r.q.readDeadline) {
 			t.Fatal("a frame in an empty ring")
 		}
 		r.k.put(r.payload, 0)
 		r.k.show()
 		r.q.loop.busyPoll = time.Hour
-		if !r.q.lookOn(r.b.s.ctx, &r.q.readDeadline) {
+		if !r.q.lookOn(r.b.s.ctx, r.q.readDeadline) {
 			t.Fatal("no frame")
 		}
 		r.receive()

@@ -8,7 +8,8 @@ import (
 )
 
 // A deadline is a time that can be changed while others wait for it. The zero
-// value never passes, nor does a nil pointer.
+// value never passes, nor does a nil pointer. While its time is to come, a
+// timer keeps it, and kick, from being freed.
 type deadline struct {
 	mu     sync.Mutex
 	timer  *time.Timer

@@ -228,6 +228,7 @@ func TestLeakedDevice(t *testing.T) {
 		if _, err := d.Read(make([]byte, 10)); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Error(err)
 		}
+		d.SetDeadline(time.Now().Add(time.Hour)) // which nobody waits for
 	}()
 	for end := time.Now().Add(10 * time.Second); !k.unmapped.Load(); {
 		runtime.GC()

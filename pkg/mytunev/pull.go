@@ -28,7 +28,7 @@ func (q *Queue) ReadBatch(h Handler) error {
 		if _, err := letGo(); err != nil {
 			return err
 		}
-		if err := q.sleepForFrames(context.Background(), &q.readDeadline); err != nil {
+		if err := q.sleepForFrames(context.Background(), q.readDeadline); err != nil {
 			return err
 		}
 	}
@@ -36,7 +36,7 @@ func (q *Queue) ReadBatch(h Handler) error {
 
 // pull calls h once, unless there are no frames.
 func (q *Queue) pull(h Handler) (idle bool, err error) {
-	if ready, err := q.beginFrames(lent, context.Background(), &q.readDeadline); !ready {
+	if ready, err := q.beginFrames(lent, context.Background(), q.readDeadline); !ready {
 		return err == nil, err
 	}
 	defer q.rxTurn.release()

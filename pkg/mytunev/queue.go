@@ -66,7 +66,7 @@ type Queue struct {
 	loop  loop
 
 	framesGate, spaceGate       gate
-	readDeadline, writeDeadline deadline
+	readDeadline, writeDeadline *deadline // apart: a timer reaches them, and is not to keep q
 	open                        atomic.Bool
 	done                        chan struct{} // closed when open is cleared
 	rings                       atomic.Int32  // those whose turn has not ended
@@ -100,8 +100,11 @@ func newQueue(dev *Device, index int, p port) *Queue {
 		port:  p,
 		done:  make(chan struct{}),
 		freed: make(chan error, 1),
-		rx:    newConsumer(p.rx, p.maxFrame),
-		tx:    newProducer(p.tx, p.maxFrame),
+
+		readDeadline: &deadline{}, writeDeadline: &deadline{},
+
+		rx: newConsumer(p.rx, p.maxFrame),
+		tx: newProducer(p.tx, p.maxFrame),
 	}
 	q.rings.Store(2)
 	q.rxTurn, q.txTurn = newTurn(q.left), newTurn(q.left)
@@ -279,14 +282,14 @@ func (q *Queue) Read(p []byte) (int, error) {
 		if _, err := letGo(); err != nil {
 			return 0, err
 		}
-		if err = q.sleepForFrames(context.Background(), &q.readDeadline); err != nil {
+		if err = q.sleepForFrames(context.Background(), q.readDeadline); err != nil {
 			return 0, err
 		}
 	}
 }
 
 func (q *Queue) tryRead(p []byte) (n int, idle bool, err error) {
-	if ready, err := q.beginFrames(brief, context.Background(), &q.readDeadline); !ready {
+	if ready, err := q.beginFrames(brief, context.Background(), q.readDeadline); !ready {
 		return 0, err == nil, err
 	}
 	defer q.rxTurn.release()

@@ -86,7 +86,7 @@ func (s *sender) pause(n uint32) error {
 	if s.own && s.ctx.Done() != nil {
 		defer context.AfterFunc(s.ctx, q.port.space.kick)()
 	}
-	return q.sleep(s.ctx, &q.spaceGate, &q.writeDeadline, (*Queue).armTx, n)
+	return q.sleep(s.ctx, &q.spaceGate, q.writeDeadline, (*Queue).armTx, n)
 }
 
 // armTx asks for a signal when there is room.
@@ -134,7 +134,7 @@ func (s *sender) waitTurn() error {
 	if err != nil {
 		return err
 	}
-	return q.txTurn.wait(s.kind, q, s.ctx, &q.writeDeadline)
+	return q.txTurn.wait(s.kind, q, s.ctx, q.writeDeadline)
 }
 
 // publish drops an open reservation, shows what was committed to the kernel, and
