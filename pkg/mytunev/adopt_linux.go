@@ -27,6 +27,9 @@ func openFiles(c Config, files []*os.File) (*Device, error) {
 	if c.Backend != BackendAuto && c.Backend != first.backend {
 		return nil, opError("open", files[0].Name(), ErrNotSupported, fmt.Sprintf("it is a file of %v's, and Config.Backend is %v", first.backend, c.Backend))
 	}
+	if err := eachOnce(files); err != nil {
+		return nil, err
+	}
 	if first.attached {
 		c.Name, c.Mode = first.name, first.mode()
 	}
@@ -45,6 +48,36 @@ func openFiles(c Config, files []*os.File) (*Device, error) {
 			return openInherited(file, first.backend, tun, c, name, exclusive)
 		})
 	}, c)
+}
+
+// eachOnce refuses a file that is there twice, as itself or as a duplicate: the two queues would have
+// one pair of rings. A kernel that cannot tell lets it pass.
+func eachOnce(files []*os.File) error {
+	for i, file := range files {
+		for _, before := range files[:i] {
+			if sameFile(before, file) {
+				return opError("open", file.Name(), unix.EINVAL, "it is there twice: each queue has a file of its own")
+			}
+		}
+	}
+	return nil
+}
+
+// sameFile reports whether two descriptors are of one open file.
+func sameFile(a, b *os.File) (same bool) {
+	const openFiles = 0 // KCMP_FILE of <linux/kcmp.h>
+	if a == nil || b == nil {
+		return false // which is refused later
+	}
+	withFD(a, func(fd int) error {
+		return withFD(b, func(other int) error {
+			process := uintptr(os.Getpid())
+			order, _, errno := unix.Syscall6(unix.SYS_KCMP, process, process, openFiles, uintptr(fd), uintptr(other), 0)
+			same = errno == 0 && order == 0
+			return nil
+		})
+	})
+	return same
 }
 
 // openInherited is openQueue for a file that somebody has opened.

@@ -109,3 +109,39 @@ func TestTakeRings(t *testing.T) {
 		}
 	}
 }
+
+// TestEachOnce: of a file that is there twice, one queue would take what is the other's.
+func TestEachOnce(t *testing.T) {
+	open := func() *os.File {
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		return f
+	}
+	file, other := open(), open()
+	if !sameFile(file, file) {
+		t.Skip("this kernel does not compare files (CONFIG_KCMP)")
+	}
+	fd, err := duplicate(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	twin := os.NewFile(uintptr(fd), "twin")
+	t.Cleanup(func() { twin.Close() })
+	for name, c := range map[string]struct {
+		files []*os.File
+		want  error
+	}{
+		"one":         {[]*os.File{file}, nil},
+		"two":         {[]*os.File{file, other}, nil},
+		"itself":      {[]*os.File{file, other, file}, unix.EINVAL},
+		"a duplicate": {[]*os.File{other, file, twin}, unix.EINVAL},
+		"none":        {[]*os.File{nil, file, nil}, nil},
+	} {
+		if err := eachOnce(c.files); !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+}

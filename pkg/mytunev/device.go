@@ -60,7 +60,7 @@ func Open(c Config) (*Device, error) {
 	return d, nil
 }
 
-// OpenFile opens a device by files of /dev/net/mytun or /dev/net/tun, one for each queue, that
+// OpenFile opens a device by files of /dev/net/mytun or /dev/net/tun, another for each queue, that
 // somebody else has opened: a process that has the right to, a service manager, the program itself
 // before it was restarted. The Device has duplicates: what the caller does with its files, which
 // it may close at once, does not change the Device, but the network device lives until both

@@ -189,6 +189,25 @@ func TestModuleFileErrors(t *testing.T) {
 	})
 }
 
+// TestModuleFileTwice: two queues are not made of one.
+func TestModuleFileTwice(t *testing.T) {
+	onBoth(t, func(t *testing.T) {
+		f := openNodeFile(t)
+		if !sameFile(f, f) {
+			t.Skip("this kernel does not compare files (CONFIG_KCMP)")
+		}
+		attachFile(t, f, "file0", unix.IFF_TUN|unix.IFF_NO_PI|unix.IFF_MULTI_QUEUE)
+		before := countFDs(t)
+		if _, err := OpenFile(Config{}, f, f); !errors.Is(err, unix.EINVAL) || !strings.Contains(err.Error(), "twice") {
+			t.Errorf("%v, want EINVAL", err)
+		}
+		if after := countFDs(t); after != before {
+			t.Errorf("%d descriptors, before %d", after, before)
+		}
+		openInheritedDevice(t, Config{}, f).carries(t, "file0")
+	})
+}
+
 // TestModuleFileOfADeviceThatIsGone ends as one that Open has opened.
 func TestModuleFileOfADeviceThatIsGone(t *testing.T) {
 	onBoth(t, func(t *testing.T) {
