@@ -185,7 +185,8 @@ func (d *Device) Index() (int, error) {
 // Run calls Run on every queue, each on a goroutine of its own, and returns when
 // all have ended: the first that does ends the others. Its error is returned; it
 // is never nil. A Handler that ends its goroutine (runtime.Goexit, testing.T.FailNow)
-// ends Run, too.
+// ends Run, too. One that panics ends the program if d has several queues: the caller
+// of Run cannot recover what another goroutine does.
 func (d *Device) Run(ctx context.Context, h Handler) error {
 	if len(d.queues) < 2 {
 		return d.first().Run(ctx, h)
