@@ -83,7 +83,11 @@ func (o *openFile) setOffload(offload Offload) error {
 	case unix.EINVAL:
 		err = ErrNotSupported
 	}
-	return opError("set the offloads of", "device", err, "they are to be "+offload.String())
+	name, unnamed := o.deviceName()
+	if unnamed != nil {
+		name = "device"
+	}
+	return opError("set the offloads of", name, err, "they are to be "+offload.String())
 }
 
 // setMTU implements kernelFile.

@@ -42,8 +42,8 @@ func TestModuleTunOffload(t *testing.T) {
 				t.Errorf("%v: %v, want ErrNotSupported and why", o, err)
 			}
 			d = openDevice(t, Config{Backend: BackendTun, Offload: OffloadTx})
-			if err := d.SetOffload(o); !errors.Is(err, ErrNotSupported) || !strings.Contains(err.Error(), o.String()) {
-				t.Errorf("SetOffload(%v): %v, want ErrNotSupported", o, err)
+			if err := d.SetOffload(o); !errors.Is(err, ErrNotSupported) || !strings.Contains(err.Error(), o.String()) || !strings.Contains(err.Error(), d.Name()) {
+				t.Errorf("SetOffload(%v): %v, want ErrNotSupported of %s", o, err, d.Name())
 			}
 		} else if err != nil {
 			t.Errorf("%v: %v", o, err)
