@@ -11,7 +11,9 @@
 // What the kernel sends is handed to the stack from the callback, copied once, out of the ring
 // into memory of the stack's. What the stack sends is copied once, into the ring, a batch at the
 // cost of one frame. With Config.Offload, TCP goes both ways in super-packets of up to 64 KB, and
-// nobody computes the checksums of what does not leave the machine. Where mytun's module is
+// nobody computes the checksums of what does not leave the machine. With Config.Queues, flows are spread
+// over several queues both ways, so that neither those who send nor what is received meet at one: the
+// kernel sends a flow's packets by the queue that it gets them from. Where mytun's module is
 // not, the device is stock tun's, by package mytunev's other backend.
 //
 // The example serves HTTP on an address that no interface of the machine has.

@@ -23,7 +23,6 @@ const received = mytunev.OffloadChecksum | mytunev.OffloadTSO4 | mytunev.Offload
 // An Endpoint is a stack.LinkEndpoint over a TUN device. Its methods are safe for concurrent use.
 type Endpoint struct {
 	dev     *mytunev.Device
-	queue   *mytunev.Queue // for what the stack sends
 	offload bool
 	mtu     atomic.Uint32
 
@@ -43,7 +42,7 @@ var (
 // New makes an Endpoint of an open TUN device, which it then owns: Close closes it. If the device
 // was opened with Config.Offload, New sets the offloads that the stack can take, which
 // are checksums and TCP. What comes through all queues is received once the stack has attached
-// itself, which Stack.CreateNIC does; what the stack sends goes by the first.
+// itself, which Stack.CreateNIC does; what the stack sends is spread over all of them by its flow.
 func New(dev *mytunev.Device) (*Endpoint, error) {
 	if dev.Mode() != mytunev.TUN {
 		return nil, fmt.Errorf("mytun for gvisor: %s is a %v device and has to be a TUN device", dev.Name(), dev.Mode())
@@ -52,7 +51,7 @@ func New(dev *mytunev.Device) (*Endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Endpoint{dev: dev, queue: dev.Queues()[0]}
+	e := &Endpoint{dev: dev}
 	e.mtu.Store(uint32(mtu))
 	switch err := dev.SetOffload(received); {
 	case err == nil:

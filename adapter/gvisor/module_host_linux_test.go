@@ -51,6 +51,7 @@ func openDevice(t *testing.T, c mytunev.Config) *mytunev.Device {
 
 // A host is a gVisor stack with a device.
 type host struct {
+	dev      *mytunev.Device
 	name     string
 	mtu      int
 	endpoint *gvisor.Endpoint
@@ -73,7 +74,7 @@ func newHost(t *testing.T, c mytunev.Config) *host {
 		endpoint.Wait()
 		s.Destroy()
 	})
-	return &host{dev.Name(), int(endpoint.MTU()), endpoint, s}
+	return &host{dev, dev.Name(), int(endpoint.MTU()), endpoint, s}
 }
 
 func tcpipAddress(a netip.Addr) tcpip.Address { return tcpip.AddrFromSlice(a.AsSlice()) }

@@ -11,23 +11,68 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
-// WritePackets sends packets, and waits for room in the ring. It returns how many were sent.
+// WritePackets sends packets, and waits for room in the ring. All packets of a flow go by the same queue of the device,
+// so they stay in order; those of different flows are spread over all queues, and who sends by one does not wait for who
+// sends by another. It returns how many were sent.
 func (e *Endpoint) WritePackets(packets stack.PacketBufferList) (int, tcpip.Error) {
-	sent := 0
-	err := e.queue.SendBatch(func(tx *mytunev.Tx) error {
-		for _, p := range packets.AsSlice() {
-			if err := e.send(tx, p); err != nil {
-				return err
-			}
-			sent++
+	w := writing{endpoint: e, left: packets.AsSlice()}
+	w.look()
+	for len(w.left) > 0 {
+		if err := w.queue.SendBatch(w.sendRun); err != nil {
+			return w.sent, tcpipError(err)
 		}
-		return nil
-	})
-	return sent, tcpipError(err)
+	}
+	return w.sent, nil
 }
 
-// send puts a packet into the ring.
-func (e *Endpoint) send(tx *mytunev.Tx, p *stack.PacketBuffer) error {
+// A writing is one WritePackets.
+type writing struct {
+	endpoint *Endpoint
+	left     []*stack.PacketBuffer // to be sent
+	parts    [][]byte              // of the first one of these
+	queue    *mytunev.Queue        // that it goes by
+	sent     int
+}
+
+// look finds out about the packet that is the first of those left.
+func (w *writing) look() {
+	if len(w.left) == 0 {
+		return
+	}
+	w.parts = w.left[0].AsSlices()
+	w.queue = w.endpoint.queueOf(w.parts)
+}
+
+// sendRun sends the packets up to the first that goes by another queue.
+func (w *writing) sendRun(tx *mytunev.Tx) error {
+	for queue := w.queue; len(w.left) > 0 && w.queue == queue; {
+		if err := w.endpoint.send(tx, w.left[0], w.parts); err != nil {
+			return err
+		}
+		w.sent++
+		w.left = w.left[1:]
+		w.look()
+	}
+	return nil
+}
+
+// queueOf chooses the queue for a packet.
+func (e *Endpoint) queueOf(parts [][]byte) *mytunev.Queue {
+	queues := e.dev.Queues()
+	if len(queues) == 1 {
+		return queues[0]
+	}
+	var head [headSize]byte
+	n := 0
+	for i := 0; i < len(parts) && n < headSize; i++ {
+		n += copy(head[n:], parts[i])
+	}
+	index := uint64(flowOf(head[:n])) * uint64(len(queues)) >> 32
+	return queues[index]
+}
+
+// send puts a packet, which has these parts, into the ring.
+func (e *Endpoint) send(tx *mytunev.Tx, p *stack.PacketBuffer, parts [][]byte) error {
 	size := p.Size()
 	slot, err := tx.Reserve(size)
 	if err == mytunev.ErrFull {
@@ -39,7 +84,7 @@ func (e *Endpoint) send(tx *mytunev.Tx, p *stack.PacketBuffer) error {
 		return err
 	}
 	rest := slot
-	for _, part := range p.AsSlices() {
+	for _, part := range parts {
 		rest = rest[copy(rest, part):]
 	}
 	if !e.offload {
