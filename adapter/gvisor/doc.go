@@ -16,6 +16,11 @@
 // kernel sends a flow's packets by the queue that it gets them from. Where mytun's module is
 // not, the device is stock tun's, by package mytunev's other backend.
 //
+// The stack's interface has the MTU of the device, whoever sets it. Of nothing else that becomes of the device
+// is the stack told, as it need not know: while the device is down what it sends is lost,
+// as on a wire that is cut, and once it is deleted, sending fails and Endpoint.Err says why. A program that wants
+// more of its stack, as DisableNIC for a device that is down, has Device.WatchLink.
+//
 // The example serves HTTP on an address that no interface of the machine has.
 //
 // It is a Go module of its own, so that gVisor's stack reaches nobody who does not use it.

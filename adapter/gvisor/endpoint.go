@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math"
 	"sync"
-	"sync/atomic"
 
 	"github.com/mytun/mytun/pkg/mytunev"
 
@@ -23,8 +22,8 @@ const received = mytunev.OffloadChecksum | mytunev.OffloadTSO4 | mytunev.Offload
 // An Endpoint is a stack.LinkEndpoint over a TUN device. Its methods are safe for concurrent use.
 type Endpoint struct {
 	dev     *mytunev.Device
+	link    *link
 	offload bool
-	mtu     atomic.Uint32
 
 	mu         sync.Mutex
 	dispatcher stack.NetworkDispatcher
@@ -47,17 +46,16 @@ func New(dev *mytunev.Device) (*Endpoint, error) {
 	if dev.Mode() != mytunev.TUN {
 		return nil, fmt.Errorf("mytun for gvisor: %s is a %v device and has to be a TUN device", dev.Name(), dev.Mode())
 	}
-	mtu, err := dev.MTU()
-	if err != nil {
-		return nil, err
-	}
 	e := &Endpoint{dev: dev}
-	e.mtu.Store(uint32(mtu))
 	switch err := dev.SetOffload(received); {
 	case err == nil:
 		e.offload = true
 	case !errors.Is(err, mytunev.ErrNotSupported):
 		return nil, err
+	}
+	var err error
+	if e.link, err = watchLink(dev, e.fail); err != nil {
+		return nil, fmt.Errorf("mytun for gvisor: watch %s: %w", dev.Name(), err)
 	}
 	return e, nil
 }
@@ -117,7 +115,7 @@ func (e *Endpoint) IsAttached() bool {
 // is gone.
 func (e *Endpoint) Wait() { e.receiving.Wait() }
 
-// Err tells why nothing can be received any more, nil as long as something can:
+// Err tells why nothing can be received any more, attached or not, nil as long as something can:
 // [mytunev.ErrDetached], for one, if somebody has deleted the device.
 func (e *Endpoint) Err() error {
 	e.mu.Lock()
@@ -129,6 +127,7 @@ func (e *Endpoint) Err() error {
 // stack: Wait does.
 func (e *Endpoint) Close() {
 	e.dev.Close()
+	<-e.link.ended
 	e.fail(mytunev.ErrClosed)
 	e.mu.Lock()
 	action := e.onClose
@@ -146,15 +145,13 @@ func (e *Endpoint) SetOnCloseAction(action func()) {
 	e.onClose = action
 }
 
-// MTU returns the device's MTU at New, or what SetMTU has made of it.
-func (e *Endpoint) MTU() uint32 { return e.mtu.Load() }
+// MTU returns the device's MTU, whoever has set it: an administrator too. Of a device that is moved to another network
+// namespace it is the last from before.
+func (e *Endpoint) MTU() uint32 { return e.link.mtu.Load() }
 
-// SetMTU sets the MTU of the device, too. One that the device does not take changes nothing.
-func (e *Endpoint) SetMTU(mtu uint32) {
-	if e.dev.SetMTU(int(mtu)) == nil {
-		e.mtu.Store(mtu)
-	}
-}
+// SetMTU, and with it Stack.SetNICMTU, sets the MTU of the device, which takes CAP_NET_ADMIN: the two ends of a link
+// have one. An MTU that the device does not take changes nothing.
+func (e *Endpoint) SetMTU(mtu uint32) { e.link.setMTU(mtu) }
 
 // MaxHeaderLength returns 0: a TUN device has no link header.
 func (*Endpoint) MaxHeaderLength() uint16 { return 0 }

@@ -360,15 +360,6 @@ func (d dispatcher) DeliverNetworkPacket(protocol tcpip.NetworkProtocolNumber, _
 	d.got <- protocol
 }
 
-func TestDeleted(t *testing.T) {
-	h := newHost(t, mytunev.Config{}, v4[0])
-	h.kernel.Delete()
-	h.endpoint.Wait()
-	if err := h.endpoint.Err(); err != mytunev.ErrDetached {
-		t.Errorf("%v, want ErrDetached", err)
-	}
-}
-
 func TestProperties(t *testing.T) {
 	h := newHost(t, mytunev.Config{}, v4[0])
 	e := h.endpoint

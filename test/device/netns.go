@@ -175,6 +175,14 @@ func Down(t testing.TB, name string) {
 	}
 }
 
+// SetMTU sets the MTU of a device.
+func SetMTU(t testing.TB, name string, mtu int) {
+	t.Helper()
+	if err := netlink.LinkSetMTU(LinkOf(t, name), mtu); err != nil {
+		t.Fatalf("MTU %d of %s: %v", mtu, name, err)
+	}
+}
+
 // Delete deletes a device.
 func Delete(t testing.TB, name string) {
 	t.Helper()
