@@ -117,6 +117,23 @@ test_errors_reach_the_caller() {
 	gone wge1
 }
 
+# A client that is amid a request does not keep the process when the interface is deleted.
+test_deleted_amid_a_request() {
+	local program line=''
+	need socat
+	program=$(need_program mytun-wireguard)
+	"$program" wga1
+	coproc client { exec socat - UNIX-CONNECT:/var/run/wireguard/wga1.sock; }
+	# in one piece: when the first request is answered, the second one has been read
+	printf 'get=1\n\nset=1\nlisten_port=0\n' >&"${client[1]}"
+	until [ "$line" = errno=0 ]; do
+		read -r -t $((10 * ${MYTUN_SLOW:-1})) line <&"${client[0]}" || fail "no answer"
+	done
+	process_of wga1
+	ip link delete wga1
+	wait_for 10 gone wga1
+}
+
 # The second one for an interface is refused, and the first lives on.
 test_second_is_refused() {
 	local program

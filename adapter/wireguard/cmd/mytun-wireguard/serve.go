@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync"
 
 	"github.com/mytun/mytun/adapter/wireguard"
 	"github.com/mytun/mytun/pkg/mytunev"
@@ -69,7 +70,8 @@ func over(b mytunev.Backend, why string) string {
 // the socket answers, and ends without an error when ctx is done, or the interface or the
 // socket goes.
 func carry(ctx context.Context, opened tun.Device, listener net.Listener, logger *device.Logger, ready func() error) error {
-	d := device.NewDevice(opened, conn.NewDefaultBind(), logger)
+	watched := &watchedTUN{Device: opened, gone: make(chan struct{})}
+	d := device.NewDevice(watched, conn.NewDefaultBind(), logger)
 	defer d.Close()
 	defer listener.Close()
 	requests, end := context.WithCancel(context.Background())
@@ -84,10 +86,27 @@ func carry(ctx context.Context, opened tun.Device, listener net.Listener, logger
 		logger.Verbosef("A signal: shutting down")
 	case err := <-closed:
 		logger.Verbosef("The configuration socket is gone: shutting down (%v)", err)
-	case <-d.Wait():
+	case <-watched.gone:
 		logger.Verbosef("The interface is gone: shutting down")
 	}
 	return nil
+}
+
+// A watchedTUN tells that its device is gone as soon as wireguard-go has heard of it: that tells only once it is closed, for which it
+// waits for a client that is amid a request.
+type watchedTUN struct {
+	tun.Device
+	gone chan struct{}
+	once sync.Once
+}
+
+// Read implements tun.Device.
+func (w *watchedTUN) Read(bufs [][]byte, sizes []int, offset int) (int, error) {
+	n, err := w.Device.Read(bufs, sizes, offset)
+	if err != nil {
+		w.once.Do(func() { close(w.gone) })
+	}
+	return n, err
 }
 
 // answer serves each connection by itself, until there are no more. Those that are left end with ctx.

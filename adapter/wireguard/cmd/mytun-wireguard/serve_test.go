@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/mytun/mytun/adapter/wireguard"
@@ -29,6 +30,7 @@ import (
 // A tunnel is a carry over a device in memory, with a socket in a directory of the test's.
 type tunnel struct {
 	dev    tun.Device
+	kernel *mytuntest.Kernel
 	socket net.Listener
 	cancel context.CancelFunc
 	ready  chan struct{}
@@ -47,7 +49,7 @@ func newTunnel(t *testing.T, ready error) *tunnel {
 // newTunnelAt makes one that is configured by socket.
 func newTunnelAt(t *testing.T, socket net.Listener, ready error) *tunnel {
 	t.Helper()
-	dev, _, err := mytuntest.New(mytunev.Config{Offload: mytunev.AllOffloads})
+	dev, kernel, err := mytuntest.New(mytunev.Config{Offload: mytunev.AllOffloads})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +58,7 @@ func newTunnelAt(t *testing.T, socket net.Listener, ready error) *tunnel {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	x := &tunnel{opened, socket, cancel, make(chan struct{}), make(chan error, 1)}
+	x := &tunnel{opened, kernel, socket, cancel, make(chan struct{}), make(chan error, 1)}
 	go func() {
 		x.ended <- carry(ctx, opened, socket, device.NewLogger(device.LogLevelSilent, ""), func() error {
 			close(x.ready)
@@ -120,9 +122,10 @@ func TestConfiguration(t *testing.T) {
 // TestEnds: by a signal, with the device, with the socket, and if nobody waits for it.
 func TestEnds(t *testing.T) {
 	for name, end := range map[string]func(x *tunnel){
-		"signal": func(x *tunnel) { x.cancel() },
-		"device": func(x *tunnel) { x.dev.Close() },
-		"socket": func(x *tunnel) { x.socket.Close() },
+		"signal":  func(x *tunnel) { x.cancel() },
+		"device":  func(x *tunnel) { x.dev.Close() },
+		"deleted": func(x *tunnel) { x.kernel.Delete() },
+		"socket":  func(x *tunnel) { x.socket.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := newTunnel(t, nil)
@@ -137,6 +140,7 @@ func TestEnds(t *testing.T) {
 type pipeListener struct {
 	connections chan net.Conn
 	closed      chan struct{}
+	once        sync.Once
 }
 
 func (l *pipeListener) Accept() (net.Conn, error) {
@@ -151,25 +155,34 @@ func (l *pipeListener) Accept() (net.Conn, error) {
 func (l *pipeListener) Addr() net.Addr { return nil }
 
 func (l *pipeListener) Close() error {
-	close(l.closed)
+	l.once.Do(func() { close(l.closed) })
 	return nil
 }
 
-// TestEndsAmidARequest: a client that does not end its request does not keep the interface.
+// TestEndsAmidARequest: a client that does not end its request does not keep the interface, whatever ends that.
 func TestEndsAmidARequest(t *testing.T) {
-	client, server := net.Pipe()
-	defer client.Close()
-	socket := &pipeListener{make(chan net.Conn, 1), make(chan struct{})}
-	socket.connections <- server
-	x := newTunnelAt(t, socket, nil)
-	for _, line := range []string{"set=1\n", "listen_port=0\n"} { // the second is read by who holds the device's lock
-		if _, err := io.WriteString(client, line); err != nil {
-			t.Fatal(err)
-		}
-	}
-	x.cancel()
-	if err := <-x.ended; err != nil {
-		t.Error(err)
+	for name, end := range map[string]func(x *tunnel){
+		"signal":  func(x *tunnel) { x.cancel() },
+		"device":  func(x *tunnel) { x.dev.Close() },
+		"deleted": func(x *tunnel) { x.kernel.Delete() },
+		"socket":  func(x *tunnel) { x.socket.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			client, server := net.Pipe()
+			defer client.Close()
+			socket := &pipeListener{connections: make(chan net.Conn, 1), closed: make(chan struct{})}
+			socket.connections <- server
+			x := newTunnelAt(t, socket, nil)
+			for _, line := range []string{"set=1\n", "listen_port=0\n"} { // the second is read by who holds the device's lock
+				if _, err := io.WriteString(client, line); err != nil {
+					t.Fatal(err)
+				}
+			}
+			end(x)
+			if err := <-x.ended; err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 
