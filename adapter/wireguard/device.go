@@ -47,6 +47,38 @@ func CreateTUN(name string, mtu int) (tun.Device, error) {
 	return d, nil
 }
 
+// CreateTUNFromFile makes a Device of a file of /dev/net/mytun or /dev/net/tun that somebody else has opened, and sets
+// its MTU, as function CreateTUNFromFile of wireguard-go's package tun does. What kind of file it may be, and that it
+// becomes non-blocking, [mytunev.OpenFile] says; one that is attached to no device yet makes one with a name of the kernel's
+// choice. Writes are joined if its device has IFF_VNET_HDR. The Device has a duplicate of it, and it is closed, but if there
+// is an error.
+func CreateTUNFromFile(file *os.File, mtu int) (tun.Device, error) {
+	dev, err := openFile(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := dev.SetMTU(mtu); err != nil {
+		return nil, errors.Join(err, dev.Close())
+	}
+	d, err := New(dev)
+	if err == nil {
+		err = file.Close()
+	}
+	if err != nil {
+		return nil, errors.Join(err, dev.Close())
+	}
+	return d, nil
+}
+
+// openFile opens a device by a file, with what offloads there are for that.
+func openFile(file *os.File) (*mytunev.Device, error) {
+	dev, err := open(func(c mytunev.Config) (*mytunev.Device, error) { return mytunev.OpenFile(c, file) }, "")
+	if errors.Is(err, mytunev.ErrNotSupported) { // without IFF_VNET_HDR there are none
+		return mytunev.OpenFile(mytunev.Config{}, file)
+	}
+	return dev, err
+}
+
 // create opens a device for Writes that are joined, with that MTU.
 func create(name string, mtu int) (*mytunev.Device, error) {
 	dev, err := open(mytunev.Open, name)

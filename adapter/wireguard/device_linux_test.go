@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -254,5 +255,19 @@ func TestOpen(t *testing.T) {
 				t.Errorf("call %d: %+v", i, config)
 			}
 		}
+	}
+}
+
+// TestCreateTUNFromFileFails: a file that is no device's stays the caller's.
+func TestCreateTUNFromFileFails(t *testing.T) {
+	file, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d, err := CreateTUNFromFile(file, 1420); err == nil || !strings.Contains(err.Error(), os.DevNull) {
+		t.Errorf("%v, %v", d, err)
+	}
+	if err := file.Close(); err != nil {
+		t.Error(err)
 	}
 }

@@ -24,6 +24,7 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.zx2c4.com/wireguard/conn"
 	wg "golang.zx2c4.com/wireguard/device"
+	"golang.zx2c4.com/wireguard/tun"
 )
 
 const (
@@ -94,8 +95,14 @@ func newEnd(t *testing.T, number byte) *end {
 // startGo makes the interface with wireguard-go, over a device of ours.
 func (e *end) startGo(t *testing.T) {
 	t.Helper()
+	e.startWith(t, func() (tun.Device, error) { return wireguard.CreateTUN(tunnel, wg.DefaultMTU) })
+}
+
+// startWith is startGo with a device that create makes.
+func (e *end) startWith(t *testing.T, create func() (tun.Device, error)) {
+	t.Helper()
 	device.Inside(t, e.ns, func() {
-		tunDevice, err := wireguard.CreateTUN(tunnel, wg.DefaultMTU)
+		tunDevice, err := create()
 		if err != nil {
 			t.Fatal(err)
 		}

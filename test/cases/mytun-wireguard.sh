@@ -117,6 +117,56 @@ test_errors_reach_the_caller() {
 	gone wge1
 }
 
+# inherit NODE INTERFACE ARGUMENT...: mytun-wireguard with a file of that node, which socat has opened and attached to the interface, and puts
+# in the place of standard input.
+inherit() {
+	local node=$1 name=$2 program
+	program=$(need_program mytun-wireguard)
+	shift 2
+	WG_TUN_FD=0 socat "TUN,tun-device=$node,tun-name=$name,tun-type=tun,iff-no-pi" "EXEC:$program $*,nofork"
+}
+
+# A file that somebody else has opened, by wireguard-go's WG_TUN_FD, of either backend. The file says what the interface is called.
+test_inherited_file() {
+	local name
+	need socat wg
+	modprobe tun || skip "the kernel has no tun"
+	inherit /dev/net/mytun wgf1 other1
+	inherit /dev/net/tun wgf2 other2
+	for name in wgf1 wgf2; do
+		equal MTU 1420 "$(cat "/sys/class/net/$name/mtu")"
+		wg show "$name" | grep "^interface: $name\$"
+		ip link delete "$name"
+		wait_for 10 [ ! -e "/var/run/wireguard/$name.sock" ]
+	done
+	wait_for 10 not process_of other1
+	wait_for 10 not process_of other2
+}
+
+# refused WORD COMMAND...: it fails with one line that has the word, and leaves nothing behind.
+refused() {
+	local word=$1 said status=0
+	shift
+	said=$("$@" 2>&1) || status=$?
+	echo "$said"
+	equal status 1 "$status"
+	equal "lines of: $said" 1 "$(wc -l <<<"$said")"
+	grep -q "$word" <<<"$said"
+	gone wgr1
+	not link_exists wgr1
+}
+
+# What is no file of a device's, or no socket, is refused by the command that was called.
+test_wrong_files_are_refused() {
+	local program
+	program=$(need_program mytun-wireguard)
+	WG_TUN_FD=x refused WG_TUN_FD "$program" wgr1
+	WG_TUN_FD=77 refused WG_TUN_FD "$program" wgr1
+	WG_TUN_FD=0 refused WG_TUN_FD "$program" wgr1 </dev/null
+	WG_TUN_FD=0 refused WG_TUN_FD "$program" -f wgr1 </dev/null
+	WG_UAPI_FD=0 refused "socket of wgr1" "$program" wgr1 </dev/null
+}
+
 # A client that is amid a request does not keep the process when the interface is deleted.
 test_deleted_amid_a_request() {
 	local program line=''

@@ -22,19 +22,31 @@ const readyVariable = "MYTUN_WIREGUARD_READY_FD"
 // errSaid is the error of a process whose child has told the user what is wrong.
 var errSaid = errors.New("the process in the background has failed")
 
-// itself is this program once more, for the same interface.
-func itself(o options) (*exec.Cmd, error) {
+// itself is this program once more, for the same interface, with the same files.
+func itself(o options, files inherited) (*exec.Cmd, error) {
 	path, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find the program's own file, to start it in the background: %w", err)
 	}
 	child := exec.Command(path, "--foreground", o.name)
 	child.Args[0] = os.Args[0]
+	handOn(child, tunVariable, files.tun)
+	handOn(child, socketVariable, files.socket)
 	return child, nil
 }
 
-// background starts child in a session of its own and returns once it is ready. A device's file
-// cannot be handed on with its rings: so child opens it, and is told where to say so. Until
+// handOn has a child find an open file by its number in a variable. Without a file it does nothing.
+func handOn(child *exec.Cmd, variable string, file *os.File) {
+	if file == nil {
+		return
+	}
+	number := 3 + len(child.ExtraFiles) // the first behind the three of each process
+	child.ExtraFiles = append(child.ExtraFiles, file)
+	child.Env = append(child.Environ(), fmt.Sprintf("%s=%d", variable, number))
+}
+
+// background starts child in a session of its own and returns once it is ready. What this process had opened of a
+// device, its rings above all, would be of no use to child: so child opens it, and is told where to say so. Until
 // then its output is the caller's.
 func background(child *exec.Cmd) error {
 	ready, tell, err := os.Pipe()
@@ -42,8 +54,7 @@ func background(child *exec.Cmd) error {
 		return fmt.Errorf("a pipe from the background: %w", err)
 	}
 	defer ready.Close()
-	child.ExtraFiles = []*os.File{tell} // the first behind the three of each process
-	child.Env = append(child.Environ(), readyVariable+"=3")
+	handOn(child, readyVariable, tell)
 	child.Stdout, child.Stderr = os.Stdout, os.Stderr
 	child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	child.Dir = "/"

@@ -42,6 +42,8 @@ func play(act string) error {
 	case "waits": // until nobody waits for it any more
 		io.Copy(io.Discard, os.Stdin)
 		return w.tell(false)
+	case "copies":
+		return errors.Join(copies(), w.tell(false))
 	}
 	fmt.Println("before")
 	err = w.tell(act == "logs")

@@ -29,7 +29,13 @@
 //		kernel's own tun. What was taken, and why, is said at the start, unless LOG_LEVEL is silent
 //	WG_PROCESS_FOREGROUND
 //		1 is what -f is
+//	WG_TUN_FD
+//		the number of an open file of /dev/net/mytun or /dev/net/tun that is to be the interface,
+//		as wireguard-go takes one. It is attached to an interface already, and that is what the
+//		interface is called, whatever INTERFACE-NAME says
+//	WG_UAPI_FD
+//		the number of an open file that is the socket, and listens at its place
 //
-// WG_TUN_FD and WG_UAPI_FD, by which wireguard-go hands open files to itself, are refused:
-// mytun-wireguard goes to the background before it opens anything.
+// The last two are wireguard-go's, too. To set the MTU of an interface that it gets so,
+// mytun-wireguard needs CAP_NET_ADMIN, as wireguard-go does.
 package main

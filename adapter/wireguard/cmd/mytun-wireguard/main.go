@@ -38,8 +38,13 @@ func run(args []string) error {
 	case o.version:
 		fmt.Println(version(debug.ReadBuildInfo()))
 		return nil
-	case !o.foreground:
-		child, err := itself(o)
+	}
+	files, err := findFiles()
+	if err != nil {
+		return err
+	}
+	if !o.foreground {
+		child, err := itself(o, files)
 		if err != nil {
 			return err
 		}
@@ -53,7 +58,7 @@ func run(args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	return serve(ctx, o, w)
+	return serve(ctx, o, files, w)
 }
 
 // version names the program and the WireGuard in it.

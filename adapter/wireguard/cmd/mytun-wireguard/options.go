@@ -6,7 +6,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"golang.zx2c4.com/wireguard/device"
@@ -41,7 +40,7 @@ func parse(args []string, getenv func(string) string) (o options, err error) {
 	}
 	o.name = args[0]
 	o.logLevel, o.logs = logLevel(getenv("LOG_LEVEL"))
-	return o, refuseFiles(getenv)
+	return o, nil
 }
 
 // logLevel understands what wireguard-go does. logs tells whether somebody wants to read on when
@@ -54,14 +53,4 @@ func logLevel(value string) (level int, logs bool) {
 		return device.LogLevelSilent, false
 	}
 	return device.LogLevelError, value != ""
-}
-
-// refuseFiles: who sets these believes that the files will be used.
-func refuseFiles(getenv func(string) string) error {
-	for _, variable := range []string{"WG_TUN_FD", "WG_UAPI_FD"} {
-		if getenv(variable) != "" {
-			return fmt.Errorf("%s is set, but mytun-wireguard opens its device and its socket itself: unset it", variable)
-		}
-	}
-	return nil
 }

@@ -21,18 +21,18 @@ import (
 	"golang.zx2c4.com/wireguard/tun"
 )
 
-// serve makes the interface and its socket, tells w, and carries packets until ctx is done or
+// serve makes the interface and its socket, of what is in files if it is, tells w, and carries packets until ctx is done or
 // somebody removes one of the two.
-func serve(ctx context.Context, o options, w *waiter) error {
-	opened, err := wireguard.CreateTUN(o.name, device.DefaultMTU)
+func serve(ctx context.Context, o options, files inherited, w *waiter) error {
+	opened, err := open(o.name, files.tun)
 	if err != nil {
 		return err
 	}
-	name, err := opened.Name() // o.name may be a pattern
+	name, err := opened.Name() // o.name may be a pattern, or not the inherited file's
 	if err != nil {
 		return errors.Join(err, opened.Close())
 	}
-	listener, err := listen(name)
+	listener, err := listen(name, files.socket)
 	if err != nil {
 		return errors.Join(err, opened.Close())
 	}
@@ -44,11 +44,21 @@ func serve(ctx context.Context, o options, w *waiter) error {
 	})
 }
 
-// listen makes the socket by which wg finds the interface of that name.
-func listen(name string) (net.Listener, error) {
-	file, err := ipc.UAPIOpen(name)
-	if err != nil {
-		return nil, fmt.Errorf("the configuration socket of %s: %w", name, err)
+// open makes the interface, by a file if there is one.
+func open(name string, file *os.File) (tun.Device, error) {
+	if file == nil {
+		return wireguard.CreateTUN(name, device.DefaultMTU)
+	}
+	return wireguard.CreateTUNFromFile(file, device.DefaultMTU)
+}
+
+// listen makes the socket by which wg finds the interface of that name, or takes the one that file is.
+func listen(name string, file *os.File) (net.Listener, error) {
+	if file == nil {
+		var err error
+		if file, err = ipc.UAPIOpen(name); err != nil {
+			return nil, fmt.Errorf("the configuration socket of %s: %w", name, err)
+		}
 	}
 	defer file.Close()
 	listener, err := ipc.UAPIListen(name, file)

@@ -189,17 +189,60 @@ func TestEndsAmidARequest(t *testing.T) {
 // TestServeFails: a device that can't be had is the error, and nothing is told.
 func TestServeFails(t *testing.T) {
 	t.Setenv("MYTUN_BACKEND", "nonsense")
+	checkServe(t, inherited{}, "MYTUN_BACKEND")
+}
+
+// TestServeRefuses a file that is no device's.
+func TestServeRefuses(t *testing.T) {
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	checkServe(t, inherited{tun: null}, os.DevNull)
+}
+
+// checkServe wants serve to fail with an error that has a word in it, and to tell nobody that it is ready.
+func checkServe(t *testing.T, files inherited, word string) {
+	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = serve(t.Context(), options{name: "wg0"}, &waiter{w})
-	if err == nil || !strings.Contains(err.Error(), "MYTUN_BACKEND") {
+	defer r.Close()
+	err = serve(t.Context(), options{name: "wg0"}, files, &waiter{w})
+	if err == nil || !strings.Contains(err.Error(), word) {
 		t.Errorf("%v", err)
 	}
 	w.Close()
 	if told, _ := io.ReadAll(r); !bytes.Equal(told, nil) {
 		t.Errorf("it told %q", told)
+	}
+}
+
+// TestListenRefuses what is no socket, and a socket that wg would not find.
+func TestListenRefuses(t *testing.T) {
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket, err := net.Listen("unix", filepath.Join(t.TempDir(), "elsewhere.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	elsewhere, err := socket.(*net.UnixListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []*os.File{null, elsewhere} {
+		listener, err := listen("no-such-tunnel", file)
+		if err == nil || !strings.Contains(err.Error(), "no-such-tunnel") {
+			t.Errorf("%s: %v, %v", file.Name(), listener, err)
+		}
+		if err := file.Close(); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("%s is open still: %v", file.Name(), err)
+		}
 	}
 }
 
