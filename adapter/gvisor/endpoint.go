@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/mytun/mytun/pkg/mytunev"
@@ -26,11 +27,11 @@ type Endpoint struct {
 	offload bool
 
 	mu         sync.Mutex
-	dispatcher stack.NetworkDispatcher
-	stop       context.CancelFunc // of the goroutines that receive, if they were started
+	attached   *reception   // nil if no dispatcher is
+	receptions []*reception // all that have not ended
+	changed    sync.Cond    // one of these was stopped, or has ended
 	onClose    func()
-	err        error // why they ended
-	receiving  sync.WaitGroup
+	err        error // why nothing can be received any more
 }
 
 var (
@@ -47,6 +48,7 @@ func New(dev *mytunev.Device) (*Endpoint, error) {
 		return nil, fmt.Errorf("mytun for gvisor: %s is a %v device and has to be a TUN device", dev.Name(), dev.Mode())
 	}
 	e := &Endpoint{dev: dev}
+	e.changed.L = &e.mu
 	switch err := dev.SetOffload(received); {
 	case err == nil:
 		e.offload = true
@@ -62,37 +64,46 @@ func New(dev *mytunev.Device) (*Endpoint, error) {
 
 // Attach starts receiving. With nil it ends that: what comes from then on waits in the device. It
 // does not wait for a packet that is on its way to the dispatcher, for the stack, which
-// calls this with locks that packets need, would hang: Wait does.
+// calls this with locks that packets need, would hang.
 func (e *Endpoint) Attach(dispatcher stack.NetworkDispatcher) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.detach()
 	if dispatcher == nil {
 		return
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	ctx, stop := context.WithCancel(context.Background())
-	e.dispatcher, e.stop = dispatcher, stop
-	e.receiving.Go(func() {
-		err := e.dev.Run(ctx, func(b *mytunev.Batch) error {
-			if ctx.Err() == nil {
-				deliver(dispatcher, b, e.offload)
-			}
-			return ctx.Err()
-		})
-		if ctx.Err() == nil {
-			e.fail(err)
-		}
-	})
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &reception{dispatcher: dispatcher, trusted: e.offload, cancel: cancel}
+	e.attached, e.receptions = r, append(e.receptions, r)
+	go func() {
+		var err error
+		defer func() { e.ended(r, err) }() // a dispatcher may end the goroutine
+		err = r.run(ctx, e.dev)
+	}()
 }
 
+// detach stops the reception of who is attached, if somebody is. The caller holds mu.
 func (e *Endpoint) detach() {
-	e.mu.Lock()
-	stop := e.stop
-	e.dispatcher, e.stop = nil, nil
-	e.mu.Unlock()
-	if stop != nil {
-		stop()
+	r := e.attached
+	if r == nil {
+		return
 	}
+	e.attached = nil
+	r.stopped.Store(true)
+	r.cancel()
+	e.changed.Broadcast()
+}
+
+// ended is told of a reception that has ended, and why.
+func (e *Endpoint) ended(r *reception, err error) {
+	if !r.stopped.Load() {
+		e.fail(err)
+	}
+	r.cancel()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.receptions = slices.DeleteFunc(e.receptions, func(other *reception) bool { return other == r })
+	e.changed.Broadcast()
 }
 
 // fail keeps the first reason why nothing is received any more.
@@ -108,12 +119,19 @@ func (e *Endpoint) fail(err error) {
 func (e *Endpoint) IsAttached() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.dispatcher != nil
+	return e.attached != nil
 }
 
 // Wait waits until nothing is received any more: after Close or Attach(nil), or because the device
-// is gone.
-func (e *Endpoint) Wait() { e.receiving.Wait() }
+// is gone. It does not wait for a packet that is on its way to the dispatcher after one of the first two, for the stack calls
+// this as it calls Attach; the device is not free before the dispatcher has returned.
+func (e *Endpoint) Wait() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for slices.ContainsFunc(e.receptions, (*reception).isAwaited) {
+		e.changed.Wait()
+	}
+}
 
 // Err tells why nothing can be received any more, attached or not, nil as long as something can:
 // [mytunev.ErrDetached], for one, if somebody has deleted the device.
@@ -124,12 +142,13 @@ func (e *Endpoint) Err() error {
 }
 
 // Close closes the device. It does not wait for packets that are on their way to the
-// stack: Wait does.
+// stack.
 func (e *Endpoint) Close() {
 	e.dev.Close()
 	<-e.link.ended
 	e.fail(mytunev.ErrClosed)
 	e.mu.Lock()
+	e.detach()
 	action := e.onClose
 	e.onClose = nil
 	e.mu.Unlock()

@@ -38,6 +38,12 @@ type host struct {
 
 func newHost(t *testing.T, c mytunev.Config, addr tcpip.Address) *host {
 	t.Helper()
+	return newHostWith(t, c, addr, func(e *Endpoint) stack.LinkEndpoint { return e })
+}
+
+// newHostWith makes one whose stack has what link makes of the endpoint.
+func newHostWith(t *testing.T, c mytunev.Config, addr tcpip.Address, link func(*Endpoint) stack.LinkEndpoint) *host {
+	t.Helper()
 	dev, kernel, err := mytuntest.New(c)
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +64,7 @@ func newHost(t *testing.T, c mytunev.Config, addr tcpip.Address) *host {
 		endpoint.Close()
 		h.stack.Destroy()
 	})
-	if err := h.stack.CreateNIC(nic, endpoint); err != nil {
+	if err := h.stack.CreateNIC(nic, link(endpoint)); err != nil {
 		t.Fatal(err)
 	}
 	own := tcpip.ProtocolAddress{Protocol: h.protocol, AddressWithPrefix: addr.WithPrefix()}
@@ -326,8 +332,9 @@ func TestDetachWhileAPacketIsDelivered(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHost(t, mytunev.Config{}, v4[0])
-			got := make(chan tcpip.NetworkProtocolNumber)
-			h.endpoint.Attach(dispatcher{got: got})
+			got, let := make(chan tcpip.NetworkProtocolNumber), make(chan struct{})
+			defer close(let)
+			h.endpoint.Attach(dispatcher{got: got, let: let})
 			for range 2 {
 				if err := h.kernel.Send(0, []byte{0x60, 1}); err != nil {
 					t.Fatal(err)
@@ -335,18 +342,7 @@ func TestDetachWhileAPacketIsDelivered(t *testing.T) {
 			}
 			<-got // the second waits, or will
 			detach(h)
-			ended := make(chan struct{})
-			go func() {
-				defer close(ended)
-				h.endpoint.Wait()
-			}()
-			for waiting := true; waiting; {
-				select {
-				case <-got:
-				case <-ended:
-					waiting = false
-				}
-			}
+			h.endpoint.Wait()
 		})
 	}
 }
@@ -354,10 +350,14 @@ func TestDetachWhileAPacketIsDelivered(t *testing.T) {
 type dispatcher struct {
 	stack.NetworkDispatcher
 	got chan tcpip.NetworkProtocolNumber
+	let chan struct{} // closed when nobody wants a packet any more
 }
 
 func (d dispatcher) DeliverNetworkPacket(protocol tcpip.NetworkProtocolNumber, _ *stack.PacketBuffer) {
-	d.got <- protocol
+	select {
+	case d.got <- protocol:
+	case <-d.let:
+	}
 }
 
 func TestProperties(t *testing.T) {
