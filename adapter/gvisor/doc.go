@@ -16,6 +16,9 @@
 // kernel sends a flow's packets by the queue that it gets them from. Where mytun's module is
 // not, the device is stock tun's, by package mytunev's other backend.
 //
+// A stack that forwards what it gets needs a device without Config.Offload: it forgets that a packet has no checksum yet, or
+// is a super-packet.
+//
 // The stack's interface has the MTU of the device, whoever sets it. Of nothing else that becomes of the device
 // is the stack told, as it need not know: while the device is down what it sends is lost,
 // as on a wire that is cut, and once it is deleted, sending fails and Endpoint.Err says why. A program that wants

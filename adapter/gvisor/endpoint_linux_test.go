@@ -75,7 +75,7 @@ func newHostWith(t *testing.T, c mytunev.Config, addr tcpip.Address, link func(*
 	return h
 }
 
-// A cable is what both kernels are: frames go from one host to the other as they are.
+// A cable is what both kernels are: frames go from one host to the other as they are, by the same queue.
 type cable struct {
 	mu       sync.Mutex
 	super    int // super-packets
@@ -92,7 +92,7 @@ func connect(t *testing.T, a, b *host) *cable {
 					return
 				}
 				c.count(p.VNet)
-				if way[1].kernel.SendVNet(0, p.Data, p.VNet) != nil {
+				if way[1].kernel.SendVNet(p.Queue, p.Data, p.VNet) != nil {
 					return
 				}
 			}
@@ -141,6 +141,7 @@ func TestTCP(t *testing.T) {
 	}{
 		"IPv4, offload":  {mytunev.Config{Offload: mytunev.OffloadTx}, v4, true},
 		"IPv6, offload":  {mytunev.Config{Offload: mytunev.AllOffloads}, v6, true},
+		"IPv4, queues":   {mytunev.Config{Offload: mytunev.OffloadTx, Queues: 3}, v4, true},
 		"IPv4, complete": {mytunev.Config{}, v4, false},
 		"IPv6, complete": {mytunev.Config{RxRing: 128 << 10, TxRing: 128 << 10}, v6, false},
 	} {
