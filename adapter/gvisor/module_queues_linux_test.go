@@ -20,7 +20,7 @@ import (
 const flows, burst, rounds = 16, 4, 8
 
 // TestModuleQueues: flows of gVisor's go by both queues of a device, each in its order. Which flow goes by which is always the same, as
-// their addresses and ports are.
+// their addresses and ports are. Beside those of UDP, whose order can be seen, there is one of TCP for each family.
 func TestModuleQueues(t *testing.T) {
 	device.OnBothBackends(t, func(t *testing.T) {
 		h := newHost(t, mytunev.Config{Offload: mytunev.OffloadTx, Queues: 2})
@@ -33,6 +33,10 @@ func TestModuleQueues(t *testing.T) {
 			device.SetBuffers(t, kernel, 1<<20)
 			kernel.SetReadDeadline(time.Now().Add(device.Deadline))
 			carryInOrder(t, kernel, h.dialFlows(t, a[0], a[1]))
+			near, far := h.dial(t, a[0], a[1])
+			device.BothWays(t, near, far, streamSize/8)
+			near.Close()
+			far.Close()
 		}
 		device.WaitFor(t, "the queues to have counted what they have carried", func() bool {
 			return h.sentBy(t, 0)+h.sentBy(t, 1) >= uint64(len(addresses)*flows*burst*rounds)

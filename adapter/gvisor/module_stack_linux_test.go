@@ -25,8 +25,8 @@ import (
 // streamSize is how many bytes a stream carries.
 var streamSize = device.Times(1 << 20)
 
-// configs are those with which the stacks meet: super-packets without checksums, through one queue and two, and packets with them.
-var configs = map[string]mytunev.Config{"offload": {Offload: mytunev.OffloadTx}, "queues": {Offload: mytunev.OffloadTx, Queues: 2}, "complete": {}}
+// configs are those with which the stacks meet: super-packets without checksums, and packets with them.
+var configs = map[string]mytunev.Config{"offload": {Offload: mytunev.OffloadTx}, "complete": {}}
 
 func onEach(t *testing.T, test func(t *testing.T, h *host)) {
 	device.OnBothBackends(t, func(t *testing.T) {
