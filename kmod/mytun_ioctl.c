@@ -70,6 +70,14 @@ static int mytun_check_framing(const struct mytun_device *device,
 	return 0;
 }
 
+static void mytun_set_carrier(struct net_device *dev, unsigned int flags)
+{
+	if (flags & IFF_NO_CARRIER)
+		netif_carrier_off(dev);
+	else
+		netif_carrier_on(dev);
+}
+
 /* With its first queue a persistent device begins anew */
 static void mytun_renew(struct mytun_device *device, unsigned int flags)
 {
@@ -80,6 +88,7 @@ static void mytun_renew(struct mytun_device *device, unsigned int flags)
 	/* an earlier owner took super-packets: this one could not tell them */
 	if (!(device->flags & IFF_VNET_HDR))
 		mytun_netdev_set_offloads(device, 0);
+	mytun_set_carrier(device->dev, flags);
 }
 
 static int mytun_join(struct mytun_queue *queue, struct mytun_device *device,
@@ -129,6 +138,8 @@ static int mytun_create(struct mytun_queue *queue, const char *name,
 	err = mytun_queue_attach(queue, netdev_priv(dev), false);
 	if (err)
 		unregister_netdevice(dev);
+	else
+		mytun_set_carrier(dev, flags);
 	return err;
 }
 
@@ -137,14 +148,6 @@ static bool mytun_request_valid(const struct mytun_ifreq *request)
 {
 	return !(request->flags & ~MYTUN_REQUEST_FLAGS) &&
 	       (request->flags & (IFF_TUN | IFF_TAP)) != (IFF_TUN | IFF_TAP);
-}
-
-static void mytun_set_carrier(struct net_device *dev, unsigned int flags)
-{
-	if (flags & IFF_NO_CARRIER)
-		netif_carrier_off(dev);
-	else
-		netif_carrier_on(dev);
 }
 
 static int mytun_set_iff(struct mytun_queue *queue, struct mytun_ifreq *request)
@@ -170,7 +173,6 @@ static int mytun_set_iff(struct mytun_queue *queue, struct mytun_ifreq *request)
 	if (err)
 		return err;
 	WRITE_ONCE(queue->write_gro, request->flags & IFF_NAPI);
-	mytun_set_carrier(queue->device->dev, request->flags);
 	strscpy_pad(request->name, queue->device->dev->name,
 		    sizeof(request->name));
 	return 0;

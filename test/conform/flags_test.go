@@ -5,6 +5,7 @@
 package conform
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -89,4 +90,28 @@ func TestFlagsOfAFurtherQueue(t *testing.T) {
 		}})
 	}
 	compare(t, "further", scenarios)
+}
+
+// The carrier is shown of a device that is up, and of no other.
+func TestCarrierAsQueuesAttach(t *testing.T) {
+	var scenarios []scenario
+	product([]uint16{device.TUN, device.TAP}, []uint32{0, 1}, func(kind uint16, carrier uint32) {
+		scenarios = append(scenarios, scenario{fmt.Sprintf("%s, carrier %d", flagNames(kind), carrier), func(w *world) {
+			first := w.open("first")
+			first.attach("conf", kind|device.Multi)
+			device.Up(w, "conf")
+			for _, more := range []uint16{0, device.NoCarrier} {
+				first.call(fmt.Sprintf("TUNSETCARRIER %d", carrier), unix.TUNSETCARRIER, le32(carrier))
+				f := w.open("further " + flagNames(more))
+				f.attach("conf", kind|device.Multi|more)
+				w.sysfs(f.name+" ", "conf", "carrier")
+				f.setqueue(unix.IFF_DETACH_QUEUE)
+				f.setqueue(unix.IFF_ATTACH_QUEUE)
+				w.sysfs(f.name+" detached and attached ", "conf", "carrier")
+				f.close()
+				w.sysfs(f.name+" left ", "conf", "carrier")
+			}
+		}})
+	})
+	compare(t, "carrier of queues", scenarios)
 }
