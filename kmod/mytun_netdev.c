@@ -196,6 +196,21 @@ static void mytun_set_rx_mode(struct net_device *dev)
 {
 }
 
+/*
+ * TUNSETLINK may have made addresses shorter than Ethernet's: the caller has
+ * filled in no more, and what is behind that may be anything
+ */
+static int mytun_set_mac_address(struct net_device *dev, void *arg)
+{
+	const struct sockaddr *from = arg;
+	struct sockaddr to = { .sa_family = from->sa_family };
+
+	memcpy(to.sa_data, dev->dev_addr, ETH_ALEN);
+	memcpy(to.sa_data, from->sa_data,
+	       min_t(size_t, dev->addr_len, ETH_ALEN));
+	return eth_mac_addr(dev, &to);
+}
+
 /* A bridge asks for what another of its ports puts in front of a packet */
 static void mytun_set_rx_headroom(struct net_device *dev, int headroom)
 {
@@ -238,7 +253,7 @@ static const struct net_device_ops mytun_tap_ops = {
 	.ndo_change_carrier = mytun_link_change_carrier,
 	.ndo_set_rx_headroom = mytun_set_rx_headroom,
 	.ndo_set_rx_mode = mytun_set_rx_mode,
-	.ndo_set_mac_address = eth_mac_addr,
+	.ndo_set_mac_address = mytun_set_mac_address,
 	.ndo_validate_addr = eth_validate_addr,
 	.ndo_bpf = mytun_xdp_bpf,
 	.ndo_xdp_xmit = mytun_xdp_xmit,

@@ -5,11 +5,14 @@
 package hostile
 
 import (
+	"bytes"
 	"errors"
+	"net"
 	"slices"
 	"testing"
 
 	"github.com/mytun/mytun/test/device"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -120,5 +123,44 @@ func TestDeviceOfEachTypeAppearsElsewhere(t *testing.T) {
 		device.Up(t, l.Name)
 		device.AddAddress(t, l.Name, l.Host4.String()+"/24")
 		l.Exchange(t, false, 1, 1000)
+	}
+}
+
+// Types whose addresses differ in length.
+const (
+	ethernet   = 1   // ARPHRD_ETHER: 6 bytes
+	tunnelOfIP = 768 // ARPHRD_TUNNEL: 4
+)
+
+// newTypedTAP makes a TAP device with the Ethernet address given.
+func newTypedTAP(t *testing.T, address ...byte) (*device.File, string) {
+	t.Helper()
+	device.Sandbox(t)
+	f := device.Open(t)
+	name := f.Attach(t, "mytest%d", device.TAP)
+	if err := netlink.LinkSetHardwareAddr(device.LinkOf(t, name), address); err != nil {
+		t.Fatal(err)
+	}
+	return f, name
+}
+
+func mustSetType(t *testing.T, f *device.File, kind int) {
+	t.Helper()
+	if err := setType(f, kind); err != nil {
+		t.Fatalf("TUNSETLINK %d: %v", kind, err)
+	}
+}
+
+// TestShorterAddressIsAllThatIsSet: of an address that is shorter than Ethernet's, rtnetlink hands on as many bytes, and has behind
+// them whatever was in its memory.
+func TestShorterAddressIsAllThatIsSet(t *testing.T) {
+	f, name := newTypedTAP(t, 2, 1, 2, 3, 4, 5)
+	mustSetType(t, f, tunnelOfIP)
+	if err := netlink.LinkSetHardwareAddr(device.LinkOf(t, name), []byte{2, 9, 8, 7}); err != nil {
+		t.Fatal(err)
+	}
+	mustSetType(t, f, ethernet)
+	if got, want := device.LinkOf(t, name).Attrs().HardwareAddr, []byte{2, 9, 8, 7, 4, 5}; !bytes.Equal(got, want) {
+		t.Errorf("the address is %v, not %v", got, net.HardwareAddr(want))
 	}
 }
