@@ -94,6 +94,11 @@ int mytun_link_set_type(struct net_device *dev, unsigned short type)
 							 dev));
 	if (err)
 		return err;
+	/* each has as many bytes as were asked for, and would be shown with more */
+	if (length != dev->addr_len) {
+		dev_uc_flush(dev);
+		dev_mc_flush(dev);
+	}
 	dev->type = type;
 	dev->addr_len = length;
 	call_netdevice_notifiers(NETDEV_POST_TYPE_CHANGE, dev);

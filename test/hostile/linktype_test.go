@@ -8,7 +8,9 @@ import (
 	"bytes"
 	"errors"
 	"net"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/mytun/mytun/test/device"
@@ -126,10 +128,11 @@ func TestDeviceOfEachTypeAppearsElsewhere(t *testing.T) {
 	}
 }
 
-// Types whose addresses differ in length.
+// Types whose addresses are shorter and longer than Ethernet's.
 const (
-	ethernet   = 1   // ARPHRD_ETHER: 6 bytes
-	tunnelOfIP = 768 // ARPHRD_TUNNEL: 4
+	ethernet    = 1   // ARPHRD_ETHER: 6 bytes
+	tunnelOfIP  = 768 // ARPHRD_TUNNEL: 4
+	tunnelOfIP6 = 769 // ARPHRD_TUNNEL6: 16
 )
 
 // newTypedTAP makes a TAP device with the Ethernet address given.
@@ -163,4 +166,52 @@ func TestShorterAddressIsAllThatIsSet(t *testing.T) {
 	if got, want := device.LinkOf(t, name).Attrs().HardwareAddr, []byte{2, 9, 8, 7, 4, 5}; !bytes.Equal(got, want) {
 		t.Errorf("the address is %v, not %v", got, net.HardwareAddr(want))
 	}
+}
+
+// TestMulticastAddressesGoWithTheirLength: the kernel keeps as many bytes of each as its device's addresses have then, and shows as many as
+// they have now.
+func TestMulticastAddressesGoWithTheirLength(t *testing.T) {
+	f, name := newTypedTAP(t, 2, 1, 2, 3, 4, 5)
+	for _, c := range []struct {
+		kind int
+		want int
+	}{{ethernet, 1}, {774, 1}, {tunnelOfIP6, 0}, {ethernet, 0}} { // FDDI's are as long as Ethernet's
+		mustSetType(t, f, c.kind)
+		if c.want == 1 {
+			addMulticast(t, name)
+		}
+		if got := multicastAddresses(t, name); len(got) != c.want {
+			t.Errorf("as type %d the device has %d multicast addresses, not %d: %q", c.kind, len(got), c.want, got)
+		}
+	}
+}
+
+// addMulticast adds the same address each time.
+func addMulticast(t *testing.T, name string) {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	request := device.Ifreq(name, 0)
+	copy(request[unix.IFNAMSIZ+2:], []byte{1, 0, 0x5e, 0, 0, 9})
+	if err := device.Ioctl(fd, unix.SIOCADDMULTI, request); err != nil {
+		t.Fatalf("SIOCADDMULTI: %v", err)
+	}
+}
+
+// multicastAddresses are the lines that the kernel shows of what a device has of addMulticast: protocols have addresses of their own.
+func multicastAddresses(t *testing.T, name string) (lines []string) {
+	t.Helper()
+	all, err := os.ReadFile("/proc/thread-self/net/dev_mcast")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(all)) {
+		if fields := strings.Fields(line); len(fields) > 1 && fields[1] == name && strings.HasPrefix(fields[len(fields)-1], "01005e000009") {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
