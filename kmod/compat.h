@@ -95,18 +95,19 @@ mytun_setup_hrtimer(struct hrtimer *timer,
 #endif
 }
 
-/* Under rtnl. What an ioctl gives is a plain sockaddr, of 14 bytes of address */
+/*
+ * Under rtnl. What an ioctl gives is a plain sockaddr, of 14 bytes of address; the
+ * kernel looks at as many as the device's type has, which may be more
+ */
 static inline int mytun_set_address(struct net_device *dev,
 				    const struct sockaddr *address)
 {
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 16, 0)
-	struct sockaddr copy = *address;
-
-	return dev_set_mac_address_user(dev, &copy, NULL);
-#else
 	struct sockaddr_storage copy = {};
 
 	memcpy(&copy, address, sizeof(*address));
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 16, 0)
+	return dev_set_mac_address_user(dev, (struct sockaddr *)&copy, NULL);
+#else
 	return dev_set_mac_address_user(dev, &copy, NULL);
 #endif
 }

@@ -128,6 +128,29 @@ func TestDeviceOfEachTypeAppearsElsewhere(t *testing.T) {
 	}
 }
 
+// TestAddressOfEachLengthIsSetAnew: what is compared with the device's address is as long as that of its type, and an ioctl has
+// room for 14 bytes. What is read behind them a kernel with KASAN tells.
+func TestAddressOfEachLengthIsSetAnew(t *testing.T) {
+	device.Sandbox(t)
+	f := device.Open(t)
+	f.Attach(t, "mytest%d", device.TAP)
+	for _, kind := range harmless {
+		if err := setType(f, kind); err != nil {
+			if kind == pointToPoint {
+				continue
+			}
+			t.Fatalf("TUNSETLINK %d: %v", kind, err)
+		}
+		request := device.Ifreq("", 0)
+		if err := device.Ioctl(f.FD, unix.SIOCGIFHWADDR, request); err != nil {
+			t.Fatalf("SIOCGIFHWADDR, type %d: %v", kind, err)
+		}
+		if err := device.Ioctl(f.FD, unix.SIOCSIFHWADDR, request); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
+			t.Errorf("SIOCSIFHWADDR of the address that a device of type %d has: %v", kind, err)
+		}
+	}
+}
+
 // Types whose addresses are shorter and longer than Ethernet's.
 const (
 	ethernet    = 1   // ARPHRD_ETHER: 6 bytes
