@@ -160,9 +160,11 @@ static int mytun_set_coalesce(struct net_device *dev,
 	if (err)
 		return err;
 	mytun_coalesce_from_ethtool(&device->coalesce, coalesce);
-	for (i = 0; i < device->attached; i++) {
-		queue = rtnl_dereference(device->queues[device->live[i]]);
-		mytun_coalesce_from_ethtool(&queue->coalesce, coalesce);
+	for (i = 0; i < dev->num_tx_queues; i++) {
+		queue = rtnl_dereference(device->queues[i]);
+		/* a parked one too: it sends, and may come back */
+		if (queue)
+			mytun_coalesce_from_ethtool(&queue->coalesce, coalesce);
 	}
 	return 0;
 }

@@ -41,6 +41,20 @@ func TestCoalesceIsForAllQueues(t *testing.T) {
 	}
 }
 
+// TestCoalesceIsForADetachedQueueToo: it sends on, and comes back as one of all.
+func TestCoalesceIsForADetachedQueueToo(t *testing.T) {
+	device.Sandbox(t)
+	l := device.NewLink(t, device.Config{Queues: 3})
+	l.Queues[1].SetQueue(t, unix.IFF_DETACH_QUEUE)
+	all := device.Coalesce{RxUsecs: 10, RxFrames: 7, TxUsecs: 1000}
+	device.SetCoalesce(t, l.Name, all)
+	for i := range l.Queues {
+		checkQueueCoalesce(t, l, i, all)
+	}
+	l.Queues[1].SetQueue(t, unix.IFF_ATTACH_QUEUE)
+	checkQueueCoalesce(t, l, 1, all)
+}
+
 func TestCoalesceOfOneQueue(t *testing.T) {
 	device.Sandbox(t)
 	l := device.NewLink(t, device.Config{Queues: 2})
