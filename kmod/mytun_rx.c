@@ -37,6 +37,12 @@ struct mytun_rx_batch {
 	u32 to;
 };
 
+/* Is it another checksum that is to be filled in than that of TCP or UDP? */
+static bool mytun_rx_wants_crc(struct sk_buff *skb)
+{
+	return skb->ip_summed == CHECKSUM_PARTIAL && skb_csum_is_sctp(skb);
+}
+
 /*
  * What is left to do to the frame is said in @header, or done. A super-packet that
  * an earlier owner of the device had asked for may still be on its way, and what
@@ -51,11 +57,13 @@ int mytun_rx_finish(unsigned int flags, struct sk_buff *skb,
 		return 0;
 	if (skb->ip_summed == CHECKSUM_PARTIAL && !mytun_vnet_fits(skb))
 		return -EINVAL;
-	if (flags & IFF_VNET_HDR)
+	/* no virtio_net_hdr could tell of the CRC that SCTP has */
+	if (flags & IFF_VNET_HDR && likely(!mytun_rx_wants_crc(skb)))
 		return mytun_vnet_describe(skb, header);
 	if (skb_is_gso(skb))
 		return -EINVAL;
-	return skb->ip_summed == CHECKSUM_PARTIAL ? skb_checksum_help(skb) : 0;
+	return skb->ip_summed == CHECKSUM_PARTIAL ?
+	       skb_csum_hwoffload_help(skb, 0) : 0;
 }
 
 /* All that stands in front of the frame, for who reads it */

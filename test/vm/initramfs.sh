@@ -16,7 +16,7 @@ TOP=$(cd "$(dirname "$0")/../.." && pwd)
 # Kernel modules; those that they depend on come along.
 MODULES="tun veth ifb dummy bridge macvlan ipvlan 8021q macsec vhost_net pktgen
 	ip_gre ip6_gre ipip sit ip6_tunnel vxlan geneve fou fou6 l2tp_eth l2tp_ip l2tp_ip6 wireguard
-	gcm ctr seqiv
+	gcm ctr seqiv sctp
 	sch_fq sch_netem sch_ingress sch_tbf sch_plug cls_matchall cls_u32 cls_bpf act_mirred act_bpf
 	inet_diag tcp_diag udp_diag raw_diag unix_diag af_packet_diag netlink_diag nf_tables"
 # Not in every kernel: what they do is built in, or parts of others.
