@@ -380,12 +380,14 @@ func (q *Queue) WatchMore(t testing.TB, rxDoorbell, txSpace int) {
 	WatchEdges(t, q.txPoll, txSpace)
 }
 
-// Settled is the statistics once they stand still. The kernel counts a frame
-// after it gave it away, so whoever has the frame may be faster.
+// Settled is the statistics once they stand still. The kernel counts some things
+// after it did them, so whoever sees what it did may be faster: a run that goes on has
+// ended before the last look, even if its processor stood still for all the time.
 func (q *Queue) Settled(t testing.TB) Stats {
 	t.Helper()
 	last, since := q.Stats(t), time.Now()
 	WaitFor(t, "the statistics to stand still", func() bool {
+		waitForProcessors(t)
 		if now := q.Stats(t); now != last {
 			last, since = now, time.Now()
 		}

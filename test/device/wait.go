@@ -65,6 +65,17 @@ func WaitFor(t testing.TB, what string, state func() bool) {
 	}
 }
 
+// waitForProcessors waits until each processor has ended what it does in the kernel now
+// and lets nobody else interfere with: the run of a softirq, or what a thread does with
+// bottom halves off.
+func waitForProcessors(t testing.TB) {
+	t.Helper()
+	const global = 1 // MEMBARRIER_CMD_GLOBAL, which waits for a grace period of RCU
+	if _, _, errno := unix.Syscall(unix.SYS_MEMBARRIER, global, 0, 0); errno != 0 {
+		t.Fatalf("membarrier: %v", errno)
+	}
+}
+
 // Restart makes a system call again that a signal interrupted, which the Go
 // runtime's own signals do to any that has a time limit.
 func Restart(call func() (int, error)) (int, error) {
