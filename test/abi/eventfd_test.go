@@ -71,6 +71,7 @@ func checkDoorbells(t *testing.T, l *device.Link) {
 // waitAsleep waits until the kernel's thread asks for the next doorbell.
 func waitAsleep(t *testing.T, q *device.Queue) {
 	t.Helper()
+	device.WaitThreadsAsleep(t, q.Name)
 	device.WaitFor(t, "the kernel's thread to sleep", func() bool {
 		return atomic.LoadUint32(q.Words.TxNeedWakeup) == q.TxProducer() && q.Stats(t).KthreadSleeps > 0
 	})

@@ -5,7 +5,6 @@
 package abi
 
 import (
-	"fmt"
 	"os"
 	"runtime"
 	"strconv"
@@ -69,11 +68,8 @@ func pollInBackground(t *testing.T, f *device.File) <-chan int16 {
 		})
 		result <- fds[0].Revents
 	}()
-	file := fmt.Sprintf("/proc/self/task/%d/syscall", <-thread)
-	device.WaitFor(t, "the poller to sleep", func() bool {
-		text, err := os.ReadFile(file)
-		return err == nil && strings.TrimSpace(string(text)) != "running"
-	})
+	poller := <-thread
+	device.WaitFor(t, "the poller to sleep", func() bool { return device.IsAsleep(t, poller) })
 	return result
 }
 

@@ -131,11 +131,40 @@ func Sleeps(t testing.TB, task int) (n uint64) {
 	return 0
 }
 
-// IsAsleep tells whether a thread of this process sleeps in a system call.
+// IsAsleep tells whether a thread of this process sleeps in a system call of its own: Go's
+// runtime has a thread wait for its turn in one, too.
 func IsAsleep(t testing.TB, thread int) bool {
 	t.Helper()
-	text, err := os.ReadFile("/proc/self/task/" + itoa(thread) + "/syscall")
-	return err == nil && strings.TrimSpace(string(text)) != "running"
+	call := sleepsIn("/proc/self/task/" + itoa(thread))
+	return call != "" && call != itoa(unix.SYS_FUTEX)
+}
+
+// WaitThreadsAsleep waits until all of the module's threads of a device sleep: whoever has
+// woken one, it has run since, and is off its processor.
+func WaitThreadsAsleep(t testing.TB, name string) {
+	t.Helper()
+	WaitFor(t, "the threads of "+name+" to sleep", func() bool {
+		for thread := range KthreadsByID(name) {
+			if sleepsIn("/proc/"+itoa(thread)) == "" {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// sleepsIn is the number of the system call that a task sleeps in, -1 if it sleeps
+// elsewhere, or empty if it is about to run, runs or has ended.
+func sleepsIn(task string) string {
+	text, err := os.ReadFile(task + "/syscall")
+	if err != nil {
+		return ""
+	}
+	call, _, _ := strings.Cut(strings.TrimSpace(string(text)), " ")
+	if call == "running" {
+		return ""
+	}
+	return call
 }
 
 // TaskletRuns is how often the processors have gone through their tasklets.

@@ -28,6 +28,7 @@ func TestLoneFrameGoesStraightIntoTheRing(t *testing.T) {
 	q.SetPoll(t, 0)
 	conn := l.ListenUDP(t, false, hostPort)
 	const count = 50
+	device.WaitThreadsAsleep(t, l.Name)
 	before := q.Settled(t)
 	for i := range uint32(count) {
 		device.Spin(pause)

@@ -139,6 +139,7 @@ func TestBrokenRingEndsAWait(t *testing.T) {
 // waitAsleep waits until the kernel looks at the tx ring no more.
 func waitAsleep(t *testing.T, q *device.Queue) {
 	t.Helper()
+	device.WaitThreadsAsleep(t, q.Name)
 	device.WaitFor(t, "the kernel's thread to sleep", func() bool {
 		return atomic.LoadUint32(q.Words.TxNeedWakeup) == q.TxProducer() && q.Stats(t).KthreadSleeps > 0
 	})
@@ -191,6 +192,7 @@ func oneWay(t *testing.T, c device.Config, rx, tx uint32) (*device.Port, *device
 	p := device.NewPort(t, device.Node, c)
 	p.SetRings(t, rx, tx)
 	q := device.MapQueue(t, p.File)
+	q.Name = p.Name
 	p.Queues = []*device.Queue{q}
 	return p, q
 }
@@ -281,6 +283,7 @@ func TestPollOfEachDirection(t *testing.T) {
 	p, q := oneWay(t, device.Config{}, 0, minRing)
 	device.Down(t, p.Name)
 	checkEvents(t, p.File, "tx ring, down", unix.POLLOUT)
+	waitAsleep(t, q) // or the thread, which has just been made, would find the frames
 	for q.Room() >= device.Footprint(1000) {
 		q.Put(make([]byte, 1000))
 	}
