@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -206,29 +207,30 @@ func TestNoPollWindowAndALargeOne(t *testing.T) {
 }
 
 // TestEventfdsReplacedUnderTraffic swaps all three again and again; the new
-// ones are watched before the kernel knows them, so no wake-up may be lost.
+// ones are watched before the kernel knows them, so no wake-up may be lost. There is
+// traffic for as long as that takes.
 func TestEventfdsReplacedUnderTraffic(t *testing.T) {
+	const times = 50
 	device.Sandbox(t)
 	l := device.NewLink(t, device.Config{})
 	q := l.Queue()
 	q.SetPoll(t, 0)
 	conn := l.ListenUDP(t, false, hostPort)
 	var traffic sync.WaitGroup
-	done := make(chan struct{})
-	traffic.Go(func() { up(t, l, conn, 3000, []int{100, 1400}) })
-	traffic.Go(func() { down(t, l, conn, 3000, []int{100, 1400}) })
-	go func() { traffic.Wait(); close(done) }()
-	for n := 0; ; n++ {
-		select {
-		case <-done:
-			if n < 10 {
-				t.Errorf("replaced %d times only", n)
+	var over atomic.Bool
+	for _, way := range []func(*testing.T, *device.Link, *net.UDPConn, uint32, []int){up, down} {
+		traffic.Go(func() {
+			for last := false; !last && !t.Failed(); {
+				last = over.Load()
+				way(t, l, conn, 500, []int{100, 1400})
 			}
-			return
-		default:
-			replaceEventfds(t, q)
-		}
+		})
 	}
+	for range times {
+		replaceEventfds(t, q)
+	}
+	over.Store(true)
+	traffic.Wait()
 }
 
 // replaceEventfds gives the kernel new eventfds. The tx doorbell stays: the
