@@ -29,7 +29,7 @@ func TestLoneFramesAreToldAtOnce(t *testing.T) {
 			const count = 1000
 			begin := time.Now()
 			oneByOne(t, l, count, pause)
-			if took := time.Since(begin); took > count*hold/20 {
+			if took := time.Since(begin); took > count*hold/4 {
 				t.Errorf("%d frames took %v, with a holding time of %v", count, took, hold)
 			}
 		})
@@ -112,7 +112,7 @@ func TestEnoughFramesAreToldAtOnce(t *testing.T) {
 	device.Sandbox(t)
 	l := device.NewLink(t, device.Config{})
 	device.SetCoalesce(t, l.Name, holding)
-	const rounds, burst = 40, 9
+	const rounds, burst = 200, 9 // a machine that stands still for seconds does not take for half of them what the timer would
 	l.Queue().Ahead = (burst - 1) * device.FrameAlign
 	begin := time.Now()
 	sleepAndTake(t, l, rounds, burst)
