@@ -115,20 +115,44 @@ func CPUTime(t testing.TB, task int) time.Duration {
 // Sleeps is how often a task has gone to sleep by itself.
 func Sleeps(t testing.TB, task int) (n uint64) {
 	t.Helper()
-	text, err := os.ReadFile("/proc/" + itoa(task) + "/status")
+	status, err := taskStatus(task)
 	if err != nil {
 		t.Fatal(err)
 	}
+	if n, err = strconv.ParseUint(status["voluntary_ctxt_switches"], 10, 64); err != nil {
+		t.Fatalf("/proc/%d/status: %q", task, status)
+	}
+	return n
+}
+
+// taskStatus is what /proc/TASK/status says, by key.
+func taskStatus(task int) (map[string]string, error) {
+	text, err := os.ReadFile("/proc/" + itoa(task) + "/status")
+	if err != nil {
+		return nil, err
+	}
+	fields := map[string]string{}
 	for line := range strings.Lines(string(text)) {
-		if count, found := strings.CutPrefix(line, "voluntary_ctxt_switches:"); found {
-			if n, err = strconv.ParseUint(strings.TrimSpace(count), 10, 64); err != nil {
-				t.Fatalf("/proc/%d/status: %q", task, line)
+		key, value, _ := strings.Cut(line, ":")
+		fields[key] = strings.TrimSpace(value)
+	}
+	return fields, nil
+}
+
+// Uninterruptible are the tasks, of the kernel too, that wait where no signal reaches them,
+// and how often each has gone to sleep so far.
+func Uninterruptible() map[int]uint64 {
+	found := map[int]uint64{}
+	for _, pid := range Processes() {
+		threads, _ := os.ReadDir("/proc/" + itoa(pid) + "/task")
+		for _, thread := range threads { // none of a process that has ended meanwhile
+			task, _ := strconv.Atoi(thread.Name())
+			if status, err := taskStatus(task); err == nil && strings.HasPrefix(status["State"], "D") {
+				found[task], _ = strconv.ParseUint(status["voluntary_ctxt_switches"], 10, 64)
 			}
-			return n
 		}
 	}
-	t.Fatalf("/proc/%d/status has no voluntary_ctxt_switches", task)
-	return 0
+	return found
 }
 
 // IsAsleep tells whether a thread of this process sleeps in a system call of its own: Go's
