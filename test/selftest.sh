@@ -32,7 +32,9 @@ HERE=$(dirname "$SELF")
 VERBOSE='' LIST='' SINGLE='' STOP='' TIMEOUT=120
 NUMBER=0 PASSED=0 FAILED=0 SKIPPED=0
 LIMITS=() LIMIT=0 COMPLAINTS=() NEWS=()
-SETTLE=10
+# Seconds that what goes away by itself is given to do so: a machine that others use stands still for some, and the kernel ends namespaces one after
+# the other. They only bound how long it takes to call something left.
+SETTLE=60
 
 # shell_cases: one line for each test_ function: name, kind, file, function.
 shell_cases() {
@@ -167,7 +169,7 @@ unreferenced() {
 # leftovers ID: what is wrong with the machine after a test, one line each. Whatever goes away by itself has some seconds for it.
 leftovers() {
 	local pid
-	if ! wait_for 2 no_processes_of "$1" 2>/dev/null; then
+	if ! wait_for "$SETTLE" no_processes_of "$1" 2>/dev/null; then
 		for pid in $(processes_of "$1"); do
 			echo "FAIL: left a process behind: $pid $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)"
 			kill -KILL "$pid" 2>/dev/null
