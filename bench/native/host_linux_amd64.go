@@ -136,9 +136,15 @@ func (o *Options) boot(plan *Plan, host *Host) (err error) {
 	stop := make(chan struct{})
 	var watchers sync.WaitGroup
 	var tripErr error
-	watchers.Go(func() { host.Loads = watchLoad(guest.Process.Pid, stop) })
+	watchers.Go(func() {
+		ticker := time.NewTicker(loadInterval)
+		defer ticker.Stop()
+		host.Loads = watchLoad(guest.Process.Pid, ticker.C, stop)
+	})
 	if plan.CPUs > 1 {
-		watchers.Go(func() { host.Trips, tripErr = watchTrips(plan.KHz, stop) })
+		watchers.Go(func() {
+			tripErr = watchTrips(plan.KHz, stop, func(trip Trip) { host.Trips = append(host.Trips, trip) })
+		})
 	}
 	// What is left of it when it has ended, or when it does not end, is killed.
 	kill := func() { syscall.Kill(-guest.Process.Pid, syscall.SIGKILL) }

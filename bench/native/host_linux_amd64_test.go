@@ -21,11 +21,15 @@ func TestFrequency(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	from, start := TSC(), time.Now()
+	// Whoever reads two clocks may stand still in between: what has passed on the one is less or more than what is read of the other.
+	outer, start := TSC(), time.Now()
+	inner := TSC()
 	time.Sleep(50 * time.Millisecond)
-	ticks, ns := float64(TSC()-from), float64(time.Since(start))
-	if ratio := ticks * 1e6 / khz / ns; ratio < 0.9 || ratio > 1.1 {
-		t.Errorf("at %.0f kHz, %.0f ticks are %.3f of the %.0f ns that have passed", khz, ticks, ratio, ns)
+	short := float64(TSC()-inner) * 1e6 / khz
+	ns := float64(time.Since(start))
+	long := float64(TSC()-outer) * 1e6 / khz
+	if short > 1.1*ns || long < 0.9*ns {
+		t.Errorf("at %.0f kHz it is between %.0f and %.0f ns, of %.0f that have passed", khz, short, long, ns)
 	}
 }
 
@@ -37,23 +41,28 @@ func TestWatchTrips(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stop := make(chan struct{})
-	time.AfterFunc(20*tripPeriod, func() { close(stop) })
-	from := TSC()
-	samples, err := watchTrips(khz, stop)
+	// On a busy machine the two do not always meet.
+	const enough = 10
+	var samples []Trip
+	from, start, stop := TSC(), time.Now(), make(chan struct{})
+	err = watchTrips(khz, stop, func(trip Trip) {
+		if samples = append(samples, trip); len(samples) == enough {
+			close(stop)
+		}
+	})
+	took := time.Since(start)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// On a busy machine the two do not always meet.
-	if len(samples) == 0 || len(samples) > 21 {
-		t.Fatalf("%d samples in 20 periods", len(samples))
+	if len(samples) < enough || len(samples) > int(took/tripPeriod) {
+		t.Fatalf("%d samples, to be %d, in %v", len(samples), enough, took)
 	}
 	if !slices.IsSortedFunc(samples, func(a, b Trip) int { return int(int64(a.At - b.At)) }) || samples[0].At < from || samples[len(samples)-1].At > TSC() {
 		t.Errorf("the samples %v are not in the order of time", samples)
 	}
 	for _, s := range samples {
-		if s.NS < 5 || s.NS > 1e5 {
-			t.Errorf("a round trip took %v ns", s.NS)
+		if s.NS < 5 || s.NS*trips*tripRounds > float64(took) {
+			t.Errorf("a round trip took %v ns, all of it %v", s.NS, took)
 		}
 	}
 }

@@ -39,21 +39,26 @@ type court struct {
 // begun is what ready holds while a game is played: the second thread may no longer leave.
 const begun = 1 << 31
 
-// watchTrips plays at every tripPeriod on CPUs 0 and 1, until stop is closed.
-func watchTrips(khz float64, stop <-chan struct{}) ([]Trip, error) {
+// watchTrips plays at every tripPeriod on CPUs 0 and 1, until stop is closed. It calls played after each game that took place, before the next.
+func watchTrips(khz float64, stop <-chan struct{}, played func(Trip)) error {
 	c := &court{khz: khz}
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &c.start); err != nil {
-		return nil, fmt.Errorf("clock: %w", err)
+		return fmt.Errorf("clock: %w", err)
 	}
-	var played []Trip
 	var errs [2]error
 	var players sync.WaitGroup
-	players.Go(func() { errs[0] = c.player(0, func(game uint32) { played = append(played, c.serve(game)...) }) })
+	players.Go(func() {
+		errs[0] = c.player(0, func(game uint32) {
+			for _, trip := range c.serve(game) {
+				played(trip)
+			}
+		})
+	})
 	players.Go(func() { errs[1] = c.player(1, c.answer) })
 	<-stop
 	c.stop.Store(true)
 	players.Wait()
-	return played, firstOf(errs[:])
+	return firstOf(errs[:])
 }
 
 func firstOf(errs []error) error {

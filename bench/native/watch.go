@@ -20,22 +20,20 @@ const loadInterval = 500 * time.Millisecond
 // userHZ is what /proc counts CPU time in.
 const userHZ = 100
 
-// watchLoad measures how busy others than the process group, and this process, keep the machine, until stop is closed.
-func watchLoad(pgid int, stop <-chan struct{}) []Load {
+// watchLoad measures how busy others than the process group, and this process, keep the machine from one tick to the next, until stop is closed.
+func watchLoad(pgid int, ticks <-chan time.Time, stop <-chan struct{}) []Load {
 	var loads []Load
-	ticker := time.NewTicker(loadInterval)
-	defer ticker.Stop()
 	from, busy, ours := TSC(), machineTicks(), groupTicks(pgid)
 	start := time.Now()
 	for {
 		select {
 		case <-stop:
 			return loads
-		case <-ticker.C:
+		case <-ticks:
 		}
 		now, nowBusy, nowOurs := TSC(), machineTicks(), groupTicks(pgid)
-		ticks := float64(nowBusy-busy) - float64(nowOurs-ours)
-		loads = append(loads, Load{From: from, To: now, CPUs: ticks / userHZ / time.Since(start).Seconds()})
+		others := float64(nowBusy-busy) - float64(nowOurs-ours)
+		loads = append(loads, Load{From: from, To: now, CPUs: others / userHZ / time.Since(start).Seconds()})
 		from, busy, ours, start = now, nowBusy, nowOurs, time.Now()
 	}
 }

@@ -5,10 +5,13 @@
 package native
 
 import (
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestParseStat(t *testing.T) {
@@ -34,28 +37,55 @@ func TestParseProcess(t *testing.T) {
 	}
 }
 
-// What this process does is no load of others.
+// nobody is no process group: this process is counted all the same, and no other that may end meanwhile.
+const nobody = -1
+
+// What this process does is no load of others. How long it takes to do so much is others' affair.
 func TestGroupTicks(t *testing.T) {
-	own := groupTicks(syscall.Getpgrp())
-	for end := time.Now().Add(time.Second); groupTicks(syscall.Getpgrp()) < own+5; {
-		if time.Now().After(end) {
-			t.Fatalf("a second of work is not to be seen: %d ticks, then %d", own, groupTicks(syscall.Getpgrp()))
+	own := groupTicks(nobody)
+	for end := cpuTime(t) + time.Second; groupTicks(nobody) < own+5; {
+		if cpuTime(t) > end {
+			t.Fatalf("a second of work is not to be seen: %d ticks, then %d", own, groupTicks(nobody))
 		}
 	}
 	if machineTicks() < own {
-		t.Errorf("the machine has had %d ticks, this group %d", machineTicks(), own)
+		t.Errorf("the machine has had %d ticks, this process %d", machineTicks(), own)
 	}
-	if groupTicks(-1) == 0 {
-		t.Error("this process is not counted where its group is another")
+}
+
+// cpuTime is what this process has had.
+func cpuTime(t *testing.T) time.Duration {
+	t.Helper()
+	var spent unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &spent); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(spent.Nano())
+}
+
+// Nor is what the group does, which is at work until it is seen.
+func TestGroupTicksOfGroup(t *testing.T) {
+	busy := exec.Command("sh", "-c", "while :; do :; done")
+	busy.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := busy.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Wait()
+	defer busy.Process.Kill()
+	for both := 0; both < groupTicks(nobody)+5; {
+		both = groupTicks(busy.Process.Pid)
 	}
 }
 
 func TestWatchLoadEnds(t *testing.T) {
-	stop := make(chan struct{})
-	time.AfterFunc(3*loadInterval/2, func() { close(stop) })
-	loads := watchLoad(syscall.Getpgrp(), stop)
+	ticks, stop := make(chan time.Time), make(chan struct{})
+	go func() {
+		ticks <- time.Time{} // taken by who has begun to watch
+		close(stop)
+	}()
+	loads := watchLoad(syscall.Getpgrp(), ticks, stop)
 	if len(loads) != 1 || loads[0].From >= loads[0].To {
-		t.Errorf("one and a half intervals give %v", loads)
+		t.Errorf("one interval and what is left of the next give %v", loads)
 	}
 }
 
