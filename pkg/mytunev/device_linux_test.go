@@ -230,13 +230,7 @@ func TestLeakedDevice(t *testing.T) {
 		}
 		d.SetDeadline(time.Now().Add(time.Hour)) // which nobody waits for
 	}()
-	for end := time.Now().Add(10 * time.Second); !k.unmapped.Load(); {
-		runtime.GC()
-		time.Sleep(time.Millisecond)
-		if time.Now().After(end) {
-			t.Fatal("a device without references was not freed")
-		}
-	}
+	until(t, "a device without references to be freed", func() bool { runtime.GC(); return k.unmapped.Load() })
 }
 
 // TestRunningDeviceIsNotLeaked keeps nothing but a Handler that runs.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -180,8 +181,8 @@ func (k *fakeKernel) bell() bool {
 		return true
 	case <-k.stopped:
 		return false
-	case <-time.After(10 * time.Second):
-		k.t.Error("no tx doorbell for 10 s")
+	case <-time.After(watchdog.Bound):
+		k.t.Errorf("no tx doorbell for %v", watchdog.Bound)
 		return false
 	}
 }
@@ -305,8 +306,8 @@ func start(ctx context.Context, q interface {
 		select {
 		case err := <-result:
 			return err
-		case <-time.After(20 * time.Second):
-			return errors.New("Run did not end within 20 s")
+		case <-time.After(watchdog.Bound):
+			return fmt.Errorf("Run did not end within %v", watchdog.Bound)
 		}
 	}
 }
@@ -321,8 +322,8 @@ func within(t *testing.T, what string, f func()) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(20 * time.Second):
-		t.Fatalf("%s did not end within 20 s", what)
+	case <-time.After(watchdog.Bound):
+		t.Fatalf("%s did not end within %v", what, watchdog.Bound)
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"iter"
 	"testing"
 	"time"
+
+	"github.com/mytun/mytun/internal/watchdog"
 )
 
 // The rings beside a kernel that lies: between any two steps of ours it writes
@@ -16,7 +18,7 @@ import (
 // not within the area.
 
 // hangs is how long one input may take before the fuzzer is told of a hang.
-const hangs = 20 * time.Second
+const hangs = watchdog.Bound
 
 // guard makes a panic of a hang. The result ends it.
 func guard() (end func()) {

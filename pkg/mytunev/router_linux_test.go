@@ -143,10 +143,16 @@ func (r *router) start(ctx context.Context) (wait func() error, stop func()) {
 	}
 }
 
-// busy waits until every Handler has sent n frames.
+// busy waits until every Handler has sent n frames. It is at work for as long as one
+// more is sent now and then: all these goroutines share the processors that there are.
 func (r *router) busy(n int64) {
 	for i := range r.sent {
-		for r.sent[i].Load() < n {
+		seen := int64(-1)
+		for seen < n {
+			if now := r.sent[i].Load(); now != seen {
+				seen = now
+				watchdog.Watch(r.t, watchdog.Bound)
+			}
 			runtime.Gosched()
 		}
 	}
