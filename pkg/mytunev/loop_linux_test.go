@@ -98,6 +98,7 @@ func TestBusyPollIsBounded(t *testing.T) {
 	wait := start(t.Context(), q, collect(t, 2, testSize))
 	for i := range 2 {
 		until(t, "the wait for a sleeper", func() bool { return k.rx.needWakeup.Load() == k.rxProducer })
+		untilRunIs(t, "[IO wait") // who has asked for a doorbell looks once more, and need not sleep if the frame is there
 		k.send(pattern(testSize(i), byte(i)))
 	}
 	if err := wait(); err != errStop {

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/mytun/mytun/internal/watchdog"
 )
 
 var errStop = errors.New("stop")
@@ -80,7 +82,7 @@ func TestRunOneByOne(t *testing.T) {
 		k.send(pattern(testSize(i), byte(i)))
 		select {
 		case <-handled:
-		case <-time.After(10 * time.Second):
+		case <-time.After(watchdog.Bound):
 			t.Fatalf("frame %d got lost: %d doorbells", i, k.rxBells.Load())
 		}
 	}
@@ -322,9 +324,7 @@ func TestSendWaitsForRoom(t *testing.T) {
 		done <- nil
 	}()
 	for got := 0; got < frames; {
-		for k.tx.producer.Load()-k.txConsumer < 3*60000 && len(done) == 0 {
-			time.Sleep(50 * time.Microsecond)
-		}
+		until(t, "the sender to wait, or to end", func() bool { return len(q.spaceGate.turn) > 0 || len(done) > 0 })
 		for p := k.take(); p != nil; p = k.take() {
 			if !bytes.Equal(p, pattern(60000, byte(got))) {
 				t.Fatalf("frame %d is not what was sent", got)
@@ -395,7 +395,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	}
 	// One thread plays the kernel: it puts what fits and takes what is there.
 	sent, echoed, others := 0, 0, 0
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(watchdog.Bound)
 	for echoed < echoes || others < senders*sends {
 		for sent < echoes && k.put(pattern(4+testSize(sent), byte(sent)), 0) {
 			sent++
