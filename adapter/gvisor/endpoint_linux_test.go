@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mytun/mytun/internal/watchdog"
 	"github.com/mytun/mytun/pkg/mytunev"
 	"github.com/mytun/mytun/pkg/mytuntest"
 
@@ -176,14 +177,14 @@ func transfer(t *testing.T, a, b *host, p []byte) []byte {
 		defer conn.Close()
 		io.Copy(conn, conn)
 	}()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), watchdog.Bound)
 	defer cancel()
 	conn, err := gonet.DialContextTCP(ctx, a.stack, b.addr, b.protocol)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(60 * time.Second))
+	conn.SetDeadline(time.Now().Add(watchdog.Bound))
 	go func() {
 		conn.Write(p)
 		conn.CloseWrite()
@@ -212,7 +213,7 @@ func TestUDP(t *testing.T) {
 		if _, err := client.Write(pattern(length)); err != nil {
 			t.Fatal(err)
 		}
-		server.SetReadDeadline(time.Now().Add(20 * time.Second))
+		server.SetReadDeadline(time.Now().Add(watchdog.Bound))
 		p := make([]byte, 5000)
 		n, _, err := server.ReadFrom(p)
 		if err != nil || !bytes.Equal(p[:n], pattern(length)) {
@@ -249,7 +250,7 @@ func TestChecksums(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			server.SetReadDeadline(time.Now().Add(20 * time.Second))
+			server.SetReadDeadline(time.Now().Add(watchdog.Bound))
 			got := make([]byte, 10)
 			if n, _, err := server.ReadFrom(got); err != nil || string(got[:n]) != "right" {
 				t.Errorf("%+v: %q, %v, want the one that is right", config, got[:n], err)

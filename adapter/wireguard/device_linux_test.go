@@ -9,8 +9,8 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/mytun/mytun/internal/watchdog"
 	"github.com/mytun/mytun/pkg/mytunev"
 	"github.com/mytun/mytun/pkg/mytuntest"
 
@@ -42,7 +42,7 @@ func buffers(n, length int) ([][]byte, []int) {
 
 func receive(t *testing.T, k *mytuntest.Kernel) mytuntest.Packet {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), watchdog.Bound)
 	defer cancel()
 	p, err := k.Receive(ctx)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mytun/mytun/internal/watchdog"
 	"github.com/mytun/mytun/pkg/mytunev"
 
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -110,7 +111,7 @@ func inTime(t *testing.T, name string, f func() error) error {
 	select {
 	case err := <-done:
 		return err
-	case <-time.After(10 * time.Second):
+	case <-time.After(watchdog.Bound):
 		t.Fatalf("%s: hangs", name)
 		return nil
 	}

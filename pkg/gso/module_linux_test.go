@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mytun/mytun/internal/watchdog"
 	"github.com/mytun/mytun/pkg/mytunev"
 
 	"github.com/vishvananda/netlink"
@@ -142,20 +143,20 @@ func transfer(here, there string, size int) error {
 	sent := pattern(size)
 	errs := make(chan error, 1)
 	go func() {
-		c, err := net.DialTimeout("tcp", net.JoinHostPort(there, port), 20*time.Second)
+		c, err := net.DialTimeout("tcp", net.JoinHostPort(there, port), watchdog.Bound)
 		if err == nil {
 			defer c.Close()
 			_, err = c.Write(sent)
 		}
 		errs <- err
 	}()
-	l.(*net.TCPListener).SetDeadline(time.Now().Add(30 * time.Second))
+	l.(*net.TCPListener).SetDeadline(time.Now().Add(watchdog.Bound))
 	c, err := l.Accept()
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(60 * time.Second))
+	c.SetDeadline(time.Now().Add(watchdog.Bound))
 	got, err := io.ReadAll(c)
 	if err != nil {
 		return err
@@ -193,7 +194,7 @@ func datagrams(here, there string) error {
 	if _, err := client.Write(sent); err != nil {
 		return err
 	}
-	server.SetDeadline(time.Now().Add(20 * time.Second))
+	server.SetDeadline(time.Now().Add(watchdog.Bound))
 	got := make([]byte, 2000)
 	for i := range count {
 		n, _, err := server.ReadFrom(got)
@@ -289,7 +290,7 @@ func TestModuleFlushWithoutOffload(t *testing.T) {
 	if err != mytunev.ErrTooLong {
 		t.Errorf("Flush: %v, want %v", err, mytunev.ErrTooLong)
 	}
-	server.SetDeadline(time.Now().Add(20 * time.Second))
+	server.SetDeadline(time.Now().Add(watchdog.Bound))
 	got := make([]byte, 2000)
 	for i, frame := range append(frames, last) {
 		if n, _, err := server.ReadFrom(got); err != nil || !bytes.Equal(got[:n], frame[28:]) {

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mytun/mytun/internal/watchdog"
 	"github.com/mytun/mytun/pkg/mytunev"
 )
 
@@ -31,7 +32,7 @@ func newPair(t *testing.T, c mytunev.Config) (*mytunev.Device, *Kernel) {
 // receive is Receive within the time of a test that hangs.
 func receive(t *testing.T, k *Kernel) Packet {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), watchdog.Bound)
 	defer cancel()
 	p, err := k.Receive(ctx)
 	if err != nil {

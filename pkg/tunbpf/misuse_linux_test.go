@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/mytun/mytun/internal/watchdog"
 )
 
 // inTime fails the test, by name, if f hangs or panics.
@@ -28,7 +30,7 @@ func inTime(t *testing.T, name string, f func() error) error {
 	select {
 	case err := <-done:
 		return err
-	case <-time.After(20 * time.Second):
+	case <-time.After(watchdog.Bound):
 		t.Fatalf("%s: hangs", name)
 		return nil
 	}
