@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mytun/mytun/internal/watchdog"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -261,7 +263,7 @@ func TestModuleFileTakesRingsOver(t *testing.T) {
 // wantDatagram reads up to the next datagram, which has to be of this byte.
 func wantDatagram(t *testing.T, d *Device, want byte) {
 	t.Helper()
-	must(t, d.SetReadDeadline(time.Now().Add(10*time.Second)))
+	must(t, d.SetReadDeadline(time.Now().Add(watchdog.Bound)))
 	p := make([]byte, 2000)
 	for {
 		n, err := d.Read(p)

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mytun/mytun/internal/watchdog"
+
 	"github.com/vishvananda/netlink"
 )
 
@@ -205,7 +207,7 @@ func TestModuleTunBurst(t *testing.T) {
 	q.rxTurn.release()
 	select {
 	case <-done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(watchdog.Bound):
 		t.Fatalf("%d frames of %d", frames, burst)
 	}
 	s := q.counters.snapshot()

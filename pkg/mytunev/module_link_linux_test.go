@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mytun/mytun/internal/watchdog"
+
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 )
@@ -38,7 +40,7 @@ func (w *watcher) want(what string, want Link) {
 		if got != want {
 			w.t.Errorf("%s: %+v, want %+v", what, got, want)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(watchdog.Bound):
 		w.t.Errorf("%s: nothing is told", what)
 	}
 }
@@ -52,7 +54,7 @@ func (w *watcher) end(want error) {
 		if !errors.Is(err, want) {
 			w.t.Errorf("%v, want %v", err, want)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(watchdog.Bound):
 		w.t.Errorf("not ended, want %v", want)
 	}
 	for len(w.states) > 0 {

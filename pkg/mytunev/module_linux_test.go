@@ -21,6 +21,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mytun/mytun/internal/watchdog"
+
 	"github.com/vishvananda/netlink"
 )
 
@@ -110,7 +112,7 @@ func ping(to string, count, size int) error {
 	defer c.Close()
 	got := make([]byte, size+1)
 	for i := range count {
-		c.SetDeadline(time.Now().Add(5 * time.Second))
+		c.SetDeadline(time.Now().Add(watchdog.Bound))
 		sent := pattern(size, byte(i))
 		if _, err := c.Write(sent); err != nil {
 			return err
@@ -344,8 +346,8 @@ func testDeviceRoom(t *testing.T) {
 	}
 }
 
-// testDeviceSetOffload turns checksums off and on while another socket sends what it can:
-// a datagram that is sent afterwards is as it was asked for.
+// testDeviceSetOffload turns checksums off and on while another socket sends as much as may
+// wait, so that nothing is dropped: a datagram that is sent afterwards is as it was asked for.
 func testDeviceSetOffload(t *testing.T) {
 	d := openDevice(t, Config{Offload: OffloadTx, Backpressure: !onTun()})
 	setUp(t, d)
@@ -358,11 +360,15 @@ func testDeviceSetOffload(t *testing.T) {
 		return c
 	}
 	counted, other := dial("10.9.0.2:7"), dial("10.9.0.2:8")
-	left := make(chan bool, 1)
+	left, room := make(chan bool, 1), make(chan struct{}, 100)
 	wait := start(t.Context(), d, func(b *Batch) error {
 		for f := range b.Frames() {
-			if isUDP(f.Data) && f.Data[23] == 7 {
+			switch {
+			case !isUDP(f.Data):
+			case f.Data[23] == 7:
 				left <- f.NeedsChecksum()
+			case f.Data[23] == 8:
+				<-room
 			}
 		}
 		return nil
@@ -370,8 +376,13 @@ func testDeviceSetOffload(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var sender sync.WaitGroup
 	sender.Go(func() {
-		for ctx.Err() == nil {
-			other.Write(make([]byte, 500))
+		for {
+			select {
+			case room <- struct{}{}:
+				other.Write(make([]byte, 500))
+			case <-ctx.Done():
+				return
+			}
 		}
 	})
 	for i := range 50 {
@@ -387,10 +398,7 @@ func testDeviceSetOffload(t *testing.T) {
 			if got != o.rx() {
 				t.Errorf("%v: the checksum was left to the process: %v", o, got)
 			}
-		case <-time.After(5 * time.Second):
-			if onTun() {
-				continue // the queue was full: stock tun drops
-			}
+		case <-time.After(watchdog.Bound):
 			t.Fatalf("%v: no frame", o)
 		}
 	}
@@ -432,19 +440,12 @@ func testDeviceFlood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		s, err := d.Stats()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if s.TxFrames == 2*frames {
-			t.Logf("%d sleeps for room, %d doorbells for %d frames", s.SpaceWaits, s.Doorbells, s.TxFrames)
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%+v", s)
-		}
+	var s Stats
+	until(t, "all frames counted", func() bool { s, err = d.Stats(); return err != nil || s.TxFrames == 2*frames })
+	if err != nil {
+		t.Fatal(err)
 	}
+	t.Logf("%d sleeps for room, %d doorbells for %d frames", s.SpaceWaits, s.Doorbells, s.TxFrames)
 }
 
 func testDeviceDetached(t *testing.T) {
@@ -609,10 +610,5 @@ func testDeviceLeakedDevice(t *testing.T) {
 			t.Fatal(err)
 		}
 	}()
-	for end := time.Now().Add(10 * time.Second); exists("leaked0"); time.Sleep(time.Millisecond) {
-		runtime.GC()
-		if time.Now().After(end) {
-			t.Fatal("a device without references is not freed")
-		}
-	}
+	until(t, "a device without references to be freed", func() bool { runtime.GC(); return !exists("leaked0") })
 }

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mytun/mytun/internal/watchdog"
+
 	"github.com/vishvananda/netlink"
 )
 
@@ -127,7 +129,7 @@ func carry(host string, bytesSent int) error {
 		return err
 	}
 	defer l.Close()
-	l.(*net.TCPListener).SetDeadline(time.Now().Add(10 * time.Second))
+	l.(*net.TCPListener).SetDeadline(time.Now().Add(watchdog.Bound))
 	got := make(chan error, 1)
 	want := pattern(bytesSent, 7)
 	go func() {
@@ -137,19 +139,19 @@ func carry(host string, bytesSent int) error {
 			return
 		}
 		defer c.Close()
-		c.SetDeadline(time.Now().Add(30 * time.Second))
+		c.SetDeadline(time.Now().Add(watchdog.Bound))
 		p, err := io.ReadAll(c)
 		if err == nil && !bytes.Equal(p, want) {
 			err = fmt.Errorf("%d bytes came that are not the %d that were sent", len(p), len(want))
 		}
 		got <- err
 	}()
-	d := net.Dialer{Timeout: 10 * time.Second}
+	d := net.Dialer{Timeout: watchdog.Bound}
 	c, err := d.Dial("tcp", fmt.Sprint(host, ":", l.Addr().(*net.TCPAddr).Port))
 	if err != nil {
 		return err
 	}
-	c.SetDeadline(time.Now().Add(30 * time.Second))
+	c.SetDeadline(time.Now().Add(watchdog.Bound))
 	_, err = c.Write(want)
 	return errors.Join(err, c.Close(), <-got)
 }
@@ -208,7 +210,7 @@ func broadcast(t *testing.T, s *farSide) {
 		if !bytes.HasPrefix(p, bytes.Repeat([]byte{0xff}, 6)) || !bytes.HasSuffix(p, []byte("to everybody")) || len(p) != 14+28+12 {
 			t.Errorf("%x", p)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(watchdog.Bound):
 		t.Error("no frame to everybody came")
 	}
 }
@@ -254,10 +256,12 @@ func testDeviceTAPSends(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "the answer", func() bool { return s.arpReplies.Load() == 1 })
-	before, err := d.Stats()
-	if err != nil {
-		t.Fatal(err)
-	}
+	var before Stats
+	until(t, "the question counted", func() bool { // which may be later than the answer is there
+		var err error
+		before, err = d.Stats()
+		return err != nil || before.TxFrames == 1
+	})
 	unknown := append(append(bytes.Repeat([]byte{0xff}, 6), farMAC[:]...), 0x88, 0xb5)
 	for _, frame := range [][]byte{unknown, unknown[:13], unknown[:1], append(bytes.Clone(unknown), make([]byte, 46)...)} {
 		if err := d.Send(frame); err != nil {
