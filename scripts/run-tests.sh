@@ -62,7 +62,7 @@ go_progress() {
 go_test_modules() {
 	local dir status=0
 	for dir in . bench cmd/mytunstat adapter/wireguard adapter/gvisor; do
-		(cd "$TOP/$dir" && "$GO" test -v -count=1 -timeout 10m "$@" ./...) || status=$?
+		(cd "$TOP/$dir" && "$GO" test -v -count=1 -timeout 30m "$@" ./...) || status=$?
 	done
 	return "$status"
 }
