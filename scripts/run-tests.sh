@@ -17,7 +17,7 @@
 #   litmus           the barriers of the ring, in all that memory models allow
 #   bench            instructions a packet, compared with bench/baseline.json
 #
-# TESTS (patterns, default all) chooses among the selftests; VM_TIMEOUT (seconds, default 2400, for a debug kernel or PREEMPT_RT 3900) bounds one
+# TESTS (patterns, default all) chooses among the selftests; VM_TIMEOUT (seconds, default 5400, for a debug kernel or PREEMPT_RT 9000) bounds one
 # virtual machine's whole run; MACHINES (2, or 1 where there is one processor, or with EVERYWHERE=yes) is how many run side by
 # side, the last one alone: an emulated machine of two processors takes three quarters of one here;
 # MYTUN_CYCLES (default 100000, on the debug kernels less) is how often the wake-up tests put somebody to sleep;
@@ -142,14 +142,14 @@ stage_vm() {
 	mapfile -t arguments < <(choice "$2")
 	# shellcheck disable=SC2206 # words are meant
 	arguments+=(${TESTS:-})
-	"$TOP/test/vm/run.sh" --kernel "$2" --timeout "${VM_TIMEOUT:-2400}" test/selftest.sh "${arguments[@]}" 2>&1 | tee "$1"
+	"$TOP/test/vm/run.sh" --kernel "$2" --timeout "${VM_TIMEOUT:-5400}" test/selftest.sh "${arguments[@]}" 2>&1 | tee "$1"
 	return "${PIPESTATUS[0]}"
 }
 
 # stage_debug LOG KERNEL: the selftests on a debug kernel, and what its checkers have found.
 stage_debug() {
 	# shellcheck disable=SC2086 # words are meant
-	"$TOP/test/vm/run.sh" --kernel "$2" --timeout "${VM_TIMEOUT:-3900}" test/debug/checked.sh ${TESTS:-} 2>&1 | tee "$1"
+	"$TOP/test/vm/run.sh" --kernel "$2" --timeout "${VM_TIMEOUT:-9000}" test/debug/checked.sh ${TESTS:-} 2>&1 | tee "$1"
 	return "${PIPESTATUS[0]}"
 }
 
@@ -252,7 +252,7 @@ vm_stage() {
 		[ "$1" != kasan ] || beside fuzz stage_fuzz
 		;;
 	kasan-short) TESTS="$KASAN_SHORT" beside vm-6.12-kasan stage_debug 6.12-kasan ;;
-	rt) VM_TIMEOUT=${VM_TIMEOUT:-3900} beside vm-6.1-rt stage_vm 6.1-rt ;;
+	rt) VM_TIMEOUT=${VM_TIMEOUT:-9000} beside vm-6.1-rt stage_vm 6.1-rt ;;
 	fuzz | package | host) beside "$1" "stage_$1" ;;
 	esac
 }
