@@ -123,18 +123,18 @@ func TestModuleFileName(t *testing.T) {
 	})
 }
 
-// TestModuleFiles: one for each queue, of which some are attached.
+// TestModuleFiles: one for each queue, of which some are attached. For the name see openDevice.
 func TestModuleFiles(t *testing.T) {
 	onBoth(t, func(t *testing.T) {
 		const flags = unix.IFF_TUN | unix.IFF_NO_PI | unix.IFF_MULTI_QUEUE
 		files := []*os.File{openNodeFile(t), openNodeFile(t), openNodeFile(t)}
-		attachFile(t, files[0], "files0", flags)
-		attachFile(t, files[1], "files0", flags)
+		attachFile(t, files[0], "stock0", flags)
+		attachFile(t, files[1], "stock0", flags)
 		d := openInheritedDevice(t, Config{}, files...)
 		if n := len(d.Queues()); n != 3 {
 			t.Errorf("%d queues, want 3", n)
 		}
-		d.carries(t, "files0")
+		d.carries(t, "stock0")
 	})
 }
 

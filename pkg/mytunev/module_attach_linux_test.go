@@ -196,21 +196,21 @@ func testDeviceOwner(t *testing.T) {
 }
 
 // testDeviceOfAnotherKind: who joins a device whose frames look otherwise gets an error, and no
-// frames that it would misread. The device goes on.
+// frames that it would misread. The device goes on. For its name see openDevice.
 func testDeviceOfAnotherKind(t *testing.T) {
 	for _, c := range []struct{ first, second Offload }{{0, OffloadTx}, {OffloadTx, 0}} {
-		d := openDevice(t, Config{Name: "shared0", Queues: 2, Offload: c.first})
+		d := openDevice(t, Config{Name: "stock0", Queues: 2, Offload: c.first})
 		setUp(t, d)
 		wait := start(t.Context(), d, (&farSide{}).handle)
 		before := countFDs(t)
-		_, err := Open(Config{Name: "shared0", Queues: 2, Offload: c.second})
+		_, err := Open(Config{Name: "stock0", Queues: 2, Offload: c.second})
 		if !errors.Is(err, syscall.EINVAL) || !strings.Contains(err.Error(), "such a device exists and is not") {
 			t.Errorf("%v joins %v: %v, want EINVAL and why", c.second, c.first, err)
 		}
 		if after := countFDs(t); after != before {
 			t.Errorf("%d descriptors, before %d", after, before)
 		}
-		same, err := Open(Config{Name: "shared0", Queues: 2, Offload: c.first})
+		same, err := Open(Config{Name: "stock0", Queues: 2, Offload: c.first})
 		if err != nil {
 			t.Fatal(err)
 		}
