@@ -186,7 +186,8 @@ prepare() {
 		"$TOP/scripts/build-guest.sh"
 	fi
 	[ -f "$ko" ] || die "there is no $ko: run scripts/build-module.sh $KERNEL"
-	WORK=$(mktemp -d "$TOP/build/vm/run.XXXXXX")
+	# The tests' sources are among what is packed there. With a dot in front, those who look for the packages of ./... at the same time pass it over.
+	WORK=$(mktemp -d "$TOP/build/vm/.run.XXXXXX")
 	trap clean_up EXIT
 	trap 'exit 130' INT TERM
 	guest_command >"$WORK/command"
