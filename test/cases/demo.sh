@@ -18,7 +18,7 @@ answers_are_up() {
 ping_both() {
 	local target
 	"$(need_program demo)" -quiet "$@" &
-	wait_for 30 answers_are_up mytun0
+	wait_for 60 answers_are_up mytun0
 	for target in 10.77.0.9 fd77::9; do
 		for _ in {1..20}; do
 			ping -q -c 1 -W 10 "$target"

@@ -9,7 +9,7 @@ test_answers_pings() {
 	local log size
 	log=$(mktemp)
 	"$(need_program answer-pings)" >"$log" &
-	wait_for 10 log_says "$log" '^mytun0 answers pings$'
+	wait_for 60 log_says "$log" '^mytun0 answers pings$'
 	ip address add 10.1.0.1/24 dev mytun0
 	ip link set mytun0 up
 	for _ in {1..10}; do

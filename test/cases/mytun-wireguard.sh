@@ -52,7 +52,7 @@ tunnel() {
 	first_answers "$2"
 	ns_run "$2" ping -q -c 200 -f -l 20 -s 1300 -W 10 10.2.0.2
 	# what is still on its way ping does not wait for
-	wait_for 10 carried "$2"
+	wait_for 60 carried "$2"
 }
 
 # first_answers NAMESPACE: through a tunnel whose other end may not listen yet: WireGuard asks again after 5 s.
@@ -83,9 +83,9 @@ test_moved_to_another_namespace() {
 	configure wgn2 wgn2 "$keys/wgn2" "$keys/wgn1" 10.1.0.1 10.2.0.2
 	first_answers wgn3
 	ip -n wgn3 link delete wgn1
-	wait_for 10 gone wgn1
+	wait_for 60 gone wgn1
 	ip -n wgn2 link delete wgn2
-	wait_for 10 gone wgn2
+	wait_for 60 gone wgn2
 }
 
 # driver_of NAMESPACE INTERFACE
@@ -98,9 +98,9 @@ test_tunnel_over_mytun() {
 	tunnel mytun wgm1 wgm2
 	equal driver mytun "$(driver_of wgm1 wgm1)"
 	ip -n wgm1 link delete wgm1
-	wait_for 10 gone wgm1
+	wait_for 60 gone wgm1
 	kill -TERM "$(process_of wgm2)"
-	wait_for 10 gone wgm2
+	wait_for 60 gone wgm2
 	not ip -n wgm2 link show dev wgm2
 }
 
@@ -110,10 +110,10 @@ test_tunnel_over_stock_tun() {
 	tunnel tun wgt1 wgt2
 	equal driver tun "$(driver_of wgt1 wgt1)"
 	ip -n wgt1 link delete wgt1
-	wait_for 10 gone wgt1
+	wait_for 60 gone wgt1
 	rm /var/run/wireguard/wgt2.sock
-	wait_for 10 gone wgt2
-	wait_for 10 not ip -n wgt2 link show dev wgt2
+	wait_for 60 gone wgt2
+	wait_for 60 not ip -n wgt2 link show dev wgt2
 }
 
 # What fails in the background is said by the command that was called, in one line, and it leaves nothing behind.
@@ -204,7 +204,7 @@ test_second_is_refused() {
 	process_of wgs1
 	[ -S /var/run/wireguard/wgs1.sock ]
 	ip link delete wgs1
-	wait_for 10 gone wgs1
+	wait_for 60 gone wgs1
 }
 
 # without_wireguard DIR: wg-quick in DIR, with an ip that has no WireGuard to offer, as where the kernel has none. What is in wg-quick's own
@@ -231,5 +231,5 @@ test_wg_quick() {
 	ip route show | grep '^10.4.0.0/24 dev wgq1 '
 	wg show wgq1 | grep 'allowed ips: 10.4.0.0/24'
 	"$dir/wg-quick" down "$dir/wgq1.conf"
-	wait_for 10 gone wgq1
+	wait_for 60 gone wgq1
 }

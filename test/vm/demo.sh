@@ -98,7 +98,7 @@ start_demo() {
 	say "A Go program becomes the network 10.77.0.0/24 and fd77::/64:  demo -syscalls -poll $POLL"
 	"$DEMO" -name "$NAME" -syscalls -json -quiet -poll "$POLL" >"$EVENTS" 2>"$TEXT" &
 	DEMO_PID=$!
-	await 10 "the device to come up" events ready 1
+	await 60 "the device to come up" events ready 1
 	ip -brief address show dev "$NAME"
 }
 
@@ -130,7 +130,7 @@ quiet_times() {
 # mark N: makes the demo print what happened since the mark before. Returns once the Nth is printed.
 mark() {
 	kill -USR1 "$DEMO_PID"
-	await 10 "mark $1" events mark "$1"
+	await 60 "mark $1" events mark "$1"
 }
 
 # show_mark N: one row of the table.
@@ -160,7 +160,7 @@ flood() {
 	wait "$pid4" || fault "the IPv4 flood: $(cat "$WORK/flood4")"
 	wait "$pid6" || fault "the IPv6 flood: $(cat "$WORK/flood6")"
 	# ping does not wait for long for the last ones
-	await 30 "the last answers" answers_reached $((answered + 2 * ECHOES))
+	await 60 "the last answers" answers_reached $((answered + 2 * ECHOES))
 	printf '\n'
 	grep -h -e ' packet loss' -e '^rtt' "$WORK/flood4" "$WORK/flood6"
 }
