@@ -132,6 +132,13 @@ func (s *tally) see(l *device.Link, vnet device.VnetHeader, frame []byte) {
 	}
 }
 
+// supers is how many super-packets there were of a kind.
+func (s *tally) supers(kind uint8) int {
+	s.Lock()
+	defer s.Unlock()
+	return s.super[kind]
+}
+
 func (s *tally) report(t *testing.T, name string) {
 	t.Helper()
 	s.Lock()
@@ -403,9 +410,16 @@ func TestCongestionMarksOfSuperPackets(t *testing.T) {
 				}
 			}
 			w.start(t)
-			device.Streams(t, w.nsB, w.ends[1].link().Host6, 4<<20)
+			const mostStreams = 40
+			for i := range mostStreams {
+				// one stream has a few such super-packets, and may have none
+				if i > 0 && (offloads != ecn || w.tallies[0].supers(device.GSOTCPv6|device.GSOECN) > 0) {
+					break
+				}
+				device.Streams(t, w.nsB, w.ends[1].link().Host6, 4<<20)
+			}
 			w.check(t)
-			with := w.tallies[0].super[device.GSOTCPv6|device.GSOECN]
+			with := w.tallies[0].supers(device.GSOTCPv6 | device.GSOECN)
 			t.Logf("%d frames marked, super-packets %v", marked, w.tallies[0].super)
 			if marked == 0 || (offloads == ecn) != (with > 0) {
 				t.Errorf("%d marks, %d super-packets with a reduced window", marked, with)
