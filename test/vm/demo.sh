@@ -26,7 +26,7 @@ FLOOD4=10.77.0.99 FLOOD6=fd77::99
 WORK=$(mktemp -d)
 EVENTS=$WORK/events TEXT=$WORK/text
 DEMO_PID='' FAILURES=0
-# Marks that are set during the flood: one interval fewer
+# Pairs of marks that are set during the flood: one interval fewer that is shown, and as many short ones
 MARKS=11
 ASLEEP=yes # the kernel's side may sleep at the begin of an interval
 STEADY=0   # packets in intervals in which it did not
@@ -140,7 +140,8 @@ show_mark() {
 		"$(field mark "$1" kthread_sleeps)" "$(field mark "$1" packet_calls)" "$(field mark "$1" read_write_calls)"
 }
 
-# flood: the first mark is set when the flood has got going, the last before it ends. In between is the steady state.
+# flood: the first mark is set when the flood has got going, the last before it ends. In between is the steady state. On a machine that stands
+# still now and then, so that the kernel's side sleeps, the short intervals are those that have no sleep.
 flood() {
 	local step start answered pid4 pid6
 	say "Now $((2 * ECHOES)) pings as fast as they are answered, 64 on their way at a time, IPv4 and IPv6 at once"
@@ -154,8 +155,9 @@ flood() {
 		'' packets seconds 'a second' 'process, a packet' 'slept' 'on device' 'anywhere'
 	for ((step = 1; step <= MARKS; step++)); do
 		await 100 "the flood to go on" requests_reached $((start + 2 * ECHOES * step / (MARKS + 2)))
-		mark $step
-		[ $step = 1 ] || show_mark $step
+		mark $((2 * step - 1))
+		[ $step = 1 ] || show_mark $((2 * step - 1))
+		mark $((2 * step))
 	done
 	wait "$pid4" || fault "the IPv4 flood: $(cat "$WORK/flood4")"
 	wait "$pid6" || fault "the IPv6 flood: $(cat "$WORK/flood6")"
@@ -176,7 +178,7 @@ stop_demo() {
 # print_summary: the demo's text holds a report for each mark and one for all, each with its title at the left edge.
 print_summary() {
 	say "What the demo says about all of it, from the start to the end"
-	awk -v name="$NAME," -v last=$((MARKS + 1)) '$1 == name { n++ } n == last' "$TEXT"
+	awk -v name="$NAME," -v last=$((2 * MARKS + 1)) '$1 == name { n++ } n == last' "$TEXT"
 }
 
 # check_interval N: an interval is steady if the kernel's side was awake throughout; then there is nothing to ring for, and there must be
@@ -205,7 +207,7 @@ check() {
 	lost=$(field summary 1 lost_calls)
 	[ "${answered:-0}" -ge $((2 * ECHOES)) ] || fault "${answered:-no} echo requests were answered, not $((2 * ECHOES))"
 	[ "${lost:-1}" -eq 0 ] || fault "${lost:-unknown} system calls were not counted"
-	for ((step = 2; step <= MARKS; step++)); do
+	for ((step = 2; step <= 2 * MARKS; step++)); do
 		check_interval $step
 	done
 	[ "$STEADY" -gt 0 ] || fault "the kernel's side slept in every interval, or was rung for: there was no steady state to look at"
