@@ -307,13 +307,16 @@ int mytun_filter_attach(struct mytun_queue *queue, void __user *arg)
 /* TUNDETACHFILTER */
 int mytun_filter_detach(struct mytun_device *device)
 {
+	int err = 0;
+
 	ASSERT_RTNL();
 	if (!(device->flags & IFF_TAP))
 		return -EINVAL;
-	mytun_filter_all(device, false);
-	if (!mytun_filter_has(device, MYTUN_PROGRAM_CLASSIC))
-		return 0;
-	return mytun_filter_set(device, MYTUN_PROGRAM_CLASSIC, NULL);
+	if (mytun_filter_has(device, MYTUN_PROGRAM_CLASSIC))
+		err = mytun_filter_set(device, MYTUN_PROGRAM_CLASSIC, NULL);
+	if (!err)
+		mytun_filter_all(device, false);
+	return err;
 }
 
 /* TUNGETFILTER: length and address that the last TUNATTACHFILTER had */

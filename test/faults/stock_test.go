@@ -138,15 +138,37 @@ func TestAttachFilterFails(t *testing.T) {
 		device.IoctlValue(q.FD, unix.TUNDETACHFILTER, 0)
 		return func() syscall.Errno { return ioctl(q.FD, unix.TUNATTACHFILTER, program) }
 	}, func(errno syscall.Errno) {
-		arg := device.Ifreq("", 0)
-		if err := device.Ioctl(q.FD, unix.TUNGETIFF, arg); err != nil {
-			t.Fatal(err)
-		}
-		flags := binary.NativeEndian.Uint16(arg[unix.IFNAMSIZ:])
-		if filtered := flags&unix.IFF_NOFILTER == 0; filtered != (errno == 0) {
+		if filtered := isFiltered(t, q.File); filtered != (errno == 0) {
 			t.Errorf("%v, but the queue is filtered: %v", errno, filtered)
 		}
 	}, unix.EFAULT)
+}
+
+// A filter stays for all queues, or goes for all.
+func TestDetachFilterFails(t *testing.T) {
+	device.Sandbox(t)
+	q := device.NewQueue(t, name, device.TAP&^unix.IFF_NO_PI, device.RingSizeMin, device.RingSizeMin)
+	filter := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0xffff}}
+	sweep(t, func() func() syscall.Errno {
+		if err := q.TryAttachFilter(filter); err != nil {
+			t.Fatalf("TUNATTACHFILTER: %v", err)
+		}
+		return func() syscall.Errno { return ioctlValue(q.FD, unix.TUNDETACHFILTER, 0) }
+	}, func(errno syscall.Errno) {
+		if filtered := isFiltered(t, q.File); filtered != (errno != 0) {
+			t.Errorf("%v, but the queue is filtered: %v", errno, filtered)
+		}
+	}, unix.ENOMEM)
+}
+
+// isFiltered asks the kernel whether the queue's frames pass a filter.
+func isFiltered(t *testing.T, f *device.File) bool {
+	t.Helper()
+	arg := device.Ifreq("", 0)
+	if err := device.Ioctl(f.FD, unix.TUNGETIFF, arg); err != nil {
+		t.Fatal(err)
+	}
+	return binary.NativeEndian.Uint16(arg[unix.IFNAMSIZ:])&unix.IFF_NOFILTER == 0
 }
 
 // The addresses that pass are the new ones, or those before.
