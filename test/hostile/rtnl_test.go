@@ -29,7 +29,7 @@ const (
 	callers = 256
 	// stallMeasurements is how often what is over its bound is measured, each time with a
 	// new device: the machine may be shared.
-	stallMeasurements = 3
+	stallMeasurements = 5
 	// stallRequests is how many requests of somebody else are measured before
 	// the device's end, and stallRest what lies between two.
 	stallRequests = 20

@@ -27,7 +27,7 @@ const (
 	slowLives = 10
 	// measurements is how often all of it is done if others wait for too long: what
 	// else the machine does shows in one of them
-	measurements = 3
+	measurements = 5
 	// crowd is how many threads make a call of one kind at once
 	crowd = 64
 	// allowance is how often the longest wait beside stock tun is tolerated: by
