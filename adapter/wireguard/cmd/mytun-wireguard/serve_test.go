@@ -119,14 +119,17 @@ func TestConfiguration(t *testing.T) {
 	x.check(t, nil)
 }
 
+// ends are what ends a carry without an error.
+var ends = map[string]func(x *tunnel){
+	"signal":  func(x *tunnel) { x.cancel() },
+	"device":  func(x *tunnel) { x.dev.Close() },
+	"deleted": func(x *tunnel) { x.kernel.Delete() },
+	"socket":  func(x *tunnel) { x.socket.Close() },
+}
+
 // TestEnds: by a signal, with the device, with the socket, and if nobody waits for it.
 func TestEnds(t *testing.T) {
-	for name, end := range map[string]func(x *tunnel){
-		"signal":  func(x *tunnel) { x.cancel() },
-		"device":  func(x *tunnel) { x.dev.Close() },
-		"deleted": func(x *tunnel) { x.kernel.Delete() },
-		"socket":  func(x *tunnel) { x.socket.Close() },
-	} {
+	for name, end := range ends {
 		t.Run(name, func(t *testing.T) {
 			x := newTunnel(t, nil)
 			end(x)
@@ -161,12 +164,7 @@ func (l *pipeListener) Close() error {
 
 // TestEndsAmidARequest: a client that does not end its request does not keep the interface, whatever ends that.
 func TestEndsAmidARequest(t *testing.T) {
-	for name, end := range map[string]func(x *tunnel){
-		"signal":  func(x *tunnel) { x.cancel() },
-		"device":  func(x *tunnel) { x.dev.Close() },
-		"deleted": func(x *tunnel) { x.kernel.Delete() },
-		"socket":  func(x *tunnel) { x.socket.Close() },
-	} {
+	for name, end := range ends {
 		t.Run(name, func(t *testing.T) {
 			client, server := net.Pipe()
 			defer client.Close()
