@@ -43,6 +43,9 @@ func flowOf(packet []byte) uint32 {
 	return uint32(flow)
 }
 
+// share returns which of n equal shares of all flows one is in, from 0.
+func share(flow uint32, n int) int { return int(uint64(flow) * uint64(n) >> 32) }
+
 // A mix is what has been added to it, mixed.
 type mix uint64
 

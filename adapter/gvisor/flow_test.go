@@ -94,7 +94,7 @@ func TestFlowSpread(t *testing.T) {
 		for _, queues := range []int{2, 3, 8} {
 			shares := make([]int, queues)
 			for i := range flows {
-				shares[uint64(flowOf(flow(i).packet("")))*uint64(queues)>>32]++
+				shares[share(flowOf(flow(i).packet("")), queues)]++
 			}
 			if most, least := slices.Max(shares), slices.Min(shares); most > 2*flows/queues || least == 0 {
 				t.Errorf("%s: queues get %v of %d flows", name, shares, flows)

@@ -67,8 +67,7 @@ func (e *Endpoint) queueOf(parts [][]byte) *mytunev.Queue {
 	for i := 0; i < len(parts) && n < headSize; i++ {
 		n += copy(head[n:], parts[i])
 	}
-	index := uint64(flowOf(head[:n])) * uint64(len(queues)) >> 32
-	return queues[index]
+	return queues[share(flowOf(head[:n]), len(queues))]
 }
 
 // send puts a packet, which has these parts, into the ring.
