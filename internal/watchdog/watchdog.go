@@ -39,6 +39,34 @@ func Watch(t testing.TB, bound time.Duration) {
 	t.Cleanup(func() { forget(t) })
 }
 
+// InTime returns what f does. t fails, with the name of what f is, if f panics or takes longer than
+// Bound.
+func InTime(t testing.TB, name string, f func() error) error {
+	t.Helper()
+	return inTime(t, name, Bound, f)
+}
+
+func inTime(t testing.TB, name string, bound time.Duration, f func() error) error {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				t.Errorf("%s: panic: %v", name, p)
+				done <- fmt.Errorf("panic: %v", p)
+			}
+		}()
+		done <- f()
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(bound):
+		t.Fatalf("%s: hangs", name)
+		return nil
+	}
+}
+
 func forget(t testing.TB) {
 	dogs.Lock()
 	defer dogs.Unlock()

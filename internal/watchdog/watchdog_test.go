@@ -3,6 +3,9 @@
 package watchdog
 
 import (
+	"errors"
+	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -45,5 +48,50 @@ func TestWatchAgain(t *testing.T) {
 	<-texts
 	if len(dogs.timers) != 1 {
 		t.Errorf("%d timers for one test", len(dogs.timers))
+	}
+}
+
+// A loser is a test that fails and keeps what it says.
+type loser struct {
+	testing.TB
+	said chan string
+}
+
+func (l loser) Helper() {}
+
+func (l loser) Errorf(format string, args ...any) { l.said <- fmt.Sprintf(format, args...) }
+
+func (l loser) Fatalf(format string, args ...any) {
+	l.Errorf(format, args...)
+	runtime.Goexit()
+}
+
+// lose has a test call f in time, and returns what it says and what InTime does, if it returns.
+func lose(t *testing.T, bound time.Duration, f func() error) (said string, err error) {
+	t.Helper()
+	l, ended := loser{t, make(chan string, 1)}, make(chan struct{})
+	go func() {
+		defer close(ended)
+		err = inTime(l, "it", bound, f)
+	}()
+	<-ended
+	return <-l.said, err
+}
+
+func TestInTime(t *testing.T) {
+	want := errors.New("its own")
+	if err := InTime(t, "it", func() error { return want }); err != want {
+		t.Errorf("%v, want %v", err, want)
+	}
+	if err := InTime(t, "it", func() error { return nil }); err != nil {
+		t.Error(err)
+	}
+	if said, err := lose(t, time.Hour, func() error { panic("alas") }); said != "it: panic: alas" || err == nil {
+		t.Errorf("of a panic: %q, %v", said, err)
+	}
+	end := make(chan struct{})
+	defer close(end)
+	if said, err := lose(t, time.Millisecond, func() error { hanging(end); return nil }); said != "it: hangs" || err != nil {
+		t.Errorf("of what hangs: %q, %v", said, err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"testing"
-	"time"
 
 	"github.com/mytun/mytun/internal/watchdog"
 	"github.com/mytun/mytun/pkg/mytunev"
@@ -68,7 +67,7 @@ func TestMisuse(t *testing.T) {
 		"Len of the zero value":        {func() error { return wantZero(new(Coalescer).Len()) }, nil},
 		"super-packet in unknown mode": {func() error { c := NewCoalescer(7); c.Add(super, v); return c.Flush(&recorder{plain: true}) }, ErrUnsupported},
 	} {
-		err := inTime(t, name, c.call)
+		err := watchdog.InTime(t, name, c.call)
 		if !errors.Is(err, c.want) && !(c.want == errAny && err != nil) || errors.Is(err, errNotZero) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
@@ -93,26 +92,4 @@ func wantZero(numbers ...int) error {
 		}
 	}
 	return nil
-}
-
-// inTime fails the test, by name, if f hangs or panics.
-func inTime(t *testing.T, name string, f func() error) error {
-	t.Helper()
-	done := make(chan error, 1)
-	go func() {
-		defer func() {
-			if p := recover(); p != nil {
-				t.Errorf("%s: panic: %v", name, p)
-				done <- errAny
-			}
-		}()
-		done <- f()
-	}()
-	select {
-	case err := <-done:
-		return err
-	case <-time.After(watchdog.Bound):
-		t.Fatalf("%s: hangs", name)
-		return nil
-	}
 }

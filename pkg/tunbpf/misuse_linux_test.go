@@ -9,32 +9,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/mytun/mytun/internal/watchdog"
 )
-
-// inTime fails the test, by name, if f hangs or panics.
-func inTime(t *testing.T, name string, f func() error) error {
-	t.Helper()
-	done := make(chan error, 1)
-	go func() {
-		defer func() {
-			if p := recover(); p != nil {
-				t.Errorf("%s: panic: %v", name, p)
-				done <- nil
-			}
-		}()
-		done <- f()
-	}()
-	select {
-	case err := <-done:
-		return err
-	case <-time.After(watchdog.Bound):
-		t.Fatalf("%s: hangs", name)
-		return nil
-	}
-}
 
 // prefixCalls and cpuCalls are all methods but Program, CPUs and Close.
 func prefixCalls(f *PrefixFilter) map[string]func() error {
@@ -57,7 +34,7 @@ func cpuCalls(s *CPUSteering) map[string]func() error {
 func mustBeClosed(t *testing.T, what string, calls map[string]func() error) {
 	t.Helper()
 	for name, call := range calls {
-		if err := inTime(t, what+": "+name, call); !errors.Is(err, os.ErrClosed) || !strings.HasPrefix(err.Error(), "tunbpf: ") {
+		if err := watchdog.InTime(t, what+": "+name, call); !errors.Is(err, os.ErrClosed) || !strings.HasPrefix(err.Error(), "tunbpf: ") {
 			t.Errorf("%s: %s: %v, want one that wraps os.ErrClosed", what, name, err)
 		}
 	}
