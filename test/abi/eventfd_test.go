@@ -6,7 +6,6 @@ package abi
 
 import (
 	"net"
-	"sync/atomic"
 	"testing"
 
 	"github.com/mytun/mytun/test/device"
@@ -53,7 +52,7 @@ func checkDoorbells(t *testing.T, l *device.Link) {
 	q := l.Queue()
 	q.SetPoll(t, 0)
 	conn := l.ListenUDP(t, false, 7000)
-	waitAsleep(t, q)
+	q.WaitAsleep(t)
 	before := q.Stats(t)
 	q.Send(t, l.Frame(false, device.Datagram{SrcPort: 9, DstPort: 7000, Payload: []byte("up")}))
 	receive(t, conn, "up")
@@ -66,15 +65,6 @@ func checkDoorbells(t *testing.T, l *device.Link) {
 	if _, frame := q.Receive(t, l.To(9)); string(frame[len(frame)-4:]) != "down" {
 		t.Errorf("frame % x", frame)
 	}
-}
-
-// waitAsleep waits until the kernel's thread asks for the next doorbell.
-func waitAsleep(t *testing.T, q *device.Queue) {
-	t.Helper()
-	device.WaitThreadsAsleep(t, q.Name)
-	device.WaitFor(t, "the kernel's thread to sleep", func() bool {
-		return atomic.LoadUint32(q.Words.TxNeedWakeup) == q.TxProducer() && q.Stats(t).KthreadSleeps > 0
-	})
 }
 
 func receive(t *testing.T, conn *net.UDPConn, want string) {

@@ -380,6 +380,16 @@ func (q *Queue) WatchMore(t testing.TB, rxDoorbell, txSpace int) {
 	WatchEdges(t, q.txPoll, txSpace)
 }
 
+// WaitAsleep waits until the kernel looks at the tx ring no more: its thread sleeps, and has
+// asked for the next doorbell.
+func (q *Queue) WaitAsleep(t testing.TB) {
+	t.Helper()
+	WaitThreadsAsleep(t, q.Name)
+	WaitFor(t, "the kernel's thread to sleep", func() bool {
+		return atomic.LoadUint32(q.Words.TxNeedWakeup) == q.TxProducer() && q.Stats(t).KthreadSleeps > 0
+	})
+}
+
 // Settled is the statistics once they stand still. The kernel counts some things
 // after it did them, so whoever sees what it did may be faster: a run that goes on has
 // ended before the last look, even if its processor stood still for all the time.

@@ -136,15 +136,6 @@ func TestBrokenRingEndsAWait(t *testing.T) {
 	expect(t, "write of nothing", err, unix.EIO)
 }
 
-// waitAsleep waits until the kernel looks at the tx ring no more.
-func waitAsleep(t *testing.T, q *device.Queue) {
-	t.Helper()
-	device.WaitThreadsAsleep(t, q.Name)
-	device.WaitFor(t, "the kernel's thread to sleep", func() bool {
-		return atomic.LoadUint32(q.Words.TxNeedWakeup) == q.TxProducer() && q.Stats(t).KthreadSleeps > 0
-	})
-}
-
 // TestWriteOfNothingFlushesTheRing: all frames with one call, and none before.
 func TestWriteOfNothingFlushesTheRing(t *testing.T) {
 	device.Sandbox(t)
@@ -162,7 +153,7 @@ func TestWriteOfNothingFlushesTheRing(t *testing.T) {
 		q.SetBlocking(t, false)
 		received := receive(t, l)
 		for range 3 {
-			waitAsleep(t, q)
+			q.WaitAsleep(t)
 			before := atomic.LoadUint32(q.Words.TxConsumer)
 			for i := range 100 {
 				q.Put(up(l, device.Pattern(uint64(i), i)))
@@ -259,7 +250,7 @@ func TestThreadSleepsBesideFramesForRead(t *testing.T) {
 	p, q := oneWay(t, device.Config{}, 0, minRing)
 	p.SetPoll(t, 0)
 	down(t, p.Link, []byte("waits"))
-	waitAsleep(t, q)
+	q.WaitAsleep(t)
 	sleeps := q.Settled(t).KthreadSleeps
 	down(t, p.Link, []byte("waits too"))
 	if got := q.Settled(t).KthreadSleeps; got != sleeps {
@@ -283,7 +274,7 @@ func TestPollOfEachDirection(t *testing.T) {
 	p, q := oneWay(t, device.Config{}, 0, minRing)
 	device.Down(t, p.Name)
 	checkEvents(t, p.File, "tx ring, down", unix.POLLOUT)
-	waitAsleep(t, q) // or the thread, which has just been made, would find the frames
+	q.WaitAsleep(t) // or the thread, which has just been made, would find the frames
 	for q.Room() >= device.Footprint(1000) {
 		q.Put(make([]byte, 1000))
 	}
