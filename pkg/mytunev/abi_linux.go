@@ -124,7 +124,7 @@ func (r *abiRingInfo) validate(name string, size, headroom, tailroom uint32) err
 	switch {
 	case r.size != size:
 		return mismatch("%s ring of %d bytes where %d were asked for", name, r.size, size)
-	case r.size < frameAlign || r.dataLength != 2*uint64(r.size) || uint64(r.size)%page != 0 || !isRingSize(int(r.size)):
+	case !isRingSize(int(r.size)) || r.dataLength != 2*uint64(r.size) || uint64(r.size)%page != 0:
 		return mismatch("%s ring of %d bytes in %d", name, r.size, r.dataLength)
 	case r.dataOffset%page != 0:
 		return mismatch("%s ring at %#x", name, r.dataOffset)
